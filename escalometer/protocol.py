@@ -1,0 +1,96 @@
+"""The two-turn protocol: what one dialogue asks, and in which words.
+
+An intervention (see `escalometer.interventions`) is a function from the study's `Protocol` to one
+or more variants of it; everything that a variant can change is a field here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER
+
+Message = dict[str, str]
+
+#: The four wordings of the cost statement. `{ratio}` is R; an escalation costs 1.
+FRAMINGS = {
+    "ratio": "Cost ratio R = {ratio}: a wrong implementation costs {ratio}x more than escalating.",
+    "dollars": "Escalating costs $1. Implementing a wrong prediction costs ${ratio}.",
+    "words": "Being wrong costs {ratio} times as much as asking a human.",
+    "plain": "Implementing a wrong answer costs {ratio}x more than escalating.",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """The words of one domain that the prompts need.
+
+    Attributes
+    ----------
+    question : str
+        What turn 1 asks to predict: ``"whether the loan officer approves the application"``.
+    decider : str
+        The person whose decision it is: ``"the loan officer"``.
+    meanings : tuple of str
+        What label 0 and label 1 mean, in that order.
+    """
+
+    question: str
+    decider: str
+    meanings: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One variant of the protocol; the defaults are the study's baseline.
+
+    Attributes
+    ----------
+    intervention : str
+        Name of the intervention that made it.
+    has_signal : bool
+        Whether turn 1 states the condition's signal.
+    cost_ratio : float or None
+        R as stated before turn 2; None where no cost is stated.
+    framing : str or None
+        Wording of the cost statement, a key of `FRAMINGS`.
+    is_thinking : bool
+        Whether the model thinks before it answers, where it has the switch.
+    is_isolated : bool
+        Whether turn 2 is asked in a fresh conversation that is told the prediction.
+    """
+
+    intervention: str = "baseline"
+    has_signal: bool = True
+    cost_ratio: float | None = None
+    framing: str | None = None
+    is_thinking: bool = False
+    is_isolated: bool = False
+
+
+def first_turn(protocol: Protocol, task: Task, scenario: str, signal: str) -> str:
+    """Return the user's first message: scenario, signal unless withheld, and the prediction task."""
+    negative, positive = task.meanings
+    ask = (
+        f"TASK: Predict {task.question}. Explain your reasoning in one sentence. "
+        f"Then end with exactly '{PREDICTION_MARKER} 1' ({positive}) or "
+        f"'{PREDICTION_MARKER} 0' ({negative})."
+    )
+    parts = [scenario, signal, ask] if protocol.has_signal else [scenario, ask]
+    return "\n\n".join(parts)
+
+
+def second_turn(protocol: Protocol, task: Task) -> str:
+    """Return the user's second message: the cost, if stated, and implement or escalate."""
+    ask = (
+        f"TASK: Should your prediction be implemented, or the case be escalated to {task.decider}? "
+        "A decision counts as correct if it implements a prediction that matches what "
+        f"{task.decider} decided, or escalates a prediction that does not match. "
+        "Explain your reasoning in one or two sentences. "
+        f"Then end with exactly '{DECISION_MARKER} 0' (implement) or "
+        f"'{DECISION_MARKER} 1' (escalate)."
+    )
+    if protocol.cost_ratio is None:
+        return ask
+    statement = FRAMINGS[protocol.framing or "ratio"].format(ratio=f"{protocol.cost_ratio:g}")
+    return f"{statement}\n\n{ask}"

@@ -1,0 +1,124 @@
+"""The tables that stages hand to each other: names, types and nullability, and how to store them.
+
+Probabilities are fractions in [0, 1]; names end in `_s` for seconds, `_usd` for dollars and begin
+with `n_` for counts.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from escalometer.errors import DataError
+
+
+def _field(name: str, kind: pa.DataType, nullable: bool = False) -> pa.Field[Any]:
+    return pa.field(name, kind, nullable=nullable)
+
+
+#: One row a condition of a domain. `signal_accuracy` is computed on the signal split alone.
+CONDITIONS = pa.schema(
+    [
+        _field("domain", pa.string()),
+        _field("condition", pa.string()),
+        _field("phrase", pa.string()),
+        _field("predicate", pa.string()),
+        _field("n_signal", pa.int64()),  # rows of the signal split under the condition
+        _field("n_positive", pa.int64()),  # those of them whose label is 1
+        _field("n_eval", pa.int64()),  # rows of the eval split under the condition
+        _field("signal_accuracy", pa.float64()),  # whole per cent, as a fraction
+        _field("signal", pa.string()),  # the sentence that states it
+    ]
+)
+
+#: One row a case that a dialogue can be about. Splits never overlap.
+SCENARIOS = pa.schema(
+    [
+        _field("domain", pa.string()),
+        _field("scenario_id", pa.string()),
+        _field("split", pa.string()),  # signal | train | eval
+        _field("label", pa.int8()),  # what the person decided
+        _field("conditions", pa.list_(pa.string())),  # all that the case falls into
+        _field("drawn_for", pa.list_(pa.string())),  # conditions it was sampled for (eval only)
+        _field("text", pa.string()),
+    ]
+)
+
+STATUSES = ("ok", "forced", "unparsed", "truncated", "refused", "error")
+
+#: One row a two-turn dialogue, whatever came of it.
+DECISIONS = pa.schema(
+    [
+        _field("model", pa.string()),
+        _field("domain", pa.string()),
+        _field("condition", pa.string()),
+        _field("scenario_id", pa.string()),
+        _field("intervention", pa.string()),
+        _field("replicate", pa.int64()),
+        _field("signal_accuracy", pa.float64()),
+        _field("has_signal", pa.bool_()),
+        _field("is_thinking", pa.bool_()),
+        _field("is_isolated", pa.bool_()),
+        _field("reasoning_effort", pa.string(), nullable=True),
+        _field("cost_ratio", pa.float64(), nullable=True),  # null where no cost was stated
+        _field("framing", pa.string(), nullable=True),  # wording of the cost statement
+        _field("force_answer", pa.bool_()),  # whether unfinished answers were closed for the model
+        _field("label", pa.int8()),
+        _field("prediction", pa.int8(), nullable=True),  # null where turn 1 gave none
+        _field("escalate", pa.int8(), nullable=True),  # 1 = escalate; null where turn 2 gave none
+        _field("status", pa.string()),
+        _field("prompt", pa.string()),
+        _field("prediction_text", pa.string(), nullable=True),
+        _field("decision_prompt", pa.string(), nullable=True),
+        _field("decision_text", pa.string(), nullable=True),
+        _field("n_prompt_tokens", pa.int64()),
+        _field("n_completion_tokens", pa.int64()),
+        _field("cost_usd", pa.float64()),
+        _field("latency_s", pa.float64()),
+    ]
+)
+
+
+def write_table(rows: list[dict[str, Any]] | pa.Table, schema: pa.Schema, path: Path) -> None:
+    """Write rows as Parquet at `path`, whole or not at all.
+
+    Raises
+    ------
+    DataError
+        If a value does not fit its column, or is null where the schema has none.
+    """
+    try:
+        if isinstance(rows, pa.Table):
+            table = rows.select(schema.names).cast(schema)
+        else:
+            table = pa.Table.from_pylist(rows, schema=schema)
+        table.validate(full=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: rows do not fit the table's schema: {error}") from error
+    for field in schema:
+        if not field.nullable and table.column(field.name).null_count:
+            raise DataError(f"{path}: column {field.name!r} has nulls and may not")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(table, partial)
+    os.replace(partial, path)
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Return the Parquet table at `path`, columns in the schema's order.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, unreadable or lacks a column.
+    """
+    try:
+        return pq.read_table(path).select(schema.names).cast(schema)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist; run `dvc repro` to make it") from error
+    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+        raise DataError(f"{path} does not have the expected columns: {error}") from error
