@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -119,6 +120,25 @@ class ModelCard(_Section):
     context: int = Field(gt=0)
     counts_marker: Literal["first", "last"] = "last"
     price: Price
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where things are on this machine.
+
+    Attributes
+    ----------
+    root : Path
+        The project.
+    cache : Path
+        What is worth fetching once: weights.
+    store : Path
+        The completion store.
+    """
+
+    root: Path
+    cache: Path
+    store: Path
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -1,0 +1,288 @@
+"""The command line: the only reader of arguments and the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from escalometer import __version__
+from escalometer.errors import EscalometerError, Interrupted, UsageError, unknown_name
+
+PROFILE_SOURCE = "pipeline"
+STAGES = ("ingest", "validate", "sample", "query", "analyze", "report", "track")
+
+
+def _workspace() -> Any:
+    from escalometer.config import Workspace
+
+    root = Path.cwd()
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Workspace(
+        root=root,
+        cache=Path(os.environ.get("ESCALOMETER_CACHE") or caches / "escalometer"),
+        store=Path(
+            os.environ.get("ESCALOMETER_STORE") or root / ".escalometer" / "completions.sqlite"
+        ),
+    )
+
+
+def _names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+    if value is None:
+        return None
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not names:
+        raise UsageError("an empty list of names: separate them by commas, such as a,b")
+    return names
+
+
+def _ratios(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    names = _names(context, parameter, value)
+    if names is None:
+        return None
+    try:
+        numbers = [float(name) for name in names]
+    except ValueError as error:
+        raise UsageError(f"--cost-ratios takes numbers above 1, such as 4,10: {error}") from error
+    return [int(number) if number == int(number) else number for number in numbers]
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done · 1 gate failed · 2 gate inconclusive · 3 wrong usage or "
+    "configuration · 4 bad data · 5 model unavailable · 6 budget reached · 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="escalometer")
+def cli() -> None:
+    """Measure where a language model acts, and where it escalates to a person.
+
+    A first look: `escalometer evaluate smollm2-135m-instruct`, then
+    `escalometer profile smollm2-135m-instruct`. Run it from the project's root: params.yaml says
+    what is asked, models/ which models there are.
+    """
+
+
+@cli.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--domains", callback=_names, metavar="D,..", help="Domains to evaluate on.")
+@click.option("--interventions", callback=_names, metavar="I,..", help="What each dialogue varies.")
+@click.option("--cost-ratios", callback=_ratios, metavar="R,..", help="R, stated and scored.")
+@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Scenarios a condition.")
+@click.option("--max-cost", type=click.FloatRange(min=0), metavar="USD", help="Budget in dollars.")
+def evaluate(
+    models: tuple[str, ...],
+    domains: list[str] | None,
+    interventions: list[str] | None,
+    cost_ratios: list[float] | None,
+    samples: int | None,
+    max_cost: float | None,
+) -> None:
+    """Ask models, analyze their decisions, write the report and print each profile.
+
+    MODEL is the name of a card in models/. What is given here is written into params.yaml, so
+    that `dvc repro` gives the same; what is not given stays as params.yaml has it. Answers that
+    the completion store has are not asked for again.
+    """
+    from escalometer import domains as all_domains
+    from escalometer import interventions as all_interventions
+    from escalometer.config import edit_params, load_card, load_params
+
+    params = load_params()
+    asked_domains = domains or params.domains
+    for model in models:
+        card = load_card(model)
+        priced = card.price.input_usd_per_million or card.price.output_usd_per_million
+        if max_cost is not None and priced:
+            raise UsageError(
+                f"{model} has a price, and a budget for priced models is not built yet: "
+                "leave --max-cost out, or evaluate models that run on this machine"
+            )
+    for name in asked_domains:
+        all_domains.load(name)
+    for name in interventions or params.query.interventions:
+        if name not in all_interventions.names():
+            raise unknown_name("intervention", name, all_interventions.names())
+    changes: dict[tuple[str, ...], Any] = {}
+    if list(models) != list(params.models):
+        changes[("models",)] = list(models)
+    if domains:
+        changes[("domains",)] = domains
+    if interventions:
+        changes[("query", "interventions")] = interventions
+    if cost_ratios:
+        changes[("query", "cost_ratios")] = cost_ratios
+        changes[("analyze", "cost_ratios")] = cost_ratios
+    if samples:
+        changes[("sample", "n_per_condition")] = samples
+    if changes:
+        edit_params(changes)
+        said = ", ".join(".".join(keys) for keys in changes)
+        click.echo(f"params.yaml: set {said}", err=True)
+    _run_flow()
+    for model in models:
+        _print_profile(json.loads(_profile_path(model).read_text(encoding="utf-8")))
+    report_path = Path("data/report/index.html").resolve()
+    click.echo(f"\nReport: {report_path}\nRuns:   make ui (MLflow in the browser)")
+
+
+def _run_flow() -> None:
+    """Run flows/evaluate.py and carry its exit code on."""
+    script = Path("flows/evaluate.py")
+    if not script.exists():
+        raise UsageError(f"{script} does not exist here ({Path.cwd()}); run from the project's root")
+    process = subprocess.Popen([sys.executable, str(script)])  # noqa: S603
+    while True:
+        try:
+            code = process.wait()
+            break
+        except KeyboardInterrupt:  # it got the signal too: let it keep its work and end
+            continue
+    if code == Interrupted.exit_code:
+        raise Interrupted("interrupted; what was answered is kept: run the same command to go on")
+    if code:
+        raise SystemExit(code)
+
+
+def _profile_path(model: str) -> Path:
+    return Path("data") / "profiles" / model / "profile.json"
+
+
+def _print_profile(profile: dict[str, Any]) -> None:
+    from escalometer.reporting.text import print_profile
+
+    print_profile(profile, sys.stdout)
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--source", default=PROFILE_SOURCE, show_default=True, help="Where decisions are from.")
+@click.option("--domains", callback=_names, metavar="D,..", help="Only these domains.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def profile(model: str, source: str, domains: list[str] | None, as_json: bool) -> None:
+    """Print what is known of MODEL: threshold, idea of itself, accuracy, statuses, cost."""
+    from escalometer import domains as all_domains
+    from escalometer.config import load_card, load_params
+    from escalometer.stages.analyze import load_decisions, build_profile
+
+    params = load_params()
+    load_card(model)
+    if source != PROFILE_SOURCE:
+        raise unknown_name("source", source, [PROFILE_SOURCE])
+    for name in domains or ():
+        all_domains.load(name)
+    decisions = load_decisions(model, domains or params.domains, Path())
+    made = build_profile(decisions, model, source, params, domains)
+    if as_json:
+        click.echo(json.dumps(made, allow_nan=False, indent=2))
+    else:
+        _print_profile(made)
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
+def report(out: Path | None) -> None:
+    """Write the report, one page that opens without a network, and print its path."""
+    from escalometer.config import load_params
+    from escalometer.stages import report as stage_report
+
+    path = stage_report.run(load_params(), Path(), out)
+    click.echo(str(path.resolve()))
+
+
+@cli.group()
+def models() -> None:
+    """Model cards: what can be evaluated."""
+
+
+@models.command("list")
+def models_list() -> None:
+    """Print the models that there are cards of."""
+    from escalometer.config import load_card, model_names
+
+    for name in model_names():
+        card = load_card(name)
+        click.echo(f"{name}\t{card.provider}\t{card.licence}\t{card.title}")
+
+
+@models.command("fetch")
+@click.argument("model")
+def models_fetch(model: str) -> None:
+    """Fetch MODEL's weights now, rather than at its first request, and print where they are."""
+    from escalometer.config import load_card
+    from escalometer.providers import _weights
+
+    card = load_card(model)
+    if card.provider != "local":
+        raise UsageError(f"{model} does not run on this machine: there is nothing to fetch")
+    click.echo(str(_weights.folder(card, _workspace().cache)))
+
+
+@cli.group()
+def domains() -> None:
+    """Domains: tables of recorded human decisions."""
+
+
+@domains.command("list")
+def domains_list() -> None:
+    """Print the domains that there are, with whose decisions they hold."""
+    from escalometer import domains as all_domains
+
+    for name in all_domains.names():
+        domain = all_domains.load(name)
+        click.echo(f"{name}\t{domain.title}\t{len(domain.conditions)} conditions")
+
+
+@cli.command()
+@click.argument("name", type=click.Choice(STAGES))
+@click.option("--cell", default="", metavar="KEYS", help="What the stage is for: MODEL,DOMAIN.")
+def stage(name: str, cell: str) -> None:
+    """Run one stage of the pipeline: what dvc.yaml calls. `dvc repro` is the way to run them all."""
+    import importlib
+
+    from escalometer.config import load_params
+
+    params, workspace = load_params(), _workspace()
+    keys = cell.split(",") if cell else []
+    n_keys = {"report": 0, "query": 2}.get(name, 1)
+    if len(keys) != n_keys:
+        needs = "model,domain" if name == "query" else "one name" if n_keys else "nothing"
+        raise UsageError(f"stage {name} takes {needs} as --cell, not {cell!r}")
+    module = importlib.import_module(f"escalometer.stages.{name}")
+    if name == "ingest":
+        module.run(keys[0], workspace.root)
+    elif name == "validate":
+        module.run(keys[0], params, workspace.root)
+    elif name == "sample":
+        module.run(keys[0], params, workspace.root)
+    elif name == "query":
+        module.run(keys[0], keys[1], params, workspace)
+    elif name == "analyze":
+        module.run(keys[0], params, workspace.root)
+    elif name == "report":
+        module.run(params, workspace.root)
+    else:
+        module.run(keys[0], params, workspace.root, os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def main() -> None:
+    """Run the command line; errors meant for the user end in a message and their exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted; what was answered is kept", err=True)
+        code = Interrupted.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = UsageError.exit_code
+    except EscalometerError as error:
+        click.echo(f"error: {error}", err=True)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        click.echo("interrupted; what was answered is kept: run this again to go on", err=True)
+        code = Interrupted.exit_code
+    sys.exit(code if isinstance(code, int) else 0)

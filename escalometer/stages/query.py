@@ -1,0 +1,118 @@
+"""Stage query: one model × one domain, from scenarios to decisions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from escalometer import domains, interventions
+from escalometer.config import Params, Workspace, load_card
+from escalometer.elicitation.engine import Answering, Dialogue, Engine
+from escalometer.elicitation.store import CompletionStore
+from escalometer.errors import DataError, Interrupted
+from escalometer.progress import progress
+from escalometer.providers import connect
+from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table, write_table
+
+
+def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
+    """Ask `model` every dialogue of `domain` and write data/decisions/<model>/<domain>.parquet.
+
+    Parameters
+    ----------
+    model, domain : str
+        The cell.
+    params : Params
+        Uses `query`.
+    workspace : Workspace
+        Where the project, the cache and the completion store are.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown.
+    DataError
+        If the scenarios are absent or none was drawn.
+    ProviderError
+        If the model cannot be fetched or loaded.
+    Interrupted
+        If the process that started this one is gone; what was answered is kept.
+    """
+    card = load_card(model, workspace.root / "models")
+    dialogues = plan(domain, params, workspace.root)
+    provider = connect(card, workspace.cache)
+    store = CompletionStore(workspace.store)
+    answering = Answering(
+        max_tokens=params.query.max_tokens,
+        force_answer=params.query.force_answer,
+        counts_marker=card.counts_marker,
+        input_usd=card.price.input_usd_per_million / 1e6,
+        output_usd=card.price.output_usd_per_million / 1e6,
+    )
+    engine = Engine(provider, store, answering)
+    parent = os.getppid()
+    with store.writing(), progress(f"querying {model} on {domain}", len(dialogues), "dialogues") as bar:
+
+        def on_done(n_done: int, free: bool) -> None:
+            bar.advance(n_done, free=free)
+            if os.getppid() != parent:  # killed from above: nobody waits for this any more
+                raise Interrupted("the run that started this was stopped; its answers are kept")
+
+        rows = engine.hold(dialogues, on_done)
+    store.close()
+    for row in rows:
+        row["model"] = model
+    path = workspace.root / "data" / "decisions" / model / f"{domain}.parquet"
+    write_table(rows, DECISIONS, path)
+    print(
+        f"{path.relative_to(workspace.root)}: {len(rows)} dialogues, "
+        f"{engine.tally.n_called} model calls, {engine.tally.n_stored} answers from the store",
+        file=sys.stderr,
+    )
+
+
+def plan(domain: str, params: Params, root: Path = Path()) -> list[Dialogue]:
+    """Return the dialogues of a domain: drawn scenarios × protocol variants × replicates.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown.
+    DataError
+        If the scenarios are absent or none was drawn.
+    """
+    task = domains.load(domain).task
+    folder = root / "data" / "scenarios" / domain
+    conditions: dict[str, dict[str, Any]] = {
+        row["condition"]: row
+        for row in read_table(folder / "conditions.parquet", CONDITIONS).to_pylist()
+    }
+    costs = interventions.Costs(params.query.cost_ratios, tuple(params.query.framings))
+    protocols = [
+        protocol
+        for name in params.query.interventions
+        for protocol in interventions.variants(name, costs)
+    ]
+    dialogues = [
+        Dialogue(
+            domain=domain,
+            condition=condition,
+            scenario_id=scenario["scenario_id"],
+            task=task,
+            scenario=scenario["text"],
+            signal=conditions[condition]["signal"],
+            signal_accuracy=conditions[condition]["signal_accuracy"],
+            label=scenario["label"],
+            protocol=protocol,
+            replicate=replicate,
+        )
+        for scenario in read_table(folder / "scenarios.parquet", SCENARIOS).to_pylist()
+        for condition in scenario["drawn_for"]
+        for protocol in protocols
+        for replicate in range(params.query.n_replicates)
+    ]
+    if not dialogues:
+        raise DataError(f"{folder}: no scenario was drawn for evaluation")
+    return dialogues

@@ -1,0 +1,71 @@
+"""Evaluate the models of params.yaml: every stage of dvc.yaml, in order, one task each.
+
+Run it as `python flows/evaluate.py`, or with flags as `escalometer evaluate`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+# Prefect reads these when it is imported: our own lines say what happens, and nobody is told.
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+import prefect  # noqa: E402
+from prefect.context import get_run_context  # noqa: E402
+
+from escalometer.config import load_card, load_params  # noqa: E402
+from escalometer.errors import EscalometerError, Interrupted  # noqa: E402
+from escalometer.pipeline import bring_up_to_date, stage_addresses  # noqa: E402
+from flows._server import served, wait_for_history  # noqa: E402
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@prefect.task(task_run_name="{address}")
+def stage(address: str) -> bool:
+    """Bring one DVC stage up to date and return whether it had to run."""
+    return bring_up_to_date(address)
+
+
+@prefect.flow(name="evaluate")
+def evaluate() -> int:
+    """Bring the whole pipeline up to date and return how many task runs this made."""
+    addresses = stage_addresses()
+    for i, address in enumerate(addresses, start=1):
+        began = time.monotonic()
+        _say(f"[{i}/{len(addresses)}] {address}")
+        ran = stage(address)
+        took_s = time.monotonic() - began
+        _say(f"[{i}/{len(addresses)}] {address}: {f'done in {took_s:.0f} s' if ran else 'current'}")
+    context = get_run_context()
+    n_kept = wait_for_history(context.flow_run.id, len(addresses))  # type: ignore[union-attr]
+    if n_kept < len(addresses):
+        _say(f"warning: Prefect's history holds {n_kept} of {len(addresses)} task runs")
+    return len(addresses)
+
+
+def main() -> int:
+    """Run the flow on a server of its own and return the exit code of interface.md."""
+    try:
+        for model in load_params().models:
+            load_card(model)
+        _say("starting Prefect …")
+        with served():
+            evaluate()
+    except EscalometerError as error:
+        _say(f"error: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return Interrupted.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

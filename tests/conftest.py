@@ -1,0 +1,122 @@
+"""Parts that tests share: a small real model, a project to run in, the data beside the project."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking %}<think>{% endif %}{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real llama with random weights and a byte-level tokenizer, in the hub's layout."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    special = ["<|im_start|>", "<|im_end|>"]
+    vocabulary = {token: i for i, token in enumerate([*special, *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
+        additional_special_tokens=special,
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    fast.save_pretrained(folder)
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+        initializer_range=0.6,  # large, so that greedy choices are far from ties
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def tiny_card(weights: Path) -> dict[str, object]:
+    """The content of a model card for `tiny_weights`."""
+    return {
+        "id": "tiny",
+        "title": "Tiny random llama",
+        "provider": "local",
+        "licence": "Apache-2.0",
+        "source": {"kind": "folder", "path": str(weights)},
+        "context": 4096,
+        "price": {"input_usd_per_million": 1.0, "output_usd_per_million": 2.0},
+    }
+
+
+@pytest.fixture
+def project(tmp_path: Path, tiny_weights: Path) -> Path:
+    """A project of its own, as a fresh clone has it, with the tiny model in place of the default."""
+    root = tmp_path / "project"
+    root.mkdir()
+    for name in ("sql", "expectations", "flows"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    # DVC's deps are files of the package: the clone has them too.
+    shutil.copytree(
+        ROOT / "escalometer", root / "escalometer", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (root / ".dvc").mkdir()
+    for name in (".dvc/config", "dvc.yaml", ".gitignore"):
+        shutil.copy(ROOT / name, root / name)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["models"] = ["tiny"]
+    params["sample"]["n_per_condition"] = 1
+    params["query"]["max_tokens"] = 6
+    params["analyze"]["n_bootstrap"] = 100
+    params["track"]["n_traces"] = 1
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    (root / "models").mkdir()
+    (root / "models" / "tiny.yaml").write_text(yaml.safe_dump(tiny_card(tiny_weights)), "utf-8")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(root)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-qm", "A project"], check=True)
+    return root
+
+
+@pytest.fixture
+def recorded() -> Path:
+    """The folder of recorded decisions of real models, where it stands beside the project."""
+    folder = SHARED / "recorded"
+    if not folder.exists():
+        pytest.skip("../shared/recorded is not there: recorded decisions are not part of this project")
+    return folder
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """The JSON document at `path`, strictly: NaN and infinities are refused."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{path} holds {constant}")
+
+    document: dict[str, object] = json.loads(path.read_text("utf-8"), parse_constant=refuse)
+    return document

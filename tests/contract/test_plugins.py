@@ -1,0 +1,77 @@
+"""Every plug-in keeps its contract, so that a new one is one file and its name."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+from tests.conftest import ROOT
+
+from escalometer import domains, interventions, providers
+from escalometer.errors import UsageError
+from escalometer.protocol import Task, first_turn, second_turn
+
+COSTS = interventions.Costs(ratios=(4.0, 20.0), framings=("ratio", "plain"))
+TASK = Task("whether it rains", "the farmer", ("dry", "rain"))
+
+
+@pytest.mark.parametrize("name", interventions.names())
+def test_an_intervention_gives_protocols_in_its_own_name(name):
+    protocols = interventions.variants(name, COSTS)
+    assert protocols
+    assert {protocol.intervention for protocol in protocols} == {name}
+    assert len(set(protocols)) == len(protocols)
+    for protocol in protocols:
+        first = first_turn(protocol, TASK, "A cloud.", "Clouds mean rain in 80%.")
+        second = second_turn(protocol, TASK)
+        assert "'PREDICTION: 1' (rain) or 'PREDICTION: 0' (dry)" in first
+        assert ("80%" in first) == protocol.has_signal
+        assert "'DECISION: 0' (implement) or 'DECISION: 1' (escalate)" in second
+        assert (protocol.cost_ratio is None) == (protocol.framing is None)
+
+
+@pytest.mark.parametrize("name", domains.names())
+def test_a_domain_has_all_its_parts(name):
+    domain = domains.load(name)
+    assert domain.name == name
+    assert (ROOT / "sql" / "staging" / f"{name}.sql").exists()
+    for table in domain.raw_tables:
+        assert (ROOT / "expectations" / f"{table.name}.json").exists()
+    assert "{phrase}" in domain.signal_template
+    assert "{percent}" in domain.signal_template
+    assert len({condition.name for condition in domain.conditions}) == len(domain.conditions)
+    for condition in domain.conditions:
+        for private in domain.private_columns:
+            assert private not in condition.predicate
+    assert {"source", "edition", "licence", "citation", "decisions_of"} <= set(domain.provenance)
+
+
+@pytest.mark.parametrize("name", providers.names())
+def test_a_provider_connects(name):
+    module = importlib.import_module(f"escalometer.providers.{name}")
+    assert callable(module.connect)
+
+
+def test_no_plugin_imports_another():
+    for package in (domains, interventions, providers):
+        folder = Path(package.__file__).parent
+        names = package.names()
+        for name in names:
+            text = (folder / f"{name}.py").read_text("utf-8")
+            for other in set(names) - {name}:
+                assert f"{package.__name__}.{other}" not in text
+                assert f"from {package.__name__} import {other}" not in text
+
+
+@pytest.mark.parametrize(
+    ("load", "kind"),
+    [
+        (domains.load, "domain"),
+        (lambda name: interventions.variants(name, COSTS), "intervention"),
+    ],
+)
+def test_an_unknown_name_lists_those_that_exist(load, kind):
+    with pytest.raises(UsageError, match=f"unknown {kind} 'nope'. There are: .+"):
+        load("nope")
+    assert UsageError.exit_code == 3

@@ -1,0 +1,141 @@
+"""The local provider gives what plain greedy decoding gives, batched, continued and forked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.conftest import tiny_card
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from escalometer.config import ModelCard
+from escalometer.errors import ProviderError
+from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
+from escalometer.providers import Request, connect, local
+
+PROMPTS = ["Rain?", "A much longer question about the weather of tomorrow.", "x", "Snow or not? " * 9]
+
+
+@pytest.fixture
+def card(tiny_weights: Path) -> ModelCard:
+    return ModelCard.model_validate(tiny_card(tiny_weights))
+
+
+@pytest.fixture
+def plain(tiny_weights: Path):
+    """Plain greedy decoding by transformers' own `generate`, one conversation at a time."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_weights)
+    model = AutoModelForCausalLM.from_pretrained(tiny_weights, dtype=torch.float32).eval()
+
+    def decode(request: Request) -> str:
+        messages = [{"role": role, "content": content} for role, content in request.messages]
+        ids = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        out = model.generate(**ids, do_sample=False, max_new_tokens=request.max_tokens)
+        return tokenizer.decode(out[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
+
+    return decode
+
+
+def ask(prompt: str, **changes) -> Request:
+    fields = {"marker": PREDICTION_MARKER, "max_tokens": 12, **changes}
+    return Request(messages=(("user", prompt),), **fields)
+
+
+def test_a_batch_answers_as_each_conversation_alone(card, plain, tmp_path):
+    requests = [ask(prompt) for prompt in PROMPTS]
+    answers = dict(connect(card, tmp_path).complete(requests))
+    assert [answers[i].text for i in range(4)] == [plain(request) for request in requests]
+    assert {answer.finish for answer in answers.values()} <= {"length", "stop"}
+    assert all(answer.n_completion_tokens <= 12 for answer in answers.values())
+
+
+def test_second_turns_continue_and_fork_without_changing_an_answer(card, plain, tmp_path):
+    provider = connect(card, tmp_path)
+    first = [ask(prompt) for prompt in PROMPTS]
+    answers = dict(provider.complete(first))
+    second = [
+        Request(
+            messages=(*request.messages, ("assistant", answers[i].text), ("user", f"Cost {cost}?")),
+            marker=DECISION_MARKER,
+            max_tokens=10,
+        )
+        for i, request in enumerate(first)
+        for cost in (4, 20)
+    ]
+    n_read = []
+    read = provider._read
+    provider._read = lambda batch, unread: (n_read.append(max(map(len, unread))), read(batch, unread))[1]
+    continued = dict(provider.complete(second))
+    assert max(n_read) < min(answer.n_prompt_tokens for answer in continued.values())
+    assert [continued[i].text for i in range(8)] == [plain(request) for request in second]
+
+
+def test_batches_larger_than_the_batch_size_are_split(card, tmp_path):
+    provider = connect(card, tmp_path)
+    together = dict(provider.complete([ask(f"question {i}") for i in range(5)]))
+    provider = connect(card, tmp_path)
+    provider.batch_size = 2
+    apart = dict(provider.complete([ask(f"question {i}") for i in range(5)]))
+    assert [together[i].text for i in range(5)] == [apart[i].text for i in range(5)]
+
+
+def test_an_answer_without_its_marker_is_closed_only_where_asked(card, tmp_path):
+    open_, closed = (
+        dict(connect(card, tmp_path).complete([ask(p, force_answer=force) for p in PROMPTS]))
+        for force in (False, True)
+    )
+    for i in range(len(PROMPTS)):
+        assert parse_marker(open_[i].text, PREDICTION_MARKER) is None
+        assert closed[i].finish == "forced"
+        assert closed[i].text.startswith(open_[i].text + "\n" + PREDICTION_MARKER)
+        assert parse_marker(closed[i].text, PREDICTION_MARKER) in (0, 1)
+
+
+def test_generation_stops_at_the_marker_and_its_digit(card, plain, tmp_path):
+    # A random model writes no marker, so the logits are ours here; what ends the answer is not.
+    script = iter("so PREDICTION: 1 and then it rambles on")
+    provider = connect(card, tmp_path)
+    provider._load()
+    ids = {c: provider._tokenizer.encode(c)[0] for c in map(chr, range(32, 127))}
+
+    def scripted(batch, unread):
+        logits = torch.zeros(1, 258)
+        logits[0, ids[next(script)]] = 1
+        return logits
+
+    provider._read = scripted
+    ((_, answer),) = provider.complete([ask("Rain?", max_tokens=40)])
+    assert answer.text == "so PREDICTION: 1"
+    assert answer.finish == "stop"
+
+
+def test_a_prompt_past_the_context_is_an_error_of_its_own_row(card, tmp_path):
+    small = card.model_copy(update={"context": 60})
+    answers = dict(connect(small, tmp_path).complete([ask("Rain?" * 40), ask("x")]))
+    assert answers[0].finish == "error"
+    assert "context" in answers[0].error
+    assert answers[1].finish in ("length", "stop")
+
+
+def test_thinking_is_switched_by_the_template_or_refused(card, tiny_weights, tmp_path):
+    provider = connect(card, tmp_path)
+    provider._load()
+    on = provider._tokenizer.decode(provider._encode(ask("x", is_thinking=True)))
+    off = provider._tokenizer.decode(provider._encode(ask("x", is_thinking=False)))
+    assert on == off + "<think>"
+    provider._tokenizer.chat_template = provider._tokenizer.chat_template.replace("enable_thinking", "e")
+    with pytest.raises(ProviderError, match="no thinking switch"):
+        provider._encode(ask("x", is_thinking=True))
+
+
+def test_connecting_loads_nothing(card, tmp_path):
+    provider = connect(card, tmp_path)
+    assert provider._model is None
+    assert provider.identity["revision"].startswith("sha256:")
+
+
+def test_there_is_always_a_thread():
+    assert local.free_threads() >= 1
