@@ -134,7 +134,9 @@ def _run_flow() -> None:
     """Run flows/evaluate.py and carry its exit code on."""
     script = Path("flows/evaluate.py")
     if not script.exists():
-        raise UsageError(f"{script} does not exist here ({Path.cwd()}); run from the project's root")
+        raise UsageError(
+            f"{script} does not exist here ({Path.cwd()}); run from the project's root"
+        )
     process = subprocess.Popen([sys.executable, str(script)])  # noqa: S603
     while True:
         try:
@@ -160,14 +162,16 @@ def _print_profile(profile: dict[str, Any]) -> None:
 
 @cli.command()
 @click.argument("model")
-@click.option("--source", default=PROFILE_SOURCE, show_default=True, help="Where decisions are from.")
+@click.option(
+    "--source", default=PROFILE_SOURCE, show_default=True, help="Where decisions are from."
+)
 @click.option("--domains", callback=_names, metavar="D,..", help="Only these domains.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def profile(model: str, source: str, domains: list[str] | None, as_json: bool) -> None:
     """Print what is known of MODEL: threshold, idea of itself, accuracy, statuses, cost."""
     from escalometer import domains as all_domains
     from escalometer.config import load_card, load_params
-    from escalometer.stages.analyze import load_decisions, build_profile
+    from escalometer.stages.analyze import build_profile, load_decisions
 
     params = load_params()
     load_card(model)
@@ -241,7 +245,7 @@ def domains_list() -> None:
 @click.argument("name", type=click.Choice(STAGES))
 @click.option("--cell", default="", metavar="KEYS", help="What the stage is for: MODEL,DOMAIN.")
 def stage(name: str, cell: str) -> None:
-    """Run one stage of the pipeline: what dvc.yaml calls. `dvc repro` is the way to run them all."""
+    """Run one stage of the pipeline: what dvc.yaml calls. `dvc repro` runs them all."""
     import importlib
 
     from escalometer.config import load_params
@@ -255,9 +259,7 @@ def stage(name: str, cell: str) -> None:
     module = importlib.import_module(f"escalometer.stages.{name}")
     if name == "ingest":
         module.run(keys[0], workspace.root)
-    elif name == "validate":
-        module.run(keys[0], params, workspace.root)
-    elif name == "sample":
+    elif name == "validate" or name == "sample":
         module.run(keys[0], params, workspace.root)
     elif name == "query":
         module.run(keys[0], keys[1], params, workspace)

@@ -240,7 +240,6 @@ def edit_params(changes: dict[tuple[str, ...], Any], path: Path = PARAMS_FILE) -
         If a new value is not allowed; the file is then left as it was.
     """
     import io
-    import os
 
     from ruamel.yaml import YAML
 
@@ -266,5 +265,5 @@ def edit_params(changes: dict[tuple[str, ...], Any], path: Path = PARAMS_FILE) -
     except UsageError as error:
         partial.unlink()
         raise UsageError(str(error).replace(str(partial), str(path))) from error
-    os.replace(partial, path)
+    partial.replace(path)
     return params

@@ -73,7 +73,9 @@ def bring_up_to_date(address: str, root: Path = Path()) -> bool:
         if code:
             status = int(code[1])
             # A shell reports a child that died of a signal as 128 + its number, as we do.
-            raise StageFailed(f"stage {address} stopped", 128 - status if status < 0 else status) from error
+            raise StageFailed(
+                f"stage {address} stopped", 128 - status if status < 0 else status
+            ) from error
         if isinstance(cause, LockError):
             raise ProviderError(f"stage {address} is being run by another process") from error
         raise DataError(f"stage {address}: {cause or error}") from error

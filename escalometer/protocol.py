@@ -69,7 +69,7 @@ class Protocol:
 
 
 def first_turn(protocol: Protocol, task: Task, scenario: str, signal: str) -> str:
-    """Return the user's first message: scenario, signal unless withheld, and the prediction task."""
+    """Return the first message: scenario, signal unless withheld, and the prediction task."""
     negative, positive = task.meanings
     ask = (
         f"TASK: Predict {task.question}. Explain your reasoning in one sentence. "
@@ -83,10 +83,9 @@ def first_turn(protocol: Protocol, task: Task, scenario: str, signal: str) -> st
 def second_turn(protocol: Protocol, task: Task) -> str:
     """Return the user's second message: the cost, if stated, and implement or escalate."""
     ask = (
-        f"TASK: Should your prediction be implemented, or the case be escalated to {task.decider}? "
-        "A decision counts as correct if it implements a prediction that matches what "
-        f"{task.decider} decided, or escalates a prediction that does not match. "
-        "Explain your reasoning in one or two sentences. "
+        f"TASK: Implement your prediction, or escalate to {task.decider}? A decision counts as "
+        f"correct if it implements a prediction that matches what {task.decider} decided, or "
+        "escalates one that does not. Explain in one or two sentences. "
         f"Then end with exactly '{DECISION_MARKER} 0' (implement) or "
         f"'{DECISION_MARKER} 1' (escalate)."
     )

@@ -6,7 +6,6 @@ with `n_` for counts.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +104,7 @@ def write_table(rows: list[dict[str, Any]] | pa.Table, schema: pa.Schema, path: 
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     pq.write_table(table, partial)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The only door to MLflow: a record of every evaluation, which nothing in the pipeline reads back."""
+"""The only door to MLflow: a record of every evaluation, never read back by the pipeline."""
 
 from __future__ import annotations
 
@@ -52,10 +52,18 @@ def default_uri(root: Path) -> str:
 
 
 def git_commit(root: Path) -> str:
-    """Return the commit that is checked out, with ``-dirty`` where files differ, or ``unknown``."""
-    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stdout.strip() or "unknown"
+    """Return the commit that is checked out, or ``unknown`` outside of git.
+
+    ``-dirty`` follows where tracked files differ from it, dvc.lock aside: the pipeline writes that
+    while it runs.
+    """
+    git = ["git", "-C", str(root)]
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603
+    if head.returncode:
+        return "unknown"
+    command = [*git, "diff", "--quiet", "HEAD", "--", ".", ":(exclude)dvc.lock"]
+    is_clean = subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
+    return head.stdout.strip() + ("" if is_clean else "-dirty")
 
 
 def log(record: RunRecord, root: Path, uri: str | None = None) -> dict[str, str]:

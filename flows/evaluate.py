@@ -14,13 +14,13 @@ os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
-import prefect  # noqa: E402
-from prefect.context import get_run_context  # noqa: E402
+import prefect
+from prefect.context import get_run_context
 
-from escalometer.config import load_card, load_params  # noqa: E402
-from escalometer.errors import EscalometerError, Interrupted  # noqa: E402
-from escalometer.pipeline import bring_up_to_date, stage_addresses  # noqa: E402
-from flows._server import served, wait_for_history  # noqa: E402
+from escalometer.config import load_card, load_params
+from escalometer.errors import EscalometerError, Interrupted
+from escalometer.pipeline import bring_up_to_date, stage_addresses
+from flows._server import served, wait_for_history
 
 
 def _say(text: str) -> None:

@@ -75,7 +75,7 @@ def tiny_card(weights: Path) -> dict[str, object]:
 
 @pytest.fixture
 def project(tmp_path: Path, tiny_weights: Path) -> Path:
-    """A project of its own, as a fresh clone has it, with the tiny model in place of the default."""
+    """A project of its own, as a fresh clone has it, with the tiny model for a default."""
     root = tmp_path / "project"
     root.mkdir()
     for name in ("sql", "expectations", "flows"):
@@ -108,7 +108,9 @@ def recorded() -> Path:
     """The folder of recorded decisions of real models, where it stands beside the project."""
     folder = SHARED / "recorded"
     if not folder.exists():
-        pytest.skip("../shared/recorded is not there: recorded decisions are not part of this project")
+        pytest.skip(
+            "../shared/recorded is not there: recorded decisions are not part of this project"
+        )
     return folder
 
 

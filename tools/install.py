@@ -44,7 +44,9 @@ def show(n_done: int, n_all: int, began: float) -> None:
     width = 30 * n_done // n_all
     line = f"installing [{'#' * width}{'.' * (30 - width)}] {n_done}/{n_all} packages, {left}"
     on_terminal = sys.stderr.isatty()
-    print(f"\r{line:<79}" if on_terminal else line, end="" if on_terminal else "\n", file=sys.stderr)
+    print(
+        f"\r{line:<79}" if on_terminal else line, end="" if on_terminal else "\n", file=sys.stderr
+    )
     sys.stderr.flush()
 
 

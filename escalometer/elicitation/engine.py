@@ -95,9 +95,7 @@ class Engine:
             }
             decisions = dict(zip(second, self._ask(list(second.values())), strict=True))
             for i, request, answer in zip(chunk, first, predictions, strict=True):
-                rows[i] = self._row(
-                    dialogues[i], request, answer, second.get(i), decisions.get(i)
-                )
+                rows[i] = self._row(dialogues[i], request, answer, second.get(i), decisions.get(i))
             on_done(len(chunk), self.tally.n_called == n_before)
         return [rows[i] for i in range(len(dialogues))]
 
@@ -128,9 +126,7 @@ class Engine:
             yield chunk
 
     def _first_request(self, dialogue: Dialogue) -> Request:
-        prompt = first_turn(
-            dialogue.protocol, dialogue.task, dialogue.scenario, dialogue.signal
-        )
+        prompt = first_turn(dialogue.protocol, dialogue.task, dialogue.scenario, dialogue.signal)
         return self._request(dialogue, (("user", prompt),), PREDICTION_MARKER)
 
     def _second_request(self, dialogue: Dialogue, first: Request, answer: str) -> Request:

@@ -91,9 +91,7 @@ class CompletionStore:
                 found[key] = Completion(**json.loads(completion))
         return found
 
-    def put(
-        self, identity: Mapping[str, str], request: Request, completion: Completion
-    ) -> None:
+    def put(self, identity: Mapping[str, str], request: Request, completion: Completion) -> None:
         """Keep a completion; it is durable when this returns. The first one of a key stays."""
         with self._db:
             self._db.execute(

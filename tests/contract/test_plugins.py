@@ -6,11 +6,11 @@ import importlib
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
 
 from escalometer import domains, interventions, providers
 from escalometer.errors import UsageError
 from escalometer.protocol import Task, first_turn, second_turn
+from tests.conftest import ROOT
 
 COSTS = interventions.Costs(ratios=(4.0, 20.0), framings=("ratio", "plain"))
 TASK = Task("whether it rains", "the farmer", ("dry", "rain"))

@@ -7,7 +7,6 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
-from tests.conftest import tiny_card
 
 from escalometer import interventions
 from escalometer.config import ModelCard
@@ -16,6 +15,7 @@ from escalometer.elicitation.store import CompletionStore, request_key
 from escalometer.errors import DataError
 from escalometer.protocol import Task
 from escalometer.providers import Completion, Request, connect
+from tests.conftest import tiny_card
 
 TASK = Task("whether it rains", "the farmer", ("dry", "rain"))
 COSTS = interventions.Costs(ratios=(4.0, 10.0), framings=("ratio",))

@@ -6,15 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.conftest import tiny_card
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from escalometer.config import ModelCard
 from escalometer.errors import ProviderError
 from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
 from escalometer.providers import Request, connect, local
+from tests.conftest import tiny_card
 
-PROMPTS = ["Rain?", "A much longer question about the weather of tomorrow.", "x", "Snow or not? " * 9]
+PROMPTS = [
+    "Rain?",
+    "A much longer question about the weather of tomorrow.",
+    "x",
+    "Snow or not? " * 9,
+]
 
 
 @pytest.fixture
@@ -67,7 +72,10 @@ def test_second_turns_continue_and_fork_without_changing_an_answer(card, plain, 
     ]
     n_read = []
     read = provider._read
-    provider._read = lambda batch, unread: (n_read.append(max(map(len, unread))), read(batch, unread))[1]
+    provider._read = lambda batch, unread: (
+        n_read.append(max(map(len, unread))),
+        read(batch, unread),
+    )[1]
     continued = dict(provider.complete(second))
     assert max(n_read) < min(answer.n_prompt_tokens for answer in continued.values())
     assert [continued[i].text for i in range(8)] == [plain(request) for request in second]
@@ -126,7 +134,9 @@ def test_thinking_is_switched_by_the_template_or_refused(card, tiny_weights, tmp
     on = provider._tokenizer.decode(provider._encode(ask("x", is_thinking=True)))
     off = provider._tokenizer.decode(provider._encode(ask("x", is_thinking=False)))
     assert on == off + "<think>"
-    provider._tokenizer.chat_template = provider._tokenizer.chat_template.replace("enable_thinking", "e")
+    provider._tokenizer.chat_template = provider._tokenizer.chat_template.replace(
+        "enable_thinking", "e"
+    )
     with pytest.raises(ProviderError, match="no thinking switch"):
         provider._encode(ask("x", is_thinking=True))
 

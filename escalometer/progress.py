@@ -1,0 +1,196 @@
+"""Progress of anything that takes over a few seconds: a bar on a terminal, else plain lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, Task, TaskID
+
+#: Seconds between two plain lines where standard error is not a terminal.
+LINE_INTERVAL_S = 10.0
+
+
+def spell_duration(seconds: float) -> str:
+    """Return a time as people say it: ``8 s``, ``1 min 20 s``, ``2 h 5 min``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class Meter:
+    """Counts items and knows how long the rest will take.
+
+    Items that came from the store are counted but cost no time, so they say nothing about how
+    long the others will take; and as nobody knows which of the rest are stored, the remaining
+    time takes all of them to cost.
+    """
+
+    def __init__(
+        self,
+        description: str,
+        total: int,
+        unit: str,
+        stream: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.description, self.total, self.unit = description, total, unit
+        self.done = self.n_free = 0
+        self._stream, self._clock = stream, clock
+        self._lock = Lock()
+        self._started = self._advanced = self._written = clock()
+        self._spent_s = 0.0  # on items that cost time
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def advance(self, n: int = 1, *, free: bool = False) -> None:
+        """Count `n` more items; `free` ones took no time worth extrapolating from."""
+        with self._lock:
+            now = self._clock()
+            if not free:
+                self._spent_s += now - self._advanced
+            self.done += n
+            self.n_free += n if free else 0
+            self._advanced = now
+            is_due = now - self._written >= LINE_INTERVAL_S and self.done < self.total
+            if is_due and self._bar is None:
+                self._written = now
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self.done)
+        elif is_due:
+            self._write(self.line())
+
+    def note(self, text: str) -> None:
+        """Print one line of text beside the progress."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            self._write(text)
+
+    def remaining_s(self) -> float | None:
+        """Return how many seconds are left, or None while no item that costs time is done."""
+        n_costly = self.done - self.n_free
+        if self.done >= self.total:
+            return 0.0
+        if n_costly <= 0:
+            return None
+        expected = (self.total - self.done) * self._spent_s / n_costly
+        return max(0.0, expected - (self._clock() - self._advanced))
+
+    def line(self) -> str:
+        """Return the progress in one line."""
+        is_done = self.done >= self.total
+        percent = 100 if is_done else min(99, round(100 * self.done / self.total))
+        left = self.remaining_s()
+        tail = "" if left is None or is_done else f", about {spell_duration(left)} left"
+        return f"{self.description}: {self.amount()}, {percent} %{tail}"
+
+    def amount(self) -> str:
+        """Return how much of how much is done, in the unit; bytes as megabytes."""
+        if self.unit == "bytes":
+            return f"{self.done / 1e6:.1f}/{self.total / 1e6:.1f} MB"
+        return f"{self.done}/{self.total} {self.unit}"
+
+    def summary(self) -> str:
+        """Return the line that ends the progress, whether all was done or not."""
+        took = spell_duration(self._clock() - self._started)
+        stored = f" ({self.n_free} from the store)" if self.n_free else ""
+        verb = "" if self.done >= self.total else "stopped at "
+        return f"{self.description}: {verb}{self.amount()}{stored}, {took}"
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """Show the bar on a terminal that can; elsewhere the lines come by themselves."""
+        bar = _terminal_bar(self, self._stream) if self._stream.isatty() else None
+        if bar is None:
+            try:
+                yield
+            finally:
+                self._write(self.summary())
+            return
+        with bar:
+            self._task = bar.add_task(self.description, total=self.total)
+            self._bar = bar
+            try:
+                yield
+            finally:
+                bar.update(self._task, completed=self.done, refresh=True)
+                self._bar = None
+
+
+def _terminal_bar(meter: Meter, stream: TextIO) -> Progress | None:
+    """Return rich's bar, not yet shown, or None on a terminal that cannot redraw a line."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        ProgressColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+    from rich.text import Text
+
+    console = Console(file=stream)
+    if console.is_dumb_terminal:
+        return None
+
+    class Amount(ProgressColumn):
+        def render(self, task: Task) -> Text:  # noqa: ARG002 - rich's signature
+            return Text(meter.amount())
+
+    class Remaining(ProgressColumn):
+        def render(self, task: Task) -> Text:  # noqa: ARG002 - rich's signature
+            left = meter.remaining_s()
+            return Text("" if not left else f"about {spell_duration(left)} left", style="cyan")
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        Amount(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        Remaining(),
+        console=console,
+    )
+
+
+@contextmanager
+def progress(
+    description: str,
+    total: int,
+    unit: str = "items",
+    *,
+    stream: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Meter]:
+    """Show the progress of a block on standard error and hand it the meter to advance.
+
+    Parameters
+    ----------
+    description : str
+        What is being done: ``"querying movielens"``.
+    total : int
+        How many items there are, in `unit`.
+    unit : str
+        What is counted: ``"dialogues"``; ``"bytes"`` are shown as megabytes.
+    stream : text stream, optional
+        Standard error by default: standard output belongs to results.
+    clock : callable
+        Seconds that only grow; replaced in tests.
+    """
+    meter = Meter(description, total, unit, stream or sys.stderr, clock)
+    with meter._shown():
+        yield meter

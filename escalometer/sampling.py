@@ -1,0 +1,88 @@
+"""Which split a case falls into, which cases are drawn, and what the signal states.
+
+Splits depend on a hash of the case's key alone, so that adding a domain, a condition or a row moves
+no other row from one split to another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+Split = Literal["signal", "train", "eval"]
+SPLITS: tuple[Split, ...] = ("signal", "train", "eval")
+
+#: Hexadecimal digits of a scenario's id: for 100,000 scenarios the odds of a clash are 1 in 10^9.
+ID_LENGTH = 16
+
+
+def _digest(*parts: object) -> bytes:
+    # The separator keeps ("a", "bc") and ("ab", "c") apart.
+    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
+
+
+def split_of(seed: int, domain: str, key: str, signal_share: float, train_share: float) -> Split:
+    """Return the split of the cases whose split key is `key`.
+
+    Parameters
+    ----------
+    seed : int
+        The study's seed.
+    domain, key : str
+        The domain, and the key that all cases of one person share.
+    signal_share, train_share : float
+        Shares of the keys in (0, 1); the rest is for evaluation.
+    """
+    number = int.from_bytes(_digest(seed, domain, key)[:8])
+    # In exact numbers: which side of a border a key falls on must not depend on rounding.
+    signal, train = Fraction(str(signal_share)), Fraction(str(train_share))
+    if number < signal * 2**64:
+        return "signal"
+    return "train" if number < (signal + train) * 2**64 else "eval"
+
+
+def scenario_id(domain: str, case_id: str) -> str:
+    """Return the short stable name of a case: hexadecimal, the same in every run and edition."""
+    return _digest(domain, case_id).hex()[:ID_LENGTH]
+
+
+def generator(seed: int, domain: str, condition: str) -> np.random.Generator:
+    """Return the random numbers of one cell, independent of those of any other."""
+    return np.random.default_rng(list(_digest(seed, domain, condition)))
+
+
+def draw(case_ids: Collection[str], n: int, random: np.random.Generator) -> list[str]:
+    """Return `n` of the cases, or all where there are fewer.
+
+    Parameters
+    ----------
+    case_ids : collection of str
+        Cases to draw from; their order does not matter.
+    n : int
+        How many to draw, without replacement.
+    random : numpy.random.Generator
+        A fresh one of the cell, from `generator`.
+
+    Notes
+    -----
+    A larger `n` draws all that a smaller one draws, and more: what has been paid for is kept.
+    """
+    ordered = sorted(case_ids)
+    return [ordered[place] for place in random.permutation(len(ordered))[:n]]
+
+
+def whole_percent(n_positive: int, n: int) -> int:
+    """Return 100 · n_positive / n to the nearest whole per cent, in integers; halves go up.
+
+    Raises
+    ------
+    ValueError
+        If not 0 <= n_positive <= n, or n is 0.
+    """
+    if n < 1 or not 0 <= n_positive <= n:
+        raise ValueError(f"{n_positive} of {n} is not a share")
+    return (200 * n_positive + n) // (2 * n)

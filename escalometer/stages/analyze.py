@@ -1,0 +1,206 @@
+"""Stage analyze: one model, from decisions to metric tables, profile and escalation curve."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from escalometer import domains as all_domains
+from escalometer import warehouse
+from escalometer.config import Params
+from escalometer.reporting.figures import escalation_curve_figure
+from escalometer.schema import DECISIONS, read_table
+from escalometer.stages import write_json
+from escalometer.stages._profile import assemble
+
+#: Side domains also where no plug-in says so, as in decisions that others recorded.
+SIDE_DOMAINS = frozenset({"moral_machine"})
+
+#: What the metrics read of a decision.
+COLUMNS = (
+    "model",
+    "domain",
+    "condition",
+    "intervention",
+    "signal_accuracy",
+    "has_signal",
+    "is_thinking",
+    "is_isolated",
+    "reasoning_effort",
+    "cost_ratio",
+    "framing",
+    "force_answer",
+    "label",
+    "prediction",
+    "escalate",
+    "status",
+)
+CURVE_COLUMNS = (
+    "domain",
+    "condition",
+    "predictive_accuracy",
+    "escalation_rate",
+    "low",
+    "high",
+    "n",
+)
+
+
+def run(model: str, params: Params, root: Path = Path()) -> None:
+    """Write data/profiles/<model>/: metric tables, profile, flat metrics and the curve.
+
+    Parameters
+    ----------
+    model : str
+        Whose decisions.
+    params : Params
+        Uses `seed`, `domains` and `analyze`.
+    root : Path
+        The project.
+
+    Raises
+    ------
+    DataError
+        If the decisions of a domain are absent or lack a column.
+    """
+    decisions = load_decisions(model, params.domains, root)
+    tables, profile = _analyze(decisions, model, "pipeline", params, None)
+    folder = root / "data" / "profiles" / model
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        pq.write_table(table, folder / "tables" / f"{name}.parquet")
+    write_json(profile, folder / "profile.json")
+    write_json(flat_metrics(profile), folder / "metrics.json")
+    with (folder / "escalation_curve.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, CURVE_COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(profile["curve"])
+    escalation_curve_figure(profile, folder / "escalation_curve.svg")
+
+
+def load_decisions(model: str, domains: Sequence[str], root: Path = Path()) -> pa.Table:
+    """Return the decisions of `model` on `domains` as the pipeline has stored them.
+
+    Raises
+    ------
+    DataError
+        If a file is absent or lacks a column.
+    """
+    folder = root / "data" / "decisions" / model
+    parts = [read_table(folder / f"{domain}.parquet", DECISIONS) for domain in domains]
+    return pa.concat_tables(parts)
+
+
+def build_profile(
+    decisions: pa.Table,
+    model: str,
+    source: str,
+    params: Params,
+    domains: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Return the document of ``escalometer profile --json``.
+
+    Parameters
+    ----------
+    decisions : Table
+        With at least the columns named in `COLUMNS`, typed as in `schema.DECISIONS`. Rows of
+        other models and domains are left aside.
+    model, source : str
+        Whose decisions, and where they are from.
+    params : Params
+        Uses `seed` and `analyze`.
+    domains : sequence of str, optional
+        Only these. If all of them are side domains they are analyzed as if they were main ones.
+    """
+    return _analyze(decisions, model, source, params, domains)[1]
+
+
+def _analyze(
+    decisions: pa.Table,
+    model: str,
+    source: str,
+    params: Params,
+    domains: Sequence[str] | None,
+) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+    rows = decisions.select(list(COLUMNS)).filter(pc.field("model") == model)
+    if domains is not None:
+        rows = rows.filter(pc.field("domain").isin(list(domains)))
+    side = side_domains(rows.column("domain").unique().to_pylist(), domains)
+    human_error_rate = params.analyze.human_error_rate
+    values = {
+        "cost_ratios": list(params.analyze.cost_ratios),
+        "human_error_rate": human_error_rate,
+        "side_domains": side,
+    }
+    with warehouse.connect() as connection:
+        warehouse.add_table(connection, "decisions", rows)
+        tables = warehouse.run_metrics(connection, values)
+    rng = np.random.default_rng([params.seed, *model.encode()])
+    n_bootstrap = params.analyze.n_bootstrap
+    profile = {
+        "model": model,
+        "source": source,
+        **assemble(tables, side, human_error_rate, n_bootstrap, rng),
+        "force_answer": bool(pc.any(rows.column("force_answer")).as_py()),
+        "human_error_rate": human_error_rate,
+    }
+    return tables, profile
+
+
+def side_domains(present: Iterable[str], asked: Sequence[str] | None = None) -> list[str]:
+    """Return the domains that stay out of what pools domains, in alphabetical order.
+
+    Parameters
+    ----------
+    present : iterable of str
+        Domains of the decisions.
+    asked : sequence of str, optional
+        Domains that the user named; if these are all side domains, none stays out.
+    """
+    plug_ins = all_domains.names()
+    side = {
+        name
+        for name in present
+        if (not all_domains.load(name).is_main if name in plug_ins else name in SIDE_DOMAINS)
+    }
+    if asked is not None and set(present) <= side:
+        return []
+    return sorted(side)
+
+
+def flat_metrics(profile: dict[str, Any]) -> dict[str, float]:
+    """Return the profile's numbers by one name each, for `dvc metrics show`; undefined ones lack.
+
+    Interventions are named ``<metric>.<intervention>[.<effort>][.<framing>].R<ratio>``, followed
+    by what it is scored against where that makes a difference.
+    """
+    fit = profile["implicit_threshold"]["linear"]
+    found: dict[str, float | None] = {
+        "n_decisions": profile["n_decisions"],
+        "implicit_threshold": fit["estimate"],
+        "implicit_threshold_low": fit["low"],
+        "implicit_threshold_high": fit["high"],
+        "implicit_threshold_logit": profile["implicit_threshold"]["logit"]["estimate"],
+        "slope": fit["slope"],
+    }
+    for name in ("self_estimated_accuracy", "predictive_accuracy", "calibration_bias"):
+        found[name] = profile[name]["estimate"]
+    for status, n in profile["statuses"].items():
+        found[f"share_{status}"] = n / profile["n_decisions"] if profile["n_decisions"] else None
+    for row in profile["interventions"]:
+        parts = [row["intervention"], row["reasoning_effort"], row["framing"]]
+        parts += ["isolated"] if row["is_isolated"] and row["intervention"] != "isolated" else []
+        parts += ["stated"] if row["is_cost_stated"] and row["framing"] is None else []
+        name = ".".join([*(part for part in parts if part), f"R{row['cost_ratio']:g}"])
+        against = row["scored_against"]
+        found[f"escalation_accuracy.{name}.{against}"] = row["escalation_accuracy"]["estimate"]
+        found[f"realized_cost.{name}"] = row["realized_cost"]["estimate"]
+        found[f"regret.{name}.{against}"] = row["regret"]["estimate"]
+    return {name: value for name, value in found.items() if value is not None}

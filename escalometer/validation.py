@@ -1,0 +1,242 @@
+"""The only door to Great Expectations: whether a table satisfies its suite, and which rows do not.
+
+Importing Great Expectations takes 5 to 7 seconds, so that only `check` does it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from escalometer.errors import DataError
+
+SUITES_FOLDER = Path("expectations")
+
+#: The column that every validated table has: the row's number as messages call it.
+ROW = "source_row"
+
+#: Offending rows that a message shows.
+N_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One rule that a table breaks.
+
+    Attributes
+    ----------
+    file : str
+        The file that holds the table.
+    column : str
+        The column or columns that the rule is about; empty where it is about the whole table.
+    rule : str
+        The rule in words.
+    n_rows : int
+        How many rows break it; 0 where it is about the whole table.
+    rows : tuple of str
+        Up to ten of them, each with its number and what was found.
+    """
+
+    file: str
+    column: str
+    rule: str
+    n_rows: int
+    rows: tuple[str, ...]
+
+    def __str__(self) -> str:
+        column = f", column {self.column}" if self.column else ""
+        if not self.n_rows:
+            found = "".join(f" ({row})" for row in self.rows)
+            return f"{self.file}{column}: {self.rule}{found}"
+        more = self.n_rows - len(self.rows)
+        lines = [f"  {row}" for row in self.rows] + ([f"  and {more} more"] if more > 0 else [])
+        broken = "1 row breaks" if self.n_rows == 1 else f"{self.n_rows} rows break"
+        return "\n".join([f"{self.file}{column}: {self.rule}; {broken} this:", *lines])
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of validating one table.
+
+    Attributes
+    ----------
+    table, file : str
+        The table's name (its suite's as well) and the file that holds it.
+    n_rows, n_expectations : int
+        Rows, and rules that were evaluated on them.
+    failures : tuple of Failure
+        The rules that the table breaks; empty where it passed.
+    """
+
+    table: str
+    file: str
+    n_rows: int
+    n_expectations: int
+    failures: tuple[Failure, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the table satisfies every rule of its suite."""
+        return not self.failures
+
+
+def number_rows(table: pa.Table) -> pa.Table:
+    """Return a table as `check` takes it: with `source_row` from 1, and lists as joined text."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_list(field.type):
+            joined = [None if v is None else ", ".join(v) for v in table.column(place).to_pylist()]
+            table = table.set_column(place, field.name, pa.array(joined, pa.string()))
+    return table.append_column(ROW, pa.array(range(1, table.num_rows + 1), pa.int64()))
+
+
+def read_suite(table: str, folder: Path = SUITES_FOLDER) -> dict[str, Any]:
+    """Return the suite of `table` as Great Expectations takes it.
+
+    Raises
+    ------
+    DataError
+        If the suite is absent, not JSON or has no expectation: nothing would be checked.
+    """
+    path = folder / f"{table}.json"
+    try:
+        suite: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist; each table needs a suite of that name") from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} is not JSON: {error}") from error
+    if not suite.get("expectations"):
+        raise DataError(f"{path} has no expectations: nothing would be checked")
+    return suite
+
+
+def check(
+    table: pa.Table,
+    name: str,
+    file: Path,
+    identifiers: Sequence[str] = (),
+    folder: Path = SUITES_FOLDER,
+) -> Result:
+    """Return whether `table` satisfies the suite `name`, and which rows do not.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The rows, with `source_row`.
+    name : str
+        Name of the table; its suite is `<folder>/<name>.json`.
+    file : Path
+        Where the rows come from, for messages.
+    identifiers : sequence of str
+        Columns that name a row beside its number.
+    folder : Path, default expectations
+        The folder of all suites.
+
+    Raises
+    ------
+    DataError
+        If there is no such suite, or it holds nothing or what Great Expectations does not know.
+    """
+    suite = read_suite(name, folder)
+    if not table.num_rows:
+        failure = Failure(str(file), "", "the table must have rows", 0, ("found none",))
+        return Result(name, str(file), 0, 0, (failure,))
+    shown = [ROW, *(column for column in identifiers if column in table.column_names)]
+    results = _run(table, suite, shown, folder / f"{name}.json")
+    failures = [_failure(result, str(file), shown) for result in results if not _has_passed(result)]
+    return Result(name, str(file), table.num_rows, len(results), tuple(failures))
+
+
+def _run(
+    table: pa.Table, suite: Mapping[str, Any], shown: list[str], path: Path
+) -> list[dict[str, Any]]:
+    # Read when the package is imported, so that it must be set here: no run reports home.
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    try:
+        expectations = gx.ExpectationSuite(**suite)
+    except (gx.exceptions.GreatExpectationsError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is not a suite of expectations: {error}") from error
+    known = {expectation.expectation_type for expectation in expectations.expectations}
+    unknown = sorted({item["type"] for item in suite["expectations"]} - known)
+    if unknown:  # Great Expectations logs them and goes on without
+        raise DataError(f"{path}: Great Expectations does not know {', '.join(unknown)}")
+    asset = context.data_sources.add_pandas("frames").add_dataframe_asset(path.stem)
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch(
+        {"dataframe": table.to_pandas()}
+    )
+    validated = batch.validate(
+        expectations,
+        result_format={
+            "result_format": "COMPLETE",
+            "unexpected_index_column_names": shown,
+            "return_unexpected_index_query": False,
+        },
+    )
+    results: list[dict[str, Any]] = validated.to_json_dict()["results"]
+    if len(results) != len(suite["expectations"]):
+        raise DataError(
+            f"{path}: {len(results)} of {len(suite['expectations'])} expectations were evaluated"
+        )
+    return results
+
+
+def _exception(result: Mapping[str, Any]) -> str | None:
+    """Return why an expectation could not be evaluated, if so."""
+    info = result["exception_info"]
+    # One flat record, or one record for each metric that failed.
+    records = [info] if "raised_exception" in info else list(info.values())
+    for record in records:
+        if record["raised_exception"]:
+            return str(record["exception_message"]).strip().splitlines()[0]
+    return None
+
+
+def _has_passed(result: Mapping[str, Any]) -> bool:
+    return bool(result["success"]) and _exception(result) is None
+
+
+def _failure(result: Mapping[str, Any], file: str, shown: Sequence[str]) -> Failure:
+    config, found = result["expectation_config"], result["result"]
+    kwargs = config["kwargs"]
+    columns = kwargs.get("column_list") or [
+        kwargs[key] for key in ("column", "column_A", "column_B") if key in kwargs
+    ]
+    rule = (config.get("description") or config["type"].replace("_", " ")).rstrip(".")
+    offending = found.get("unexpected_index_list") or []
+    exception = _exception(result)
+    if exception is not None:
+        rows: tuple[str, ...] = (f"not evaluated: {exception}",)
+    elif offending:
+        rows = tuple(_row(row, shown) for row in offending[:N_SHOWN])
+    elif "mismatched" in found.get("details", {}):
+        mismatched = found["details"]["mismatched"]
+        rows = tuple(f"{kind}: {', '.join(names)}" for kind, names in mismatched.items())
+    else:
+        rows = (f"found {found.get('observed_value')}",)
+    return Failure(file, ", ".join(columns), rule, len(offending), rows)
+
+
+def _row(row: Mapping[str, Any], shown: Sequence[str]) -> str:
+    names = "".join(f", {name} {row[name]}" for name in shown if name != ROW)
+    values = [f"{key} = {_value(row[key])}" for key in row if key not in shown]
+    return f"row {row[ROW]}{names}: found {', '.join(values) or 'it'}"
+
+
+def _value(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "nothing"
+    # pandas holds integers with gaps as floats.
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return repr(value)

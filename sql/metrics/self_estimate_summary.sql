@@ -1,0 +1,133 @@
+-- metric: self-estimated accuracy and bias of a domain and of the model, each condition counting once
+-- grain: one row per (model, reasoning_effort, is_thinking, domain); domain is null for all main domains together
+-- source: self_estimated_accuracy, implicit_threshold
+-- The mean rate goes through the line and is clipped once, as in the paper: clipping every
+-- condition first would pull the mean down.
+with estimates as (
+    select
+        model,
+        reasoning_effort,
+        is_thinking,
+        domain,
+        condition,
+        signal_accuracy,
+        escalation_rate,
+        predictive_accuracy,
+        signalled_accuracy,
+        is_clipped
+    from self_estimated_accuracy
+),
+
+lines as (
+    select
+        model,
+        reasoning_effort,
+        is_thinking,
+        slope,
+        intercept
+    from implicit_threshold
+    where intervention = 'baseline' and cost_ratio is null and not is_isolated
+),
+
+spread_levels as (
+    select
+        model,
+        reasoning_effort,
+        is_thinking,
+        domain as level_domain,
+        domain,
+        condition,
+        signal_accuracy,
+        escalation_rate,
+        predictive_accuracy,
+        signalled_accuracy,
+        is_clipped
+    from estimates
+    union all
+    select
+        model,
+        reasoning_effort,
+        is_thinking,
+        null as level_domain,
+        domain,
+        condition,
+        signal_accuracy,
+        escalation_rate,
+        predictive_accuracy,
+        signalled_accuracy,
+        is_clipped
+    from estimates
+    where not list_contains($side_domains::varchar[], domain)
+),
+
+average_conditions as (
+    select
+        model,
+        reasoning_effort,
+        is_thinking,
+        level_domain,
+        count(*)::bigint as n_conditions,
+        (count(*) filter (where is_clipped))::bigint as n_clipped,
+        avg(escalation_rate order by domain, condition, signal_accuracy) as escalation_rate,
+        avg(predictive_accuracy order by domain, condition, signal_accuracy)
+            as predictive_accuracy,
+        avg(signalled_accuracy order by domain, condition, signal_accuracy)
+            as signalled_accuracy
+    from spread_levels
+    group by model, reasoning_effort, is_thinking, level_domain
+),
+
+invert_lines as (
+    select
+        averages.model,
+        averages.reasoning_effort,
+        averages.is_thinking,
+        averages.level_domain,
+        averages.n_conditions,
+        averages.n_clipped,
+        averages.escalation_rate,
+        averages.predictive_accuracy,
+        averages.signalled_accuracy,
+        (averages.escalation_rate - lines.intercept) / nullif(lines.slope, 0)
+            as unclipped_accuracy
+    from average_conditions as averages
+    left join lines
+        on
+            averages.model = lines.model
+            and averages.reasoning_effort is not distinct from lines.reasoning_effort
+            and averages.is_thinking = lines.is_thinking
+),
+
+clip_estimates as (
+    select
+        model,
+        reasoning_effort,
+        is_thinking,
+        level_domain,
+        n_conditions,
+        n_clipped,
+        escalation_rate,
+        predictive_accuracy,
+        signalled_accuracy,
+        case
+            when unclipped_accuracy is not null
+                then greatest(0.0, least(1.0, unclipped_accuracy))
+        end as self_estimated_accuracy
+    from invert_lines
+)
+
+select
+    model,
+    reasoning_effort,
+    is_thinking,
+    level_domain as domain,
+    n_conditions,
+    n_clipped,
+    escalation_rate,
+    self_estimated_accuracy,
+    predictive_accuracy,
+    signalled_accuracy,
+    self_estimated_accuracy - predictive_accuracy as calibration_bias,
+    self_estimated_accuracy - signalled_accuracy as calibration_bias_signalled
+from clip_estimates
+order by model, reasoning_effort, is_thinking, level_domain

@@ -1,0 +1,166 @@
+"""The paper's numbers from its own decisions, to the printed digit."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from escalometer import schema
+from escalometer.config import AnalyzeParams, Params
+from escalometer.stages import analyze
+from tests.conftest import SHARED
+from tests.sql._tables import measure
+
+RECORDED = SHARED / "recorded" / "decisions.parquet"
+pytestmark = pytest.mark.skipif(
+    not RECORDED.exists(), reason="the recorded decisions are not beside this checkout"
+)
+
+PARAMS = Params(
+    seed=1, models=("m",), domains=("movielens",), analyze=AnalyzeParams(n_bootstrap=500)
+)
+AS_DECISIONS = """
+    select
+        model, domain, condition, '' as scenario_id,
+        case
+            when not has_signal then 'no_signal'
+            when is_isolated then 'isolated'
+            when is_thinking and cost_ratio is not null then 'thinking_cost_framing'
+            when is_thinking then 'thinking'
+            when cost_ratio is not null then 'cost_framing'
+            else 'baseline'
+        end as intervention,
+        signal_accuracy, has_signal, is_thinking, is_isolated, reasoning_effort, cost_ratio,
+        null::varchar as framing, false as force_answer,
+        label, prediction, escalate, 'ok' as status
+    from read_parquet($path)
+"""
+
+
+@cache
+def _decisions() -> pa.Table:
+    with duckdb.connect() as connection:
+        table = connection.sql(AS_DECISIONS, params={"path": str(RECORDED)}).to_arrow_table()
+    return table.cast(pa.schema([schema.DECISIONS.field(name) for name in table.column_names]))
+
+
+@cache
+def _profile(model: str) -> dict[str, Any]:
+    return analyze.build_profile(_decisions(), model, "recorded", PARAMS)
+
+
+@cache
+def _tables() -> dict[str, pa.Table]:
+    return measure(_decisions(), n_threads=2)
+
+
+def _per_cent(value: float, digits: int) -> str:
+    return f"{100 * value:.{digits}f}"
+
+
+@pytest.mark.parametrize(
+    ("model", "threshold", "digits"),
+    [("Qwen3.5-4B", "60.98", 2), ("Qwen3.5-9B", "56.03", 2), ("gpt-5-mini", "57.3", 1)],
+)
+def test_linear_threshold(model: str, threshold: str, digits: int) -> None:
+    fit = _profile(model)["implicit_threshold"]["linear"]
+    assert _per_cent(fit["estimate"], digits) == threshold
+    assert fit["status"] == "ok"
+    assert fit["low"] < fit["estimate"] < fit["high"]
+
+
+@pytest.mark.parametrize(
+    ("model", "own", "accuracy"),
+    [
+        ("Qwen3.5-4B", "82.1", "76.5"),
+        ("Qwen3.5-9B", "93.6", "75.4"),
+        ("gpt-5-mini", "82.7", "80.8"),
+    ],
+)
+def test_self_estimated_and_predictive_accuracy(model: str, own: str, accuracy: str) -> None:
+    """Both are means in which every condition counts once; the mean rate is inverted once."""
+    made = _profile(model)
+    assert _per_cent(made["self_estimated_accuracy"]["estimate"], 1) == own
+    assert _per_cent(made["predictive_accuracy"]["estimate"], 1) == accuracy
+
+
+@pytest.mark.parametrize(
+    ("model", "matched", "paper"),
+    [("Qwen3.5-4B", "4.5", "5.6"), ("Qwen3.5-9B", "17.3", "18.1"), ("gpt-5-mini", "0.8", "2.8")],
+)
+def test_matched_bias_beside_the_one_against_accuracy_with_signal(
+    model: str, matched: str, paper: str
+) -> None:
+    """Against the same conditions' accuracy: without signal (matched) and with it."""
+    [row] = [
+        row
+        for row in _tables()["self_estimate_summary"].to_pylist()
+        if row["model"] == model and row["domain"] is None
+    ]
+    assert _per_cent(row["calibration_bias"], 1) == matched
+    assert _per_cent(row["calibration_bias_signalled"], 1) == paper
+    assert _profile(model)["calibration_bias"]["estimate"] == pytest.approx(row["calibration_bias"])
+
+
+def _score(model: str, effort: str | None, stated: bool, without: str | None) -> dict[str, Any]:
+    table = _decisions()
+    if without is not None:
+        table = table.filter(pc.field("domain") != without)
+    [row] = [
+        row
+        for row in measure(table)["escalation_accuracy"].to_pylist()
+        if row["model"] == model
+        and row["reasoning_effort"] == effort
+        and row["intervention"] == ("cost_framing" if stated else "baseline")
+        and row["cost_ratio"] == 4
+        and row["scored_against"] == "signal_accuracy"
+    ]
+    return row
+
+
+@pytest.mark.parametrize(
+    ("effort", "stated", "n", "share", "low", "high"),
+    [
+        ("minimal", False, 7500, "66.33", "65.3", "67.4"),
+        ("minimal", True, 7500, "77.67", "76.7", "78.6"),
+        ("medium", False, 6881, "71.20", "70.1", "72.3"),
+        ("medium", True, 3377, "91.41", "90.4", "92.3"),
+    ],
+)
+def test_escalation_accuracy_of_gpt_5_mini(
+    effort: str, stated: bool, n: int, share: str, low: str, high: str
+) -> None:
+    row = _score("gpt-5-mini", effort, stated, without="movielens")
+    assert row["n"] == n
+    assert _per_cent(row["escalation_accuracy"], 2) == share
+    assert _per_cent(row["escalation_accuracy_low"], 1) == low
+    assert _per_cent(row["escalation_accuracy_high"], 1) == high
+
+
+@pytest.mark.parametrize(
+    ("stated", "n", "share", "n_pooled", "pooled"),
+    [(False, 9813, "62.28", 19766, "59.0"), (True, 9947, "63.22", 19901, "59.8")],
+)
+def test_escalation_accuracy_of_qwen_with_isolated_runs_apart_and_pooled(
+    stated: bool, n: int, share: str, n_pooled: int, pooled: str
+) -> None:
+    rows = [
+        row
+        for row in _tables()["escalation_accuracy"].to_pylist()
+        if row["model"] == "Qwen3.5-9B"
+        and row["has_signal"]
+        and not row["is_thinking"]
+        and row["cost_ratio"] == 4
+        and row["is_cost_stated"] == stated
+        and row["scored_against"] == "signal_accuracy"
+    ]
+    [apart] = [row for row in rows if not row["is_isolated"]]
+    assert (apart["n"], _per_cent(apart["escalation_accuracy"], 2)) == (n, share)
+    assert sum(row["n"] for row in rows) == n_pooled
+    n_optimal = sum(row["n_optimal"] for row in rows)
+    assert _per_cent(n_optimal / n_pooled, 1) == pooled

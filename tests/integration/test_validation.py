@@ -1,0 +1,290 @@
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from escalometer import validation, warehouse
+from escalometer.config import Params, SampleParams
+from escalometer.domains import RawTable
+from escalometer.errors import DataError
+from escalometer.schema import DECISIONS, SCENARIOS, read_table, write_table
+from escalometer.stages import ingest, sample, validate
+
+DOMAIN = "hmda_mortgages"
+RAW = Path("data/raw/hmda_mortgages/hmda_mortgages_applications.csv")
+PARAMS = Params(
+    seed=1, models=("some-model",), domains=(DOMAIN,), sample=SampleParams(n_per_condition=5)
+)
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory) -> str:
+    root = tmp_path_factory.mktemp("embedded")
+    ingest.run(DOMAIN, root)
+    return (root / RAW).read_text(encoding="utf-8")
+
+
+def supply(root: Path, text: str | bytes) -> Path:
+    path = root / RAW
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def replaced(text: str, row: int, column: str, value: str) -> str:
+    lines = text.splitlines()
+    values = lines[row - 1].split(",")
+    values[lines[0].split(",").index(column)] = value
+    lines[row - 1] = ",".join(values)
+    return "\n".join(lines) + "\n"
+
+
+def refusal(root: Path, what: validate.What = "raw") -> str:
+    with pytest.raises(DataError) as caught:
+        validate.run(what, PARAMS, root)
+    assert caught.value.exit_code == 4
+    assert not (root / "data" / "validation" / f"{what}.json").exists()
+    return str(caught.value)
+
+
+def test_good_rows_pass(embedded, tmp_path):
+    supply(tmp_path, embedded)
+    validate.run("raw", PARAMS, tmp_path)
+    record = json.loads((tmp_path / "data/validation/raw.json").read_text())
+    assert record["tables"] == [
+        {
+            "table": "hmda_mortgages_applications",
+            "file": RAW.as_posix(),
+            "n_rows": 2380,
+            "n_expectations": 29,
+            "success": True,
+        }
+    ]
+
+
+def test_a_label_that_is_none_names_file_row_and_rule(embedded, tmp_path):
+    supply(tmp_path, replaced(replaced(embedded, 17, "deny", "maybe"), 40, "deny", "perhaps"))
+    message = refusal(tmp_path)
+    assert str(tmp_path / RAW) in message
+    assert "column deny: deny must be yes or no; 2 rows break this" in message
+    assert "row 17: found deny = 'maybe'" in message
+    assert "row 40: found deny = 'perhaps'" in message
+
+
+def test_an_earlier_success_does_not_outlive_a_failure(embedded, tmp_path):
+    supply(tmp_path, embedded)
+    validate.run("raw", PARAMS, tmp_path)
+    supply(tmp_path, replaced(embedded, 2, "chist", "9"))
+    assert "a code from 1 (best) to 6" in refusal(tmp_path)
+
+
+def test_all_broken_rules_are_named_at_once(embedded, tmp_path):
+    text = replaced(replaced(embedded, 5, "lvrat", "-1"), 6, "afam", "")
+    supply(tmp_path, text)
+    message = refusal(tmp_path)
+    assert "row 5: found lvrat = -1" in message
+    assert "afam must be given" in message
+    assert "row 6: found afam = nothing" in message
+
+
+def test_more_offending_rows_than_are_shown_are_counted(embedded, tmp_path):
+    supply(tmp_path, embedded.replace("\nno,", "\nnope,"))
+    message = refusal(tmp_path)
+    assert "2095 rows break this" in message
+    assert "and 2085 more" in message
+
+
+def test_a_missing_column_is_named_with_those_present(embedded, tmp_path):
+    supply(tmp_path, embedded.replace("lvrat", "loan_to_value", 1))
+    message = refusal(tmp_path)
+    assert f"{tmp_path / RAW}, row 1: lacks the column lvrat; it has deny, pirat" in message
+    for stage in (
+        lambda: ingest.run(DOMAIN, tmp_path),
+        lambda: sample.run(DOMAIN, PARAMS, tmp_path),
+    ):
+        with pytest.raises(DataError, match="lacks the column lvrat"):
+            stage()
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_an_empty_file_is_refused(text, tmp_path):
+    supply(tmp_path, text)
+    assert "is empty: it needs a header row" in refusal(tmp_path)
+
+
+def test_a_header_alone_is_refused(embedded, tmp_path):
+    supply(tmp_path, embedded.splitlines()[0] + "\n")
+    assert "has a header and no rows below it" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "rule"),
+    [
+        ("chist", "two", "a whole number"),
+        ("chist", "2.5", "a whole number"),
+        ("pirat", "a third", "a finite number"),
+        ("pirat", "nan", "a finite number"),
+    ],
+)
+def test_a_value_of_another_type_names_row_and_column(embedded, tmp_path, column, value, rule):
+    supply(tmp_path, replaced(embedded, 33, column, value))
+    message = refusal(tmp_path)
+    assert (
+        f"{tmp_path / RAW}, row 33: column {column!r} must be {rule} (found {value!r})" in message
+    )
+
+
+def test_a_row_of_too_many_values_is_refused(embedded, tmp_path):
+    lines = embedded.splitlines()
+    lines[8] += ",yes,yes"
+    path = supply(tmp_path, "\n".join(lines) + "\n")
+    message = refusal(tmp_path)
+    assert f"{path} is not readable" in message
+    assert "9" in message
+
+
+def test_bytes_that_are_no_text_are_refused(embedded, tmp_path):
+    path = supply(tmp_path, embedded.encode() + b"\xff\xfe\x00\n")
+    assert str(path) in refusal(tmp_path)
+
+
+def test_columns_of_the_users_own_are_left_out(embedded, tmp_path):
+    lines = [
+        line + (",source_row" if i == 0 else ",x") for i, line in enumerate(embedded.splitlines())
+    ]
+    supply(tmp_path, "\ufeff" + "\r\n".join(lines) + "\r\n")  # as a spreadsheet saves it
+    validate.run("raw", PARAMS, tmp_path)
+
+
+def test_a_file_that_is_not_there_is_told_how_to_get(tmp_path):
+    assert "escalometer ingest" in refusal(tmp_path)
+
+
+def test_parquet_stands_in_for_csv(tmp_path):
+    raw = RawTable("t", {"n": "INTEGER", "name": "VARCHAR"})
+    table = pa.table({"name": ["a", "b"], "n": [1.0, 2.0], "other": [0, 0]})
+    write_table(table, table.schema, tmp_path / "t.parquet")
+    connection = warehouse.connect()
+    assert warehouse.read_raw(connection, raw, warehouse.raw_file(raw, tmp_path)) == 2
+    assert connection.table("t").fetchall() == [(1, 1, "a"), (2, 2, "b")]
+    (tmp_path / "u.parquet").write_bytes(b"PAR1 no PAR1")
+    with pytest.raises(DataError, match=r"u\.parquet is not readable"):
+        warehouse.read_raw(connection, raw, tmp_path / "u.parquet")
+
+
+def test_scenarios_pass_and_a_draw_outside_eval_does_not(embedded, tmp_path):
+    supply(tmp_path, embedded)
+    sample.run(DOMAIN, PARAMS, tmp_path)
+    validate.run("scenarios", PARAMS, tmp_path)
+    path = tmp_path / "data" / "scenarios" / DOMAIN / "scenarios.parquet"
+    rows = read_table(path, SCENARIOS).to_pylist()
+    place = next(i for i, row in enumerate(rows) if row["split"] == "signal" and row["conditions"])
+    rows[place]["drawn_for"] = rows[place]["conditions"]
+    rows[0]["label"] = 2
+    write_table(rows, SCENARIOS, path)
+    message = refusal(tmp_path, "scenarios")
+    assert "empty outside the eval split" in message
+    assert f"row {place + 1}, scenario_id {rows[place]['scenario_id']}" in message
+    assert "label must be 0 or 1" in message
+
+
+def decision(**changes) -> dict:
+    return {
+        "model": "some-model", "domain": DOMAIN, "condition": "c", "scenario_id": "0" * 16,
+        "intervention": "baseline", "replicate": 0, "signal_accuracy": 0.7, "has_signal": True,
+        "is_thinking": False, "is_isolated": False, "reasoning_effort": None, "cost_ratio": None,
+        "framing": None, "force_answer": False, "label": 1, "prediction": 1, "escalate": 0,
+        "status": "ok", "prompt": "p", "prediction_text": "t", "decision_prompt": "d",
+        "decision_text": "t", "n_prompt_tokens": 1, "n_completion_tokens": 1, "cost_usd": 0.0,
+        "latency_s": 0.1, **changes,
+    }  # fmt: skip
+
+
+def decide(root: Path, *rows: dict) -> None:
+    path = root / "data" / "decisions" / "some-model" / f"{DOMAIN}.parquet"
+    write_table(list(rows), DECISIONS, path)
+
+
+def test_decisions_pass_with_every_status(tmp_path):
+    decide(
+        tmp_path,
+        decision(),
+        decision(intervention="cost_framing", cost_ratio=4.0, framing="ratio"),
+        decision(scenario_id="1" * 16, status="forced", force_answer=True, escalate=1),
+        decision(scenario_id="2" * 16, status="unparsed", escalate=None),
+        decision(scenario_id="3" * 16, status="error", prediction=None, escalate=None,
+                 prediction_text=None, decision_text=None, decision_prompt=None),
+    )  # fmt: skip
+    validate.run("decisions", PARAMS, tmp_path)
+    record = json.loads((tmp_path / "data/validation/decisions.json").read_text())
+    assert record["tables"][0]["n_rows"] == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"escalate": None}, "escalate must be given where the status is ok or forced"),
+        ({"prediction": None}, "prediction must be given where the status is ok or forced"),
+        ({"status": "unparsed"}, "escalate must be empty unless the status is ok or forced"),
+        ({"status": "fine"}, "status must be one of ok, forced"),
+        ({"label": 2}, "label must be 0 or 1"),
+        ({"signal_accuracy": 70.0}, "signal_accuracy must be between 0 and 1"),
+        ({"cost_ratio": 4.0}, "framing must be given where cost_ratio is"),
+        ({"status": "forced"}, "force_answer must be true where the status is forced"),
+    ],
+)
+def test_decisions_that_break_a_rule_are_named(tmp_path, changes, rule):
+    decide(tmp_path, decision(), decision(scenario_id="f" * 16, **changes))
+    message = refusal(tmp_path, "decisions")
+    assert rule in message
+    assert f"row 2, scenario_id {'f' * 16}, intervention baseline" in message
+
+
+def test_a_dialogue_that_stands_twice_is_refused(tmp_path):
+    decide(tmp_path, decision(), decision())
+    assert "a dialogue may stand once; 2 rows break this" in refusal(tmp_path, "decisions")
+
+
+def test_no_decisions_are_refused(tmp_path):
+    decide(tmp_path)
+    assert "the table must have rows" in refusal(tmp_path, "decisions")
+
+
+def test_an_expectation_that_cannot_be_evaluated_is_a_failure(tmp_path):
+    suite = {
+        "name": "t",
+        "expectations": [
+            {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "absent"}}
+        ],
+    }
+    (tmp_path / "t.json").write_text(json.dumps(suite))
+    table = validation.number_rows(pa.table({"a": [1]}))
+    result = validation.check(table, "t", Path("t.csv"), folder=tmp_path)
+    assert not result.passed
+    assert "not evaluated" in str(result.failures[0])
+    assert "absent" in str(result.failures[0])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"name": "t", "expectations": []}', "has no expectations"),
+        ('{"name": "t"}', "has no expectations"),
+        ("{", "is not JSON"),
+        (
+            '{"name": "t", "expectations": [{"type": "expect_luck", "kwargs": {}}]}',
+            "does not know expect_luck",
+        ),
+    ],
+)
+def test_a_suite_that_checks_nothing_is_an_error(tmp_path, content, message):
+    (tmp_path / "t.json").write_text(content)
+    table = validation.number_rows(pa.table({"a": [1]}))
+    with pytest.raises(DataError, match=message):
+        validation.check(table, "t", Path("t.csv"), folder=tmp_path)
+
+
+def test_a_table_without_a_suite_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        validation.check(pa.table({"source_row": [1]}), "t", Path("t.csv"), folder=tmp_path)

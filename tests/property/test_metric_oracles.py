@@ -1,0 +1,162 @@
+"""Every SQL metric against its Python oracle on generated decisions."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from escalometer import warehouse
+from tests.sql._tables import assert_same, decisions, measure
+from tests.sql.oracles import ORACLES
+
+# Signals at which R = 20, 50, 4 and 2 tie, and one that the data of others has.
+SIGNALS = {"a": 0.95, "b": 0.98, "c": 0.75, "d": 0.5, "e": 0.783}
+VARIANTS: list[dict[str, Any]] = [
+    {},
+    {"intervention": "no_signal", "has_signal": False},
+    {"intervention": "cost_framing", "cost_ratio": 4.0, "framing": "ratio"},
+    {"intervention": "cost_framing", "cost_ratio": 20.0, "framing": "words"},
+    {"intervention": "isolated", "is_isolated": True},
+    {"intervention": "thinking", "is_thinking": True},
+    {"reasoning_effort": "medium"},
+    {"intervention": "no_signal", "has_signal": False, "reasoning_effort": "medium"},
+]
+BIT = st.integers(0, 1)
+
+
+@st.composite
+def _row(draw: st.DrawFn) -> dict[str, Any]:
+    condition = draw(st.sampled_from(sorted(SIGNALS)))
+    status = draw(st.sampled_from(["ok", "ok", "ok", "forced", "unparsed", "refused"]))
+    answered = status in ("ok", "forced")
+    return {
+        **draw(st.sampled_from(VARIANTS)),
+        "domain": draw(st.sampled_from(["movielens", "lending_club", "moral_machine"])),
+        "condition": condition,
+        "signal_accuracy": SIGNALS[condition],
+        "label": draw(BIT),
+        "prediction": draw(BIT) if answered else None,
+        "escalate": draw(BIT) if answered else None,
+        "status": status,
+        "times": draw(st.sampled_from([1, 1, 2, 3, 19, 49])),
+    }
+
+
+VALUES = st.fixed_dictionaries(
+    {
+        "cost_ratios": st.lists(
+            st.sampled_from([2.0, 3.5, 4.0, 20.0, 50.0]), min_size=1, max_size=3, unique=True
+        ),
+        "human_error_rate": st.sampled_from([0.0, 0.05, 0.25]),
+        "side_domains": st.sampled_from([[], ["moral_machine"]]),
+    }
+)
+PLAIN = {"cost_ratios": [4.0, 20.0, 50.0], "human_error_rate": 0.0, "side_domains": []}
+
+
+GRAIN = {
+    "model",
+    "domain",
+    "condition",
+    "intervention",
+    "reasoning_effort",
+    "cost_ratio",
+    "framing",
+    "is_thinking",
+    "is_isolated",
+    "has_signal",
+    "signal_accuracy",
+    "status",
+    "scored_ratio",
+    "scored_against",
+    "is_cost_stated",
+}
+
+
+def _ordered(rows: list[dict[str, Any]], names: list[str]) -> list[dict[str, Any]]:
+    """Rows by whatever tells them apart: texts, booleans and the numbers of their grain."""
+    return sorted(rows, key=lambda row: [(row[name] is None, str(row[name])) for name in names])
+
+
+def _tie(condition: str, right: int, wrong: int) -> list[dict[str, Any]]:
+    row = {"condition": condition, "signal_accuracy": SIGNALS[condition]}
+    return [
+        {**row, "times": right, "prediction": 1, "escalate": 1},
+        {**row, "times": wrong, "prediction": 0},
+    ]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rows=st.lists(_row(), max_size=25), values=VALUES)
+@example(rows=[], values=PLAIN)
+@example(rows=[{"status": "unparsed", "prediction": None, "escalate": None}], values=PLAIN)
+@example(rows=[{"times": 9, "escalate": 1}], values=PLAIN)
+@example(rows=_tie("a", 19, 1) + _tie("b", 49, 1) + _tie("c", 3, 1), values=PLAIN)
+@example(
+    # The exact slope is zero, though no two neighbouring rates are the same.
+    rows=[
+        {"condition": "a", "times": 5, "prediction": 0, "escalate": 0},
+        {"condition": "b", "times": 5, "prediction": 1, "escalate": 0},
+        {"condition": "c", "times": 5, "prediction": 1, "escalate": 1},
+        {"condition": "c", "times": 5, "prediction": 0, "escalate": 1},
+    ],
+    values=PLAIN,
+)
+def test_metrics_equal_their_oracles(rows: list[dict[str, Any]], values: dict[str, Any]) -> None:
+    table = decisions(rows)
+    plain = table.to_pylist()
+    for name, found in measure(table, values).items():
+        expected = ORACLES[name](plain, values)
+        grain = [name for name in (expected[0] if expected else ()) if name in GRAIN]
+        assert_same(_ordered(found.to_pylist(), grain), _ordered(expected, grain), tolerance=1e-7)
+
+
+def test_every_metric_has_an_oracle() -> None:
+    stems = {path.stem for path in (warehouse.SQL_FOLDER / "metrics").glob("*.sql")}
+    assert stems == set(ORACLES)
+
+
+def _many(seed: int) -> pa.Table:
+    source = random.Random(seed)  # noqa: S311
+    rows = []
+    for domain in ("movielens", "lending_club", "moral_machine"):
+        for condition, signal in SIGNALS.items():
+            for variant in VARIANTS:
+                rows += [
+                    {
+                        **variant,
+                        "domain": domain,
+                        "condition": condition,
+                        "signal_accuracy": signal,
+                        "prediction": int(source.random() < signal),
+                        "escalate": int(source.random() < 1.2 - signal),
+                    }
+                    for _ in range(source.randrange(3, 40))
+                ]
+    return decisions(rows)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 4])
+def test_order_of_rows_and_threads_change_nothing(n_threads: int) -> None:
+    table = _many(seed=1)
+    shuffled = list(range(table.num_rows))
+    random.Random(2).shuffle(shuffled)  # noqa: S311
+    first, second = measure(table), measure(table.take(shuffled), n_threads=n_threads)
+    for name in first:
+        assert first[name].equals(second[name]), name  # to the last bit
+
+
+def test_huge_counts_stay_exact() -> None:
+    """Beyond 32 bits, and a tie there: one wrong in four at R = 4."""
+    n = 3_000_000_000
+    with warehouse.connect(1) as connection:
+        warehouse.load_macros(connection)
+        query = "select escalation_pays_for($wrong, $n, 4.0::double, 0.0)"
+        for wrong, pays in ((n // 4, False), (n // 4 + 1, True)):
+            values = {"wrong": wrong, "n": n}
+            assert connection.execute(query, values).fetchone() == (pays,)

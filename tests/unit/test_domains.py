@@ -1,0 +1,227 @@
+import csv
+import json
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from escalometer import domains, sampling, warehouse
+from escalometer.config import Params, SampleParams
+from escalometer.domains import _rdatasets
+from escalometer.errors import DataError, UsageError
+from escalometer.stages import ingest, sample
+
+EMBEDDED = {"movielens": 100_004, "hmda_mortgages": 2_380}
+PARAMS = Params(
+    seed=20260408,
+    models=("smollm2-135m-instruct",),
+    domains=tuple(EMBEDDED),
+    sample=SampleParams(n_per_condition=20),
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("project")
+    for domain in EMBEDDED:
+        ingest.run(domain, root)
+        sample.run(domain, PARAMS, root)
+    return root
+
+
+def rows_of(root: Path, domain: str, table: str) -> list[dict]:
+    return pq.read_table(root / "data" / "scenarios" / domain / f"{table}.parquet").to_pylist()
+
+
+@pytest.mark.parametrize(("domain", "n_rows"), EMBEDDED.items())
+def test_the_embedded_edition_is_whole_and_says_where_it_comes_from(root, domain, n_rows):
+    record = json.loads((root / "data" / "raw" / domain / "provenance.json").read_text())
+    assert [file["n_rows"] for file in record["files"]] == [n_rows]
+    assert [file["origin"] for file in record["files"]] == [ingest.EMBEDDED]
+    assert "rdatasets 0.2.10" in record["source"]
+    assert record["edition"] and record["licence"] and record["citation"] and record["decisions_of"]
+
+
+@pytest.mark.parametrize("domain", EMBEDDED)
+def test_conditions_spread_over_the_accuracy_range(root, domain):
+    conditions = rows_of(root, domain, "conditions")
+    accuracies = [row["signal_accuracy"] for row in conditions]
+    assert len(conditions) >= 8
+    assert min(accuracies) <= 0.6
+    assert max(accuracies) >= 0.93
+    assert (
+        max(b - a for a, b in zip(sorted(accuracies), sorted(accuracies)[1:], strict=False)) < 0.13
+    )
+
+
+@pytest.mark.parametrize("domain", EMBEDDED)
+def test_percentages_come_from_the_signal_split_alone(root, domain):
+    table = rows_of(root, domain, "scenarios")
+    for condition in rows_of(root, domain, "conditions"):
+        under = [row for row in table if condition["condition"] in row["conditions"]]
+        labels = [row["label"] for row in under if row["split"] == "signal"]
+        percent = sampling.whole_percent(sum(labels), len(labels))
+        assert (condition["n_signal"], condition["n_positive"]) == (len(labels), sum(labels))
+        assert condition["n_eval"] == sum(row["split"] == "eval" for row in under)
+        assert condition["signal_accuracy"] == percent / 100
+        assert re.findall(r"(\d+)% of", condition["signal"])[0] == str(percent) or (
+            f"{percent}%" in condition["signal"]
+        )
+        assert condition["phrase"] in condition["signal"]
+
+
+@pytest.mark.parametrize("domain", EMBEDDED)
+def test_no_key_stands_in_two_splits(root, domain):
+    splits = defaultdict(set)
+    for row in rows_of(root, domain, "table"):
+        splits[row["split_key"]].add(row["split"])
+    assert {len(found) for found in splits.values()} == {1}
+    assert {split for found in splits.values() for split in found} == set(sampling.SPLITS)
+
+
+@pytest.mark.parametrize("domain", EMBEDDED)
+def test_draws_come_from_the_eval_split_and_number_what_was_asked_for(root, domain):
+    table = rows_of(root, domain, "scenarios")
+    assert all(row["split"] == "eval" for row in table if row["drawn_for"])
+    assert all(set(row["drawn_for"]) <= set(row["conditions"]) for row in table)
+    counts = Counter(name for row in table for name in row["drawn_for"])
+    expected = {
+        row["condition"]: min(row["n_eval"], PARAMS.sample.n_per_condition)
+        for row in rows_of(root, domain, "conditions")
+    }
+    assert counts == expected
+
+
+@pytest.mark.parametrize("domain", EMBEDDED)
+def test_texts_are_short_and_plain(root, domain):
+    texts = [row["text"] for row in rows_of(root, domain, "scenarios")]
+    assert all(text.isascii() and text for text in texts)
+    assert sum(len(text) for text in texts) / len(texts) < 300
+    assert max(len(text) for text in texts) < 450
+
+
+@pytest.mark.parametrize("domain", EMBEDDED)
+def test_the_staged_table_does_not_depend_on_the_number_of_threads(root, domain):
+    plugin = domains.load(domain)
+    connection = warehouse.connect(n_threads=1)
+    for raw in plugin.raw_tables:
+        path = warehouse.raw_file(raw, root / "data" / "raw" / domain)
+        warehouse.read_raw(connection, raw, path)
+    alone = warehouse.stage_cases(connection, domain)
+    stored = pq.read_table(root / "data" / "scenarios" / domain / "table.parquet")
+    assert stored.select(alone.column_names).to_pylist() == alone.to_pylist()
+
+
+def test_every_movielens_bin_has_hundreds_of_cases_of_many_users(root):
+    users = {row["scenario_id"]: row["user_id"] for row in rows_of(root, "movielens", "table")}
+    assert 10_000 <= len(users) <= 30_000
+    under = defaultdict(list)
+    for row in rows_of(root, "movielens", "scenarios"):
+        assert len(row["conditions"]) == 1
+        under[row["conditions"][0]].append(users[row["scenario_id"]])
+    assert len(under) == 10
+    assert all(len(found) > 300 and max(Counter(found).values()) <= 5 for found in under.values())
+
+
+def test_the_viewers_sentence_names_neither_movie_of_the_pair(root):
+    for row in rows_of(root, "movielens", "table"):
+        assert len(row["favorites"]) == len(set(row["favorites"])) <= 2
+        assert not {row["first_title"], row["second_title"]} & set(row["favorites"])
+
+
+def test_the_label_is_that_of_the_users_own_ratings(root):
+    with (root / "data/raw/movielens/movielens_ratings.csv").open(encoding="utf-8") as file:
+        rated = {(r["userId"], r["movieId"]): float(r["rating"]) for r in csv.DictReader(file)}
+    for row in rows_of(root, "movielens", "table")[::50]:
+        user, first, second = row["case_id"].split("-")
+        assert row["label"] == (rated[user, first] > rated[user, second])
+        assert rated[user, first] != rated[user, second]
+        assert row["first_average"] > row["second_average"]
+
+
+def test_ethnicity_and_marital_status_reach_no_prompt(root, tmp_path, capsys):
+    name = "hmda_mortgages_applications.csv"
+    lines = (root / "data/raw/hmda_mortgages" / name).read_text(encoding="utf-8").splitlines()
+    header = lines[0].split(",")
+    other = {"yes": "no", "no": "yes"}
+    flipped = [lines[0]]
+    for line in lines[1:]:
+        values = line.split(",")
+        for column in ("afam", "single", "insurance"):
+            values[header.index(column)] = other[values[header.index(column)]]
+        flipped.append(",".join(values))
+    folder = tmp_path / "data/raw/hmda_mortgages"
+    folder.mkdir(parents=True)
+    (folder / name).write_text("\n".join(flipped) + "\n", encoding="utf-8")
+    ingest.run("hmda_mortgages", tmp_path)
+    sample.run("hmda_mortgages", PARAMS, tmp_path)
+    for table in ("scenarios", "conditions"):
+        assert rows_of(tmp_path, "hmda_mortgages", table) == rows_of(root, "hmda_mortgages", table)
+    assert rows_of(tmp_path, "hmda_mortgages", "table") != rows_of(root, "hmda_mortgages", "table")
+    record = json.loads((folder / "provenance.json").read_text())
+    assert record["source"] == record["files"][0]["origin"] == ingest.SUPPLIED
+
+
+@pytest.mark.parametrize("domain", EMBEDDED)
+def test_predicates_and_texts_get_no_private_column(root, domain):
+    plugin = domains.load(domain)
+    cases = pq.read_table(root / "data" / "scenarios" / domain / "table.parquet")
+    visible = sample._visible(plugin, cases)
+    assert plugin.private_columns <= set(cases.column_names)
+    assert not {"label", "split_key", *plugin.private_columns} & set(visible.column_names)
+
+
+def test_the_text_states_what_its_conditions_use(root):
+    texts = {
+        row["scenario_id"]: row["text"] for row in rows_of(root, "hmda_mortgages", "scenarios")
+    }
+    for row in rows_of(root, "hmda_mortgages", "table"):
+        text = texts[row["scenario_id"]]
+        record = "yes" if row["has_public_bad_credit"] else "no"
+        assert f"Public record of bad credit: {record}." in text
+        debts = float(re.search(r"Debt payments: ([\d.]+)%", text)[1])
+        assert debts == pytest.approx(100 * row["payments_to_income"], abs=0.051)
+
+
+def test_a_condition_with_too_few_cases_is_left_out_and_named(root, capsys):
+    few = PARAMS.model_copy(
+        update={"sample": SampleParams(n_per_condition=30, min_signal_cases=80)}
+    )
+    before = rows_of(root, "hmda_mortgages", "conditions")
+    try:
+        sample.run("hmda_mortgages", few, root)
+        names = {row["condition"] for row in rows_of(root, "hmda_mortgages", "conditions")}
+        memberships = {
+            name
+            for row in rows_of(root, "hmda_mortgages", "scenarios")
+            for name in row["conditions"]
+        }
+    finally:
+        sample.run("hmda_mortgages", PARAMS, root)
+    assert "payments_over_45" not in names
+    assert memberships == names
+    assert "condition payments_over_45 is left out" in capsys.readouterr().err
+    assert rows_of(root, "hmda_mortgages", "conditions") == before
+
+
+def test_no_condition_left_is_an_error(root):
+    none = PARAMS.model_copy(update={"sample": SampleParams(min_signal_cases=100_000)})
+    with pytest.raises(DataError, match="no condition has 100000 cases"):
+        sample.run("hmda_mortgages", none, root)
+
+
+def test_a_packaged_file_of_another_digest_is_not_unpickled(tmp_path, monkeypatch):
+    import pandas
+
+    monkeypatch.setattr(pandas, "read_pickle", lambda *_, **__: pytest.fail("was unpickled"))
+    path = tmp_path / "x.csv"
+    with pytest.raises(DataError, match=r"sha256 is ec98efb.*expected 000"):
+        _rdatasets.write_csv("AER/HMDA", "0" * 64, {"deny": "VARCHAR"}, path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_domain_is_refused_by_name(tmp_path):
+    with pytest.raises(UsageError, match="hmda_mortgages, movielens"):
+        ingest.run("movilens", tmp_path)

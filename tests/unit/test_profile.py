@@ -1,0 +1,211 @@
+"""The profile's keys and types as interface.md has them, also where nothing can be estimated."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from escalometer import schema
+from escalometer.config import AnalyzeParams, Params
+from escalometer.errors import DataError
+from escalometer.stages import analyze
+from tests.sql._tables import DEFAULTS, decisions
+
+INTERVAL = {"estimate", "low", "high", "clustered_low", "clustered_high"}
+FIT = INTERVAL | {"slope", "intercept", "r_squared", "status"}
+SCORES = ("escalation_accuracy", "realized_cost", "regret", "coverage", "selective_risk")
+SIGNALS = {"a": 0.55, "b": 0.65, "c": 0.75, "d": 0.85, "e": 0.95}
+PARAMS = Params(
+    seed=1,
+    models=("m",),
+    domains=("movielens", "hmda_mortgages"),
+    analyze=AnalyzeParams(cost_ratios=(4.0, 20.0), n_bootstrap=200),
+)
+
+
+def _rows(**stated: Any) -> list[dict[str, Any]]:
+    """Dialogues of a model that escalates the less the more it is right."""
+    rng = np.random.default_rng(7)
+    rows = []
+    for domain in ("movielens", "hmda_mortgages", "moral_machine"):
+        for condition, signal in SIGNALS.items():
+            for _ in range(60):
+                row = {"domain": domain, "condition": condition, "signal_accuracy": signal}
+                rows.append(
+                    {
+                        **row,
+                        "prediction": int(rng.random() < signal),
+                        "escalate": int(rng.random() < 1.4 - 1.3 * signal),
+                        **stated,
+                    }
+                )
+    return rows
+
+
+def _model() -> list[dict[str, Any]]:
+    return [
+        *_rows(),
+        *_rows(intervention="no_signal", has_signal=False, status="forced", force_answer=True),
+        *_rows(intervention="cost_framing", cost_ratio=4.0, framing="ratio"),
+        {"status": "unparsed", "prediction": None, "escalate": None, "times": 3},
+    ]
+
+
+def _profile(rows: list[dict[str, Any]], domains: list[str] | None = None) -> dict[str, Any]:
+    made = analyze.build_profile(decisions(rows), "m", "here", PARAMS, domains)
+    assert json.loads(json.dumps(made, allow_nan=False)) == made  # strict JSON, plain types
+    return made
+
+
+def _check_interval(found: dict[str, Any]) -> None:
+    assert set(found) >= INTERVAL
+    assert all(found[key] is None or isinstance(found[key], float) for key in INTERVAL)
+    if found["estimate"] is None:
+        assert {found[key] for key in INTERVAL} == {None}
+
+
+def _check_interface(made: dict[str, Any]) -> None:
+    assert set(made["statuses"]) == set(schema.STATUSES)
+    assert sum(made["statuses"].values()) == made["n_decisions"]
+    for kind in ("linear", "logit"):
+        fit = made["implicit_threshold"][kind]
+        assert set(fit) == FIT
+        assert fit["status"] in ("ok", "extrapolated", "unidentified")
+    for name in ("predictive_accuracy", "self_estimated_accuracy", "calibration_bias"):
+        _check_interval(made[name])
+    assert isinstance(made["self_estimated_accuracy"]["n_clipped"], int)
+    for point in made["curve"]:
+        assert point["low"] <= point["escalation_rate"] <= point["high"]
+        assert {"domain", "condition", "signal_accuracy", "predictive_accuracy", "n"} <= set(point)
+    for row in made["interventions"]:
+        assert row["scored_against"] in ("signal_accuracy", "predictive_accuracy")
+        assert {"intervention", "reasoning_effort", "cost_ratio", "framing", "n"} <= set(row)
+        assert isinstance(row["is_cost_stated"], bool)
+        for name in SCORES:
+            _check_interval(row[name])
+
+
+def test_profile_has_what_the_interface_promises() -> None:
+    made = _profile(_model())
+    _check_interface(made)
+    assert (made["model"], made["source"]) == ("m", "here")
+    assert made["n_decisions"] == 2703 and made["n_usable"] == 2700
+    assert made["statuses"] == {
+        "ok": 1800, "forced": 900, "unparsed": 3, "truncated": 0, "refused": 0, "error": 0
+    }  # fmt: skip
+    assert made["force_answer"] is True
+    fit = made["implicit_threshold"]["linear"]
+    assert fit["status"] == "ok"
+    assert fit["low"] < fit["estimate"] < fit["high"]
+    assert made["self_estimated_accuracy"]["estimate"] is not None
+    bias = made["calibration_bias"]
+    assert bias["low"] < bias["estimate"] < bias["high"]
+
+
+def test_a_side_domain_is_on_the_curve_and_in_no_pooled_number() -> None:
+    made = _profile(_model())
+    without = _profile([row for row in _model() if row.get("domain") != "moral_machine"])
+    assert len(made["curve"]) == 15 and len(without["curve"]) == 10
+    for name in ("implicit_threshold", "predictive_accuracy", "self_estimated_accuracy"):
+        assert made[name] == without[name]
+    assert made["interventions"] == without["interventions"]
+    assert made["notes"] == ["Left out of every pooled number: moral_machine."]
+
+
+def test_domains_that_are_asked_for() -> None:
+    made = _profile(_model(), ["movielens"])
+    assert {row["domain"] for row in made["curve"]} == {"movielens"}
+    assert made["n_decisions"] == 903
+    alone = _profile(_model(), ["moral_machine"])
+    assert alone["implicit_threshold"]["linear"]["estimate"] is not None
+
+
+def test_a_stated_cost_is_scored_at_its_own_ratio_alone() -> None:
+    rows = _profile(_model())["interventions"]
+    scored = {(row["intervention"], row["cost_ratio"], row["is_cost_stated"]) for row in rows}
+    assert scored == {
+        ("baseline", 4.0, False),
+        ("baseline", 20.0, False),
+        ("no_signal", 4.0, False),
+        ("no_signal", 20.0, False),
+        ("cost_framing", 4.0, True),
+    }
+    assert len(rows) == 2 * len(scored)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [{"times": 5, "status": "refused", "prediction": None, "escalate": None}],
+        [{"times": 5, "escalate": 1}],
+        [{"times": 5, "escalate": 0, "prediction": 0}],
+        [{"intervention": "no_signal", "has_signal": False}],
+        [{"intervention": "cost_framing", "cost_ratio": 4.0}],
+        [{"condition": c, "escalate": 1, "prediction": int(c == "a")} for c in "ab"],
+        [{"domain": "moral_machine", "times": 4}],
+    ],
+    ids=["no rows", "refused", "escalates", "wrong", "no signal", "cost", "flat", "side domain"],
+)
+def test_degenerate_decisions(rows: list[dict[str, Any]]) -> None:
+    made = _profile(rows)
+    _check_interface(made)
+    assert made["implicit_threshold"]["linear"]["status"] == "unidentified"
+    assert made["implicit_threshold"]["linear"]["low"] is None
+
+
+def test_the_headline_is_the_effort_that_can_be_self_estimated() -> None:
+    rows = [
+        *_rows(reasoning_effort="minimal"),
+        *_rows(reasoning_effort="medium"),
+        *_rows(reasoning_effort="medium", intervention="no_signal", has_signal=False),
+    ]
+    made = _profile(rows)
+    assert made["reasoning_effort"] == "medium"
+    assert len(made["curve"]) == 15
+    assert any("several reasoning efforts (medium, minimal)" in note for note in made["notes"])
+
+
+def test_run_writes_what_dvc_expects(tmp_path: Path) -> None:
+    texts = {"prompt": "", "prediction_text": None, "decision_prompt": None, "decision_text": None}
+    for domain in PARAMS.domains:
+        rows = [
+            {**DEFAULTS, **texts, **row}
+            for row in _model()
+            if row.get("domain", "movielens") == domain
+        ]
+        rows = [row for row in rows if row.pop("times", None) is None]
+        path = tmp_path / "data" / "decisions" / "m" / f"{domain}.parquet"
+        schema.write_table(rows, schema.DECISIONS, path)
+    analyze.run("m", PARAMS, tmp_path)
+    folder = tmp_path / "data" / "profiles" / "m"
+    profile = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
+    _check_interface(profile)
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["implicit_threshold"] == profile["implicit_threshold"]["linear"]["estimate"]
+    assert metrics["share_forced"] == pytest.approx(1 / 3)
+    assert "realized_cost.cost_framing.ratio.R4" in metrics
+    assert "escalation_accuracy.baseline.R20.signal_accuracy" in metrics
+    assert all(isinstance(value, int | float) for value in metrics.values())
+    with (folder / "escalation_curve.csv").open(encoding="utf-8") as file:
+        curve = list(csv.DictReader(file))
+    assert len(curve) == 10 and set(curve[0]) == set(analyze.CURVE_COLUMNS)
+    table = pq.read_table(folder / "tables" / "escalation_curve.parquet")
+    assert isinstance(table, pa.Table) and table.num_rows == 30
+    assert (folder / "escalation_curve.svg").read_text(encoding="utf-8").lstrip().startswith("<")
+    made = analyze.build_profile(
+        analyze.load_decisions("m", PARAMS.domains, tmp_path), "m", "pipeline", PARAMS
+    )
+    assert made == profile  # the command says what the stage wrote
+
+
+def test_decisions_that_are_absent(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        analyze.load_decisions("m", ["movielens"], tmp_path)

@@ -1,0 +1,566 @@
+from __future__ import annotations
+
+import copy
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from escalometer.config import Params
+from escalometer.errors import DataError, UsageError
+from escalometer.reporting.figures import escalation_curve_figure, escalation_curve_svg
+from escalometer.reporting.findings import headline
+from escalometer.reporting.page import write_report
+from escalometer.reporting.text import print_profile, profile_text
+from escalometer.reporting.variants import intervention_rows
+from escalometer.reporting.wording import points, share, span, visible
+from escalometer.schema import CONDITIONS, DECISIONS, write_table
+from escalometer.stages import report as stage
+
+HOSTILE = (
+    '<script>alert(1)</script> "><img src=http://evil.example/x onerror=alert(2)>'
+    " \x1b[31mred\x07 \u202egnp.exe \u2066iso\u2069 \u200bzero \ud800 {{ 7 * 7 }} مرحبا"
+)
+
+
+def interval(estimate: float, low: float, high: float, **more: Any) -> dict[str, Any]:
+    return {
+        "estimate": estimate,
+        "low": low,
+        "high": high,
+        "clustered_low": low - 0.05,
+        "clustered_high": high + 0.05,
+        **more,
+    }
+
+
+NULL = dict.fromkeys(("estimate", "low", "high", "clustered_low", "clustered_high"))
+
+
+def fit(base: dict[str, Any], slope: float | None, status: str) -> dict[str, Any]:
+    intercept = None if slope is None else 0.5 - slope * 0.62
+    return {**base, "slope": slope, "intercept": intercept, "r_squared": 0.7, "status": status}
+
+
+IDENTIFIED = fit(interval(0.62, 0.58, 0.66), -1.6, "ok")
+UNIDENTIFIED = fit(interval(-3.21, -40.0, 55.0), 0.02, "unidentified")
+EXTRAPOLATED = fit(interval(1.18, 0.97, 2.4), -0.3, "extrapolated")
+
+
+@pytest.fixture
+def profile() -> dict[str, Any]:
+    curve = [
+        {
+            "domain": domain,
+            "condition": f"{domain}_{i}",
+            "signal_accuracy": 0.52 + 0.1 * i,
+            "predictive_accuracy": 0.5 + 0.1 * i,
+            "escalation_rate": 0.7 - 0.16 * i,
+            "low": 0.6 - 0.16 * i,
+            "high": 0.8 - 0.16 * i,
+            "n": 20 + i,
+        }
+        for domain in ("movielens", "hmda_mortgages")
+        for i in range(4)
+    ]
+    nulls: dict[str, Any] = dict.fromkeys(("predictive_accuracy", "escalation_rate", "low", "high"))
+    curve.append(
+        {"domain": "movielens", "condition": "none", "signal_accuracy": 0.9, "n": 0, **nulls}
+    )
+    interventions = [
+        {
+            "intervention": name,
+            "reasoning_effort": None,
+            "cost_ratio": 4.0,
+            "framing": framing,
+            "scored_against": against,
+            "n": 160,
+            "escalation_accuracy": interval(0.6, 0.55, 0.65),
+            "realized_cost": interval(0.91, 0.84, 1.02),
+            "regret": interval(0.12, -0.001, 0.2),
+            "coverage": interval(0.55, 0.5, 0.6),
+            "selective_risk": interval(0.3, 0.25, 0.35),
+        }
+        for name, framing in (("baseline", None), ("no_signal", None), ("cost_framing", "ratio"))
+        for against in ("signal_accuracy", "predictive_accuracy")
+    ]
+    return {
+        "model": "smollm2-135m-instruct",
+        "source": "pipeline",
+        "n_decisions": 1500,
+        "statuses": dict.fromkeys(("forced", "unparsed", "truncated", "refused", "error"), 0)
+        | {"ok": 1500},
+        "predictive_accuracy": interval(0.642, 0.61, 0.67),
+        "implicit_threshold": {"linear": IDENTIFIED, "logit": IDENTIFIED},
+        "self_estimated_accuracy": interval(0.74, 0.69, 0.8, n_clipped=0),
+        "calibration_bias": interval(0.098, 0.04, 0.15),
+        "curve": curve,
+        "interventions": interventions,
+    }
+
+
+# ---------------------------------------------------------------- numbers and texts
+
+
+def test_numbers() -> None:
+    assert share(0.6125) == "61.3 %"
+    assert share(-0.00001) == "0.0 %"
+    assert share(None) == "—"
+    assert points(-0.05) == "−5.0 points"
+    assert span({"low": 0.58, "high": 0.644}) == "[58.0, 64.4]"
+    assert span({"low": None, "high": 0.644}) == "—"
+    assert span(None) == "—"
+    assert span({"low": -0.1, "high": 1.5}, "cost") == "[−0.10, 1.50]"
+
+
+def test_what_cannot_be_seen_is_spelt_out() -> None:
+    shown = visible(HOSTILE + "\r\nnext\tline\xa0end")
+    assert shown.endswith("\nnext\tline\xa0end")
+    for code in ("001B", "0007", "202E", "2066", "2069", "200B", "D800"):
+        assert f"⟨U+{code}⟩" in shown
+    assert all(c.isprintable() or c in "\n\t\xa0" for c in shown)
+    assert "مرحبا" in shown
+    shown.encode("utf-8")
+
+
+# ---------------------------------------------------------------- the text
+
+
+def test_text_has_every_number_with_its_interval(profile: dict[str, Any]) -> None:
+    text = " ".join(profile_text(profile).split())
+    for expected in (
+        "smollm2-135m-instruct",
+        "64.2 % [61.0, 67.0]",
+        "62.0 % [58.0, 66.0]",
+        "τ* at R = 4 75 %",
+        "74.0 % [69.0, 80.0]",
+        "+9.8 points [4.0, 15.0]",
+        "over-confident",
+        "It acts on its own where it should still ask.",
+        "0.84–1.02",
+    ):
+        assert expected in text
+    assert "force_answer" not in text
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_text_fits(profile: dict[str, Any], width: int) -> None:
+    text = profile_text(profile, width=width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert text.count("0.00–0.20") == 3
+    assert "\x1b" not in text
+
+
+def test_unidentified_threshold_is_words_and_no_number(profile: dict[str, Any]) -> None:
+    profile["implicit_threshold"] = {"linear": UNIDENTIFIED, "logit": UNIDENTIFIED}
+    profile["self_estimated_accuracy"] = {**NULL, "n_clipped": 0}
+    profile["calibration_bias"] = None
+    text = " ".join(profile_text(profile).split())
+    assert "does not escalate less as it becomes more accurate; no threshold can be read" in text
+    assert "No threshold can be read off" in headline(profile)
+    for number in ("−321", "-321", "5500", "3.21"):
+        assert number not in text
+    assert "it needs the no_signal intervention" in text
+    svg = escalation_curve_svg(profile)
+    assert "unidentified" in svg
+    assert "p* =" not in svg
+
+
+def test_extrapolated_threshold_says_so(profile: dict[str, Any]) -> None:
+    profile["implicit_threshold"]["linear"] = EXTRAPOLATED
+    text = " ".join(profile_text(profile).split())
+    assert "118.0 % [97.0, 240.0]" in text
+    assert "Extrapolated: the observed accuracies are 50 % to 80 %" in text
+    assert "extrapolated" in escalation_curve_svg(profile)
+
+
+def test_why_there_is_no_line(profile: dict[str, Any]) -> None:
+    profile["implicit_threshold"]["linear"] = fit(NULL, None, "unidentified")
+    assert "its accuracy is the same in all conditions" in headline(profile)
+    profile["curve"] = profile["curve"][:1]
+    assert "it takes two conditions with usable dialogues at least" in headline(profile)
+    noisy = fit(interval(0.6, 0.5, 0.7), -0.4, "unidentified")
+    profile["implicit_threshold"]["linear"] = noisy
+    assert "the interval of the slope includes zero" in headline(profile)
+    assert "It escalates 70 % of the baseline's dialogues." in headline(profile)
+
+
+def test_human_errors_lower_the_optimal_threshold(profile: dict[str, Any]) -> None:
+    profile["human_error_rate"] = 0.1
+    text = " ".join(profile_text(profile).split())
+    assert "τ* at R = 4 65 %" in text
+    assert "the person errs in 10.0 % of cases" in text
+    assert "τ* = 65 %" in escalation_curve_svg(profile)
+
+
+def test_a_side_domain_is_drawn_apart(profile: dict[str, Any]) -> None:
+    assert "not in the fit" not in escalation_curve_svg(profile)
+    profile["curve"][0] |= {"domain": "moral_machine", "is_main": False}
+    assert "moral_machine (n = 20, not in the fit)" in escalation_curve_svg(profile)
+
+
+def test_variants_are_told_apart(profile: dict[str, Any]) -> None:
+    again = copy.deepcopy(profile["interventions"][:2])
+    for row in again:
+        row |= {"is_isolated": True, "is_thinking": True, "reasoning_effort": "low"}
+    profile["interventions"] += again
+    profile["notes"] = ["Left out of every pooled number: moral_machine."]
+    text = profile_text(profile)
+    assert "Note: Left out of every pooled number" in text
+    labels = [row["label"] for row in intervention_rows(profile, 4.0)]
+    assert labels[-1] == "baseline, effort low, thinking, isolated"
+
+
+def test_forced_and_missing_answers_are_said_plainly(profile: dict[str, Any]) -> None:
+    profile["statuses"] |= {"ok": 1300, "forced": 120, "unparsed": 60, "truncated": 20}
+    text = " ".join(profile_text(profile).split())
+    assert "120 of 1,500 dialogues were closed for the model" in text
+    assert "The study's protocol has this option off" in text
+    assert "80 of 1,500 dialogues have no readable prediction or action" in text
+
+
+def test_an_empty_profile(profile: dict[str, Any]) -> None:
+    profile |= {
+        "n_decisions": 0,
+        "statuses": dict.fromkeys(profile["statuses"], 0),
+        "predictive_accuracy": NULL,
+        "implicit_threshold": {"linear": None, "logit": fit(NULL, None, "unidentified")},
+        "self_estimated_accuracy": None,
+        "calibration_bias": NULL,
+        "curve": [],
+        "interventions": [],
+    }
+    text = profile_text(profile)
+    assert "There is not one dialogue of this model here." in text
+    assert "None" not in text
+    assert "nan" not in text
+    assert "no usable dialogue" in escalation_curve_svg(profile)
+
+
+def test_a_ratio_that_was_not_scored(profile: dict[str, Any]) -> None:
+    assert "Not scored at R = 10; cost ratios scored: 4." in profile_text(profile, 10.0)
+
+
+def test_both_scores_stand_in_one_row(profile: dict[str, Any]) -> None:
+    rows = intervention_rows(profile, 4.0)
+    assert [row["label"] for row in rows] == ["baseline", "no_signal", "cost_framing (ratio)"]
+    assert [row["states_cost"] for row in rows] == [False, False, True]
+    assert set(rows[0]["scores"]) == {"signal_accuracy", "predictive_accuracy"}
+
+
+def test_hostile_names_on_a_terminal(profile: dict[str, Any]) -> None:
+    profile["model"] = "[bold]" + HOSTILE
+    profile["curve"][0]["condition"] = HOSTILE
+    text = profile_text(profile)
+    assert not any(mark in text for mark in "\x1b\x07\u202e\u2066\ud800")
+    assert "[bold]" in text
+
+
+def test_a_stream_without_unicode(profile: dict[str, Any]) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    print_profile(profile, stream)
+    assert b"Escalation profile of smollm2-135m-instruct" in raw.getvalue()
+
+
+# ---------------------------------------------------------------- the figure
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_figure_is_the_same_bytes(profile: dict[str, Any], suffix: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        escalation_curve_figure(profile, tmp_path / f"{name}.{suffix}")
+    first = (tmp_path / f"a.{suffix}").read_bytes()
+    assert first == (tmp_path / f"b.{suffix}").read_bytes()
+    assert len(first) > 5_000
+
+
+def test_figure_escapes_names(profile: dict[str, Any], tmp_path: Path) -> None:
+    profile["model"] = HOSTILE + " $x_1^ $"
+    profile["curve"][0]["domain"] = "_hidden <b>"
+    path = tmp_path / "curve.svg"
+    escalation_curve_figure(profile, path)
+    texts = "".join(ET.parse(path).getroot().itertext())  # noqa: S314 - our own figure
+    assert "<script>" in texts
+    assert "_hidden <b>" in texts
+    assert "$x_1^ $" in texts
+
+
+def test_figures_of_one_page_share_no_id(profile: dict[str, Any]) -> None:
+    ids = [
+        set(re.findall(r'id="([^"]+)"', escalation_curve_svg(profile, prefix=prefix)))
+        for prefix in ("a-", "b-")
+    ]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+
+
+def test_unknown_suffix(profile: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\.svg or \.png"):
+        escalation_curve_figure(profile, tmp_path / "curve.pdf")
+
+
+# ---------------------------------------------------------------- the page
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page: its elements, references and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.references: list[str] = []
+        self.handlers: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "action", "data", "srcset"):
+                self.references.append(value or "")
+            if name.startswith("on"):
+                self.handlers.append(name)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def dialogue(**changes: Any) -> dict[str, Any]:
+    row = {
+        "model": "smollm2-135m-instruct",
+        "domain": "movielens",
+        "condition": "movielens_0",
+        "scenario_id": "s1",
+        "intervention": "baseline",
+        "replicate": 0,
+        "signal_accuracy": 0.52,
+        "has_signal": True,
+        "is_thinking": False,
+        "is_isolated": False,
+        "reasoning_effort": None,
+        "cost_ratio": None,
+        "framing": None,
+        "force_answer": True,
+        "label": 1,
+        "prediction": 1,
+        "escalate": 0,
+        "status": "ok",
+        "prompt": "Two movies.",
+        "prediction_text": "PREDICTION: 1",
+        "decision_prompt": "Implement or escalate?",
+        "decision_text": "DECISION: 0",
+        "n_prompt_tokens": 10,
+        "n_completion_tokens": 5,
+        "cost_usd": 0.0,
+        "latency_s": 0.1,
+    }
+    return row | changes
+
+
+CONDITION = {
+    "domain": "movielens",
+    "condition": "movielens_0",
+    "phrase": "the averages differ by less than 0.05",
+    "predicate": "gap < 0.05",
+    "n_signal": 1200,
+    "n_positive": 624,
+    "n_eval": 700,
+    "signal_accuracy": 0.52,
+    "signal": "Under this condition 52% …",
+}
+PROVENANCE = {
+    "domain": "movielens",
+    "title": "MovieLens",
+    "edition": "latest-small",
+    "licence": "research",
+    "files": [{"file": "ratings.csv", "n_rows": 100_004, "sha256": "abc123"}],
+}
+SUITE = {
+    "table": "movielens_ratings",
+    "file": "data/raw/movielens/ratings.csv",
+    "n_rows": 100_004,
+    "n_expectations": 9,
+    "success": True,
+}
+
+
+def written(profiles: list[dict[str, Any]], path: Path, **changes: Any) -> str:
+    values: dict[str, Any] = {
+        "provenance": [PROVENANCE],
+        "validation": [{"stage": "raw", **SUITE}],
+        "samples": [dialogue()],
+        "meta": {
+            "cost_ratio": 4.0,
+            "params": {"seed": 7, "query": {"force_answer": False, "interventions": ["baseline"]}},
+            "git_commit": "0123abc",
+            "conditions": [CONDITION],
+            "statuses": [],
+        },
+    }
+    values |= changes
+    write_report(profiles, path=path, **values)
+    return path.read_text(encoding="utf-8")
+
+
+def test_page_holds_everything(profile: dict[str, Any], tmp_path: Path) -> None:
+    page = Page(written([profile], tmp_path / "deep" / "index.html"))
+    for expected in (
+        "64.2 % [61.0, 67.0]",
+        "Beyond these conditions: [56.0, 72.0]",
+        "It acts on its own where it should still ask.",
+        "latest-small",
+        "100004",
+        "abc123",
+        "movielens_ratings",
+        "passed",
+        "the averages differ by less than 0.05",
+        "PREDICTION: 1",
+        "0123abc",
+        "query.interventions",
+    ):
+        assert expected in page.text, expected
+    assert "The models beside each other" not in page.text
+    assert "svg" in page.tags
+
+
+def test_page_reaches_for_nothing(profile: dict[str, Any], tmp_path: Path) -> None:
+    text = written([profile, profile | {"model": "other"}], tmp_path / "index.html")
+    page = Page(text)
+    assert page.references
+    assert all(reference.startswith("#") for reference in page.references)
+    assert not page.tags & {"script", "link", "iframe", "object", "embed", "img", "base"}
+    assert "@import" not in text
+    assert not re.findall(r"url\((?!#)", text)
+    assert "The models beside each other" in page.text
+
+
+def test_hostile_texts_stay_texts(profile: dict[str, Any], tmp_path: Path) -> None:
+    hostile = dict.fromkeys(("prompt", "prediction_text", "decision_prompt"), HOSTILE)
+    profile["model"] = HOSTILE
+    profile["curve"][0] |= {"domain": HOSTILE, "condition": HOSTILE}
+    text = written(
+        [profile, copy.deepcopy(profile)],
+        tmp_path / "index.html",
+        samples=[dialogue(**hostile, condition=HOSTILE, decision_text=None, escalate=None)],
+        provenance=[{**PROVENANCE, "domain": HOSTILE, HOSTILE: HOSTILE}],
+        validation=[{"stage": "raw", **SUITE, "table": HOSTILE, "success": False}],
+    )
+    page = Page(text)
+    assert not page.tags & {"script", "img"}
+    assert not page.handlers
+    assert all(reference.startswith("#") for reference in page.references)
+    assert "<script>alert(1)</script>" in page.text
+    assert "{{ 7 * 7 }}" in page.text
+    for mark in "\x1b\x07\u202e\u2066\u2069\u200b":
+        assert mark not in text
+    assert "⟨U+202E⟩gnp.exe" in text
+    assert "no action" in page.text
+    assert "failed" in page.text
+
+
+def test_page_of_undefined_numbers(profile: dict[str, Any], tmp_path: Path) -> None:
+    profile["implicit_threshold"] = {"linear": UNIDENTIFIED, "logit": EXTRAPOLATED}
+    profile |= {"self_estimated_accuracy": NULL, "calibration_bias": NULL}
+    profile["statuses"] |= {"ok": 0, "forced": 1500}
+    for row in profile["interventions"]:
+        row |= dict.fromkeys(("escalation_accuracy", "selective_risk"), NULL) | {"regret": None}
+    other = profile | {"model": "other", "interventions": [], "curve": []}
+    meta = {"cost_ratio": 4.0, "params": {"query": {"force_answer": True}}}
+    page = Page(
+        written(
+            [profile, other],
+            tmp_path / "index.html",
+            meta=meta, samples=[], provenance=[], validation=[],
+        )
+    )  # fmt: skip
+    assert "This run closed unfinished answers for the model" in page.text
+    assert "unidentified" in page.text
+    assert "not scored at this ratio" in page.text
+    assert "No suite has been run." in page.text
+    assert not re.search(r"\b(None|nan)\b", page.text.replace("None were", ""))
+
+
+def test_page_is_the_same_bytes(profile: dict[str, Any], tmp_path: Path) -> None:
+    assert written([profile], tmp_path / "a.html") == written([profile], tmp_path / "b.html")
+
+
+# ---------------------------------------------------------------- the stage
+
+
+@pytest.fixture
+def project(profile: dict[str, Any], tmp_path: Path) -> Path:
+    data = tmp_path / "data"
+    documents: dict[str, Any] = {
+        "profiles/smollm2-135m-instruct/profile.json": profile,
+        "raw/movielens/provenance.json": PROVENANCE,
+        **{
+            f"validation/{stage_name}.json": {"validated": stage_name, "tables": [SUITE]}
+            for stage_name in ("raw", "scenarios", "decisions")
+        },
+    }
+    for name, document in documents.items():
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_text(json.dumps(document), encoding="utf-8")
+    rows = [dialogue(scenario_id=f"s{i:02}", prompt=f"scenario {i:02}") for i in range(20)]
+    rows += [
+        dialogue(scenario_id=f"s{i:02}", status="refused", prediction=None, escalate=None)
+        for i in range(20, 23)
+    ]
+    write_table(rows, DECISIONS, data / "decisions/smollm2-135m-instruct/movielens.parquet")
+    write_table([CONDITION], CONDITIONS, data / "scenarios/movielens/conditions.parquet")
+    return tmp_path
+
+
+PARAMS = Params.model_validate(
+    {"seed": 1, "models": ["smollm2-135m-instruct"], "domains": ["movielens"]}
+)
+
+
+def test_stage_writes_the_page(project: Path) -> None:
+    path = stage.run(PARAMS, project)
+    assert path == project / "data" / "report" / "index.html"
+    page = Page(path.read_text(encoding="utf-8"))
+    assert "scenario 00" in page.text
+    assert "scenario 01" not in page.text
+    assert "refused" in page.text
+    assert re.search(r"movielens_0 52 % 50\.0 % 70\.0 % \[60\.0, 80\.0\] 20 3", page.text)
+    before = path.read_bytes()
+    stage.run(PARAMS, project)
+    assert path.read_bytes() == before
+    elsewhere = stage.run(PARAMS, project, project / "out")
+    assert elsewhere.read_bytes() == before
+
+
+def test_stage_names_what_is_absent_or_broken(project: Path) -> None:
+    path = project / "data/profiles/smollm2-135m-instruct/profile.json"
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match=r"profile\.json is not valid JSON"):
+        stage.run(PARAMS, project)
+    path.unlink()
+    with pytest.raises(DataError, match=r"profile\.json does not exist; run `dvc repro`"):
+        stage.run(PARAMS, project)
+
+
+def test_conditions_without_a_usable_dialogue_get_their_row(
+    profile: dict[str, Any], project: Path
+) -> None:
+    lost = [
+        dialogue(condition="lost", status="error", prediction=None, escalate=None, scenario_id=name)
+        for name in ("a", "b")
+    ]
+    data = project / "data"
+    write_table(lost, DECISIONS, data / "decisions/smollm2-135m-instruct/movielens.parquet")
+    rows = [CONDITION, CONDITION | {"condition": "lost", "signal_accuracy": 0.66}]
+    write_table(rows, CONDITIONS, data / "scenarios/movielens/conditions.parquet")
+    page = Page(stage.run(PARAMS, project).read_text(encoding="utf-8"))
+    assert "lost 66 % — — — 0 2" in page.text
