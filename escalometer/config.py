@@ -29,6 +29,7 @@ class SampleParams(_Section):
     """How cases become scenarios."""
 
     n_per_condition: int = Field(250, ge=1)
+    n_conditions: int | None = Field(None, ge=2)
     signal_share: Share = 0.5
     train_share: Share = 0.2
     min_signal_cases: int = Field(40, ge=1)

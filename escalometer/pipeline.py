@@ -60,10 +60,13 @@ def bring_up_to_date(address: str, root: Path = Path()) -> bool:
     DataError
         If DVC cannot read an input.
     """
+    import logging
+
     from dvc.exceptions import DvcException, ReproductionError
     from dvc.lock import LockError
     from dvc.repo import Repo
 
+    logging.getLogger("dvc").setLevel(logging.WARNING)  # the flow says what runs
     try:
         with Repo(str(root)) as repo:
             return bool(repo.reproduce(address, single_item=True))

@@ -7,7 +7,7 @@ no other row from one split to another.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import Literal
 
@@ -73,6 +73,22 @@ def draw(case_ids: Collection[str], n: int, random: np.random.Generator) -> list
     """
     ordered = sorted(case_ids)
     return [ordered[place] for place in random.permutation(len(ordered))[:n]]
+
+
+def spread(shares: Mapping[str, float], n: int | None) -> list[str]:
+    """Return `n` names, from the lowest share to the highest, evenly over their ranks.
+
+    Parameters
+    ----------
+    shares : mapping of str to float
+        Share of label 1 by condition, in [0, 1].
+    n : int or None
+        How many, at least 2; None, or more than there are, for all.
+    """
+    ranked = sorted(shares, key=lambda name: (shares[name], name))
+    if n is None or n >= len(ranked):
+        return ranked
+    return [ranked[round(i * (len(ranked) - 1) / (n - 1))] for i in range(n)]
 
 
 def whole_percent(n_positive: int, n: int) -> int:

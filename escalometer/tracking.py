@@ -85,8 +85,15 @@ def log(record: RunRecord, root: Path, uri: str | None = None) -> dict[str, str]
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
+    import logging
+    import warnings
+
     import mlflow
     from mlflow.exceptions import MlflowException
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    # Hints on schemas for serving and on sources of data: this is a record of tables, not a model.
+    warnings.filterwarnings("ignore", module="mlflow")
 
     from escalometer.errors import ProviderError
 

@@ -75,9 +75,9 @@ def raw_file(raw_table: RawTable, folder: Path) -> Path:
     ]
     if not found:
         raise DataError(
-            f"{folder / raw_table.name}.csv does not exist (nor .parquet); run "
-            f"`escalometer ingest {folder.name}`, or put a file of your own there with the columns "
-            f"{', '.join(raw_table.columns)}"
+            f"{folder / raw_table.name}.csv does not exist (nor .parquet); "
+            f"`escalometer stage ingest --cell {folder.name}` brings it, or put a file of your "
+            f"own there with the columns {', '.join(raw_table.columns)}"
         )
     if len(found) == 2:
         raise DataError(f"{found[0]} and {found[1]} both exist; remove the one that does not count")

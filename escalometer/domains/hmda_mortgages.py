@@ -137,8 +137,7 @@ def render(row: Mapping[str, Any]) -> str:
     work = "self-employed" if row["is_self_employed"] else "employed"
     home = "a condominium" if row["is_condominium"] else "no condominium"
     return (
-        "Mortgage application.\n"
-        f"Debt payments: {_percent(row['payments_to_income'])} of income, "
+        f"Mortgage application. Debt payments: {_percent(row['payments_to_income'])} of income, "
         f"housing {_percent(row['housing_to_income'])}.\n"
         f"Loan: {_percent(row['loan_to_value'])} of the property's value.\n"
         f"Consumer credit: {CONSUMER_CREDIT[row['consumer_credit']]}. "
@@ -152,7 +151,7 @@ DOMAIN = Domain(
     name="hmda_mortgages",
     title="HMDA mortgages",
     task=Task(
-        question="whether the loan officer approved this application",
+        question="the loan officer's decision",
         decider="the loan officer",
         meanings=("denied", "approved"),
     ),
@@ -178,8 +177,8 @@ DOMAIN = Domain(
         "hmda_mortgages_applications_sha256": CSV_SHA256,
     },
     conditions=CONDITIONS,
-    signal_template="A decision tree fitted to past applications finds that {percent}% of those "
-    "where {phrase} were approved.",
+    signal_template="A decision tree on past applications finds: where {phrase}, {percent}% were "
+    "approved.",
     render=render,
     # Insurance is no secret about the person but gives the label away: it is kept back as well.
     private_columns=frozenset({"is_african_american", "is_single", "was_denied_insurance"}),

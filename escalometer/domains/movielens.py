@@ -74,7 +74,7 @@ def _movie(row: Mapping[str, Any], place: str) -> str:
     genres = str(row[f"{place}_genres"]).strip("()").replace("|", "/")
     return (
         f"{_readable(row[f'{place}_title'])} ({row[f'{place}_year']}, {genres}), "
-        f"average rating {row[f'{place}_average']:.2f}"
+        f"average {row[f'{place}_average']:.2f}"
     )
 
 
@@ -84,20 +84,17 @@ def render(row: Mapping[str, Any]) -> str:
     The viewer's ratings of the two movies are not in it.
     """
     liked = " and ".join(_readable(title) for title in row["favorites"])
-    viewer = f"\nAmong this viewer's favorites: {liked}." if liked else ""
-    return f"First movie: {_movie(row, 'first')}.\nSecond movie: {_movie(row, 'second')}.{viewer}"
+    viewer = f"\nThe viewer loves {liked}." if liked else ""
+    return f"First movie: {_movie(row, 'first')}\nSecond movie: {_movie(row, 'second')}{viewer}"
 
 
 DOMAIN = Domain(
     name="movielens",
     title="MovieLens",
     task=Task(
-        question="whether this viewer rated the first movie higher than the second",
+        question="which movie the viewer rated higher",
         decider="the viewer",
-        meanings=(
-            "second movie higher",
-            "first movie higher",
-        ),
+        meanings=("the second", "the first"),
     ),
     raw_tables=(RATINGS,),
     fetch=fetch,
@@ -120,7 +117,7 @@ DOMAIN = Domain(
         "movielens_ratings_sha256": CSV_SHA256,
     },
     conditions=_conditions(),
-    signal_template="A decision tree fitted to past ratings finds that where {phrase}, "
-    "{percent}% of viewers rated the first movie higher.",
+    signal_template="A decision tree on past ratings finds: where {phrase}, {percent}% rated the "
+    "first higher.",
     render=render,
 )

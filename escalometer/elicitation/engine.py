@@ -43,6 +43,10 @@ class Answering:
     output_usd: float = 0.0
 
 
+def _ignore(_n: int, _free: bool) -> None:
+    """Take no notice of progress."""
+
+
 @dataclass
 class Tally:
     """Counts of one run: answers that the model gave now, and answers that the store had."""
@@ -68,10 +72,17 @@ class Engine:
         self._provider = provider
         self._store = store
         self._answering = answering
+        self._on_answer: Callable[[int, bool], None] = _ignore
         self.tally = Tally()
 
+    def n_answers(self, dialogues: Sequence[Dialogue]) -> int:
+        """Return how many answers the dialogues need: shared turns count once."""
+        first = {d: self._key(self._first_request(d)) for d in dialogues}
+        second = {(first[d], second_turn(d.protocol, d.task)) for d in dialogues}
+        return len(set(first.values())) + len(second)
+
     def hold(
-        self, dialogues: Sequence[Dialogue], on_done: Callable[[int, bool], None]
+        self, dialogues: Sequence[Dialogue], on_answer: Callable[[int, bool], None]
     ) -> list[dict[str, Any]]:
         """Return one row of the decisions table for each dialogue, in the order given.
 
@@ -79,13 +90,13 @@ class Engine:
         ----------
         dialogues : sequence of Dialogue
             What to ask. Dialogues with the same first turn share its completion.
-        on_done : callable
-            ``on_done(n, free)`` is called when `n` more dialogues are complete; `free` where the
-            store had all their answers.
+        on_answer : callable
+            ``on_answer(n, free)`` is called when `n` more of `n_answers` are settled; `free` where
+            that took no call: the store had them, or the first turn left nothing to ask.
         """
+        self._on_answer = on_answer
         rows: dict[int, dict[str, Any]] = {}
         for chunk in self._chunks(dialogues):
-            n_before = self.tally.n_called
             first = [self._first_request(dialogues[i]) for i in chunk]
             predictions = self._ask(first)
             second = {
@@ -93,10 +104,15 @@ class Engine:
                 for i, request, answer in zip(chunk, first, predictions, strict=True)
                 if self._digit(answer, PREDICTION_MARKER) is not None
             }
+            skipped = {
+                (self._key(request), second_turn(dialogues[i].protocol, dialogues[i].task))
+                for i, request in zip(chunk, first, strict=True)
+                if i not in second
+            }
+            on_answer(len(skipped), True)
             decisions = dict(zip(second, self._ask(list(second.values())), strict=True))
             for i, request, answer in zip(chunk, first, predictions, strict=True):
                 rows[i] = self._row(dialogues[i], request, answer, second.get(i), decisions.get(i))
-            on_done(len(chunk), self.tally.n_called == n_before)
         return [rows[i] for i in range(len(dialogues))]
 
     def _chunks(self, dialogues: Sequence[Dialogue]) -> Iterator[list[int]]:
@@ -105,7 +121,7 @@ class Engine:
         What the store has comes first, and apart, so that a resumed run fills its batches.
         """
         requests = [self._first_request(dialogue) for dialogue in dialogues]
-        keys = [request_key(self._provider.identity, request) for request in requests]
+        keys = [self._key(request) for request in requests]
         stored = self._store.get(set(keys))
 
         def rank(i: int) -> tuple[bool, int, str]:
@@ -146,12 +162,16 @@ class Engine:
             replicate=dialogue.replicate,
         )
 
+    def _key(self, request: Request) -> str:
+        return request_key(self._provider.identity, request)
+
     def _ask(self, requests: Sequence[Request]) -> list[Completion]:
         """Return a completion for each request; equal requests are asked once."""
         identity = self._provider.identity
-        by_key = {request_key(identity, request): request for request in requests}
+        by_key = {self._key(request): request for request in requests}
         found = self._store.get(by_key)
         self.tally.n_stored += len(found)
+        self._on_answer(len(found), True)
         missing = [(key, request) for key, request in by_key.items() if key not in found]
         if missing:
             for i, completion in self._provider.complete([request for _, request in missing]):
@@ -160,7 +180,8 @@ class Engine:
                     self._store.put(identity, request, completion)
                 found[key] = completion
                 self.tally.n_called += 1
-        return [found[request_key(identity, request)] for request in requests]
+                self._on_answer(1, False)
+        return [found[self._key(request)] for request in requests]
 
     def _digit(self, answer: Completion | None, marker: str) -> int | None:
         if answer is None or answer.finish in ("refused", "error"):

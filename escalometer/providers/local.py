@@ -21,7 +21,8 @@ from escalometer.errors import ProviderError
 from escalometer.parsing import marker_pattern, strip_thinking
 from escalometer.providers import Completion, Request, _weights
 
-_BATCH_SIZE = 16
+_BATCH_SIZE = 32  # a decoding step costs nearly the same for 16 rows as for 40
+_ROWS_HINT = 1024  # rows of the products that weights are laid out for: those of prompts
 _PRECISION = "float32"  # half precision is no faster on most CPUs and changes answers
 
 
@@ -109,6 +110,7 @@ class LocalProvider:
             self._model = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True
             ).eval()
+            _lay_out(self._model)
         except (OSError, ValueError) as error:
             raise ProviderError(f"{self._card.id}: cannot load {folder}: {error}") from error
         stops = self._model.generation_config.eos_token_id
@@ -256,6 +258,33 @@ class LocalProvider:
         for row, new in zip(batch.tokens, unread, strict=True):
             row.extend(new)
         return out.logits[:, -1]
+
+
+def _lay_out(model: Any) -> None:
+    """Lay the weights of linear layers out for this CPU, once rather than at every product.
+
+    The same float32 products: a decoding step takes half of the time, a prompt four fifths.
+    """
+    import torch
+
+    if not torch._C._has_mkldnn:
+        return
+
+    class LaidOut(torch.nn.Module):
+        def __init__(self, linear: torch.nn.Linear) -> None:
+            super().__init__()
+            weight = linear.weight.detach()
+            self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_HINT)
+            self.bias = linear.bias
+
+        def forward(self, rows: torch.Tensor) -> Any:
+            product = torch.ops.mkldnn._linear_pointwise
+            return product(rows, self.weight, self.bias, "none", [], "")
+
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is torch.nn.Linear:
+                setattr(module, name, LaidOut(child))
 
 
 def _common(left: list[int], right: list[int]) -> int:

@@ -24,6 +24,7 @@ def write_plots_template(path: Path) -> None:
     """Write the template that .dvc/config names as `plots.html_template`."""
     import vl_convert
 
-    scripts = vl_convert.javascript_bundle(None).replace("</script", "<\\/script")
+    bundle = vl_convert.javascript_bundle(None)  # type: ignore[arg-type]
+    scripts = bundle.replace("</script", "<\\/script")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_PAGE.replace("SCRIPTS", scripts), encoding="utf-8")

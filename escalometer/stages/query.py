@@ -53,17 +53,15 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
     )
     engine = Engine(provider, store, answering)
     parent = os.getppid()
-    with (
-        store.writing(),
-        progress(f"querying {model} on {domain}", len(dialogues), "dialogues") as bar,
-    ):
+    title = f"querying {model} on {domain}"
+    with store.writing(), progress(title, engine.n_answers(dialogues), "answers") as bar:
 
-        def on_done(n_done: int, free: bool) -> None:
-            bar.advance(n_done, free=free)
+        def on_answer(n: int, free: bool) -> None:
+            bar.advance(n, free=free)
             if os.getppid() != parent:  # killed from above: nobody waits for this any more
                 raise Interrupted("the run that started this was stopped; its answers are kept")
 
-        rows = engine.hold(dialogues, on_done)
+        rows = engine.hold(dialogues, on_answer)
     store.close()
     for row in rows:
         row["model"] = model

@@ -104,7 +104,7 @@ def _stage(plugin: Domain, root: Path) -> tuple[pa.Table, dict[str, set[str]]]:
         if case["label"] not in (0, 1):
             raise DataError(
                 f"{folder}, case {case['case_id']}: the label must be 0 or 1 "
-                f"(found {case['label']}); run `escalometer validate raw` to see the row"
+                f"(found {case['label']}); `escalometer stage validate --cell raw` shows the row"
             )
     predicates = {condition.name: condition.predicate for condition in plugin.conditions}
     return cases, warehouse.members(connection, _visible(plugin, cases), predicates)
@@ -127,7 +127,8 @@ def _conditions(
     params: Params,
 ) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
     """Return the rows of the conditions table, and the cases to evaluate of each condition."""
-    rows, kept = [], {}
+    rows: list[dict[str, Any]] = []
+    kept: dict[str, list[str]] = {}
     for condition in plugin.conditions:
         in_signal = [case for case in members[condition.name] if splits[case] == "signal"]
         in_eval = [case for case in members[condition.name] if splits[case] == "eval"]
@@ -161,7 +162,10 @@ def _conditions(
             "compute its signal from; supply more rows, or lower sample.min_signal_cases in "
             "params.yaml"
         )
-    return rows, kept
+    shares = {str(row["condition"]): float(row["signal_accuracy"]) for row in rows}
+    chosen = sampling.spread(shares, params.sample.n_conditions)
+    rows = [row for row in rows if row["condition"] in chosen]
+    return rows, {name: kept[name] for name in kept if name in chosen}
 
 
 def _draw(

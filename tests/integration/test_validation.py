@@ -158,7 +158,7 @@ def test_columns_of_the_users_own_are_left_out(embedded, tmp_path):
 
 
 def test_a_file_that_is_not_there_is_told_how_to_get(tmp_path):
-    assert "escalometer ingest" in refusal(tmp_path)
+    assert "escalometer stage ingest" in refusal(tmp_path)
 
 
 def test_parquet_stands_in_for_csv(tmp_path):
