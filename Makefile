@@ -23,7 +23,7 @@ demo: model  ## Where does the default model act, and where does it escalate?
 	@$(BIN)/escalometer evaluate $(MODEL)
 
 test: model  ## All tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup  ## Style, types, architecture, SQL
 	@$(BIN)/ruff format --check .
