@@ -137,7 +137,7 @@ def _run_flow() -> None:
         raise UsageError(
             f"{script} does not exist here ({Path.cwd()}); run from the project's root"
         )
-    process = subprocess.Popen([sys.executable, str(script)])  # noqa: S603
+    process = subprocess.Popen([sys.executable, str(script), "--end-with-parent"])  # noqa: S603
     while True:
         try:
             code = process.wait()
@@ -249,7 +249,9 @@ def stage(name: str, cell: str) -> None:
     import importlib
 
     from escalometer.config import load_params
+    from escalometer.lifeline import end_with_parent
 
+    end_with_parent()
     params, workspace = load_params(), _workspace()
     keys = cell.split(",") if cell else []
     n_keys = {"report": 0, "query": 2}.get(name, 1)

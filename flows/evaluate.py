@@ -19,6 +19,7 @@ from prefect.context import get_run_context
 
 from escalometer.config import load_card, load_params
 from escalometer.errors import EscalometerError, Interrupted
+from escalometer.lifeline import end_with_parent
 from escalometer.pipeline import bring_up_to_date, stage_addresses
 from flows._server import served, wait_for_history
 
@@ -52,6 +53,8 @@ def evaluate() -> int:
 
 def main() -> int:
     """Run the flow on a server of its own and return the exit code of interface.md."""
+    if "--end-with-parent" in sys.argv[1:]:
+        end_with_parent()
     try:
         for model in load_params().models:
             load_card(model)

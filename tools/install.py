@@ -40,7 +40,11 @@ def pip(python: Path, *arguments: str) -> None:
 def show(n_done: int, n_all: int, began: float) -> None:
     """Draw the bar: over itself on a terminal, a line a step elsewhere."""
     spent_s = time.monotonic() - began
-    left = f"about {spent_s / n_done * (n_all - n_done):.0f} s left" if n_done else "a few minutes"
+    left = (
+        f"about {spent_s / n_done * (n_all - n_done):.0f} s left"
+        if n_done > 30
+        else "a few minutes"
+    )
     width = 30 * n_done // n_all
     line = f"installing [{'#' * width}{'.' * (30 - width)}] {n_done}/{n_all} packages, {left}"
     on_terminal = sys.stderr.isatty()

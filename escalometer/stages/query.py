@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from escalometer import domains, interventions
 from escalometer.config import Params, Workspace, load_card
 from escalometer.elicitation.engine import Answering, Dialogue, Engine
 from escalometer.elicitation.store import CompletionStore
-from escalometer.errors import DataError, Interrupted
+from escalometer.errors import DataError
 from escalometer.progress import progress
 from escalometer.providers import connect
 from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table, write_table
@@ -37,8 +36,6 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
         If the scenarios are absent or none was drawn.
     ProviderError
         If the model cannot be fetched or loaded.
-    Interrupted
-        If the process that started this one is gone; what was answered is kept.
     """
     card = load_card(model, workspace.root / "models")
     dialogues = plan(domain, params, workspace.root)
@@ -52,16 +49,9 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
         output_usd=card.price.output_usd_per_million / 1e6,
     )
     engine = Engine(provider, store, answering)
-    parent = os.getppid()
     title = f"querying {model} on {domain}"
     with store.writing(), progress(title, engine.n_answers(dialogues), "answers") as bar:
-
-        def on_answer(n: int, free: bool) -> None:
-            bar.advance(n, free=free)
-            if os.getppid() != parent:  # killed from above: nobody waits for this any more
-                raise Interrupted("the run that started this was stopped; its answers are kept")
-
-        rows = engine.hold(dialogues, on_answer)
+        rows = engine.hold(dialogues, lambda n, free: bar.advance(n, free=free))
     store.close()
     for row in rows:
         row["model"] = model
