@@ -30,7 +30,7 @@ check: setup  ## Style, types, architecture, SQL
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/sqlfluff lint --nofail-on-parse-error sql 2>/dev/null || $(BIN)/sqlfluff lint sql
+	@$(BIN)/sqlfluff lint sql
 
 format: setup  ## Put style right
 	@$(BIN)/ruff format .
