@@ -155,9 +155,11 @@ def _profile_path(model: str) -> Path:
 
 
 def _print_profile(profile: dict[str, Any]) -> None:
+    from escalometer.config import load_params
     from escalometer.reporting.text import print_profile
+    from escalometer.stages.report import headline_ratio
 
-    print_profile(profile, sys.stdout)
+    print_profile(profile, sys.stdout, headline_ratio(load_params()))
 
 
 @cli.command()

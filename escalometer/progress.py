@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 #: Seconds between two plain lines where standard error is not a terminal.
 LINE_INTERVAL_S = 10.0
 
+#: Share of the items that must be done before the remaining time is estimated.
+EARLIEST_SHARE = 0.05
+
 
 def spell_duration(seconds: float) -> str:
     """Return a time as people say it: ``8 s``, ``1 min 20 s``, ``2 h 5 min``."""
@@ -76,11 +79,12 @@ class Meter:
             self._write(text)
 
     def remaining_s(self) -> float | None:
-        """Return how many seconds are left, or None while no item that costs time is done."""
+        """Return how many seconds are left, or None while too little is done to tell."""
         n_costly = self.done - self.n_free
         if self.done >= self.total:
             return 0.0
-        if n_costly <= 0:
+        # Items may arrive in batches: the first of one says nothing of how long the others take.
+        if n_costly <= 0 or self.done < EARLIEST_SHARE * self.total:
             return None
         expected = (self.total - self.done) * self._spent_s / n_costly
         return max(0.0, expected - (self._clock() - self._advanced))

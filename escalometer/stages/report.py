@@ -76,7 +76,7 @@ def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
         samples,
         page,
         {
-            "cost_ratio": _headline_ratio(params),
+            "cost_ratio": headline_ratio(params),
             "params": params.model_dump(mode="json"),
             "git_commit": git_commit(root),
             "conditions": conditions,
@@ -87,7 +87,7 @@ def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
     return page
 
 
-def _headline_ratio(params: Params) -> float:
+def headline_ratio(params: Params) -> float:
     """Return the cost ratio of the headlines: the study's 4 where it is scored."""
     scored = params.analyze.cost_ratios
     return 4.0 if 4.0 in scored else scored[0]
