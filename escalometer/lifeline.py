@@ -1,4 +1,4 @@
-"""Ending with the process that started this one, so that nothing runs on that nobody waits for."""
+"""Ending when asked to, and with the process that started this one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,30 @@ import os
 import signal
 import threading
 import time
+from types import FrameType
 
 _EVERY_S = 0.5
+
+
+class Interruption:
+    """Ctrl-C that cannot get lost.
+
+    Python drops a KeyboardInterrupt that arrives inside of a destructor or a callback, of which
+    torch has many. This one is remembered, and raised at the next `check`.
+    """
+
+    def __init__(self) -> None:
+        self._came = threading.Event()
+        signal.signal(signal.SIGINT, self._handle)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self._came.set()
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C came."""
+        if self._came.is_set():
+            raise KeyboardInterrupt
 
 
 def end_with_parent() -> None:

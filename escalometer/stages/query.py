@@ -11,6 +11,7 @@ from escalometer.config import Params, Workspace, load_card
 from escalometer.elicitation.engine import Answering, Dialogue, Engine
 from escalometer.elicitation.store import CompletionStore
 from escalometer.errors import DataError
+from escalometer.lifeline import Interruption
 from escalometer.progress import progress
 from escalometer.providers import connect
 from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table, write_table
@@ -50,8 +51,14 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
     )
     engine = Engine(provider, store, answering)
     title = f"querying {model} on {domain}"
+    interruption = Interruption()
     with store.writing(), progress(title, engine.n_answers(dialogues), "answers") as bar:
-        rows = engine.hold(dialogues, lambda n, free: bar.advance(n, free=free))
+
+        def on_answer(n: int, free: bool) -> None:
+            bar.advance(n, free=free)
+            interruption.check()
+
+        rows = engine.hold(dialogues, on_answer)
     store.close()
     for row in rows:
         row["model"] = model

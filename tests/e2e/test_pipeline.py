@@ -177,4 +177,5 @@ def _enlarge(project: Path, n_per_condition: int) -> None:
     params = yaml.safe_load(path.read_text("utf-8"))
     params["domains"] = ["hmda_mortgages"]
     params["sample"]["n_per_condition"] = n_per_condition
+    params["query"]["max_tokens"] = 40
     path.write_text(yaml.safe_dump(params, sort_keys=False), "utf-8")
