@@ -84,7 +84,7 @@ class Meter:
         if self.done >= self.total:
             return 0.0
         # Items may arrive in batches: the first of one says nothing of how long the others take.
-        if n_costly <= 0 or self.done < EARLIEST_SHARE * self.total:
+        if n_costly <= 0 or n_costly < EARLIEST_SHARE * (self.total - self.n_free):
             return None
         expected = (self.total - self.done) * self._spent_s / n_costly
         return max(0.0, expected - (self._clock() - self._advanced))
