@@ -168,7 +168,8 @@ class Engine:
     def _ask(self, requests: Sequence[Request]) -> list[Completion]:
         """Return a completion for each request; equal requests are asked once."""
         identity = self._provider.identity
-        by_key = {self._key(request): request for request in requests}
+        keys = [self._key(request) for request in requests]
+        by_key = dict(zip(keys, requests, strict=True))
         found = self._store.get(by_key)
         self.tally.n_stored += len(found)
         self._on_answer(len(found), True)
@@ -181,7 +182,7 @@ class Engine:
                 found[key] = completion
                 self.tally.n_called += 1
                 self._on_answer(1, False)
-        return [found[self._key(request)] for request in requests]
+        return [found[key] for key in keys]
 
     def _digit(self, answer: Completion | None, marker: str) -> int | None:
         if answer is None or answer.finish in ("refused", "error"):

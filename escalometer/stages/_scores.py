@@ -10,21 +10,13 @@ import pyarrow as pa
 
 from escalometer import estimates
 from escalometer.estimates import Counts, Floats, Interval
+from escalometer.reporting import variants
 
 Row: TypeAlias = dict[str, Any]
 Tables: TypeAlias = Mapping[str, pa.Table]
 
 #: What tells two variants of the protocol apart, within one model.
-VARIANT = (
-    "intervention",
-    "reasoning_effort",
-    "framing",
-    "is_thinking",
-    "is_isolated",
-    "has_signal",
-    "cost_ratio",
-    "is_cost_stated",
-)
+VARIANT = (*variants.VARIANT, "cost_ratio", "is_cost_stated")
 
 
 def condition_counts(rows: Sequence[Row]) -> Counts:
