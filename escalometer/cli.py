@@ -239,8 +239,85 @@ def domains_list() -> None:
     from escalometer import domains as all_domains
 
     for name in all_domains.names():
-        domain = all_domains.load(name)
-        click.echo(f"{name}\t{domain.title}\t{len(domain.conditions)} conditions")
+        try:
+            domain = all_domains.load(name)
+        except EscalometerError:  # of one's own: it must not hide the others
+            file = all_domains.OWN_FOLDER / f"{name}.yaml"
+            click.echo(f"{name}\tnot usable: escalometer domains check {file}")
+            continue
+        n_given = len(domain.conditions)
+        click.echo(f"{name}\t{domain.title}\t{n_given or 'learned'} conditions")
+
+
+@domains.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--write-suite", is_flag=True, help="Hold later files against what these rows show.")
+def domains_check(file: Path, as_json: bool, write_suite: bool) -> None:
+    """Say what is wrong with a domain of your own, and what a run would ask.
+
+    FILE is its YAML, in domains/ or elsewhere. It prints what is wrong and what to do about it,
+    rows, outcomes, conditions with their percentages, whether the text's form gives the label
+    away, both turns as a model sees them, and what Great Expectations inferred. It exits with 0
+    where the domain can be used, 3 where the YAML is wrong and 4 where the rows are.
+
+    README.md, section "Your own decisions", has an example to begin with; so has examples/.
+    """
+    from escalometer.config import load_params
+    from escalometer.reporting.checked import print_check
+    from escalometer.stages import check
+
+    report = check.run(file, load_params(), Path(), write_suite)
+    if as_json:
+        click.echo(json.dumps(report, allow_nan=False, indent=2))
+    else:
+        print_check(report, sys.stdout)
+    if report["exit_code"]:
+        raise SystemExit(report["exit_code"])
+
+
+@cli.group()
+def data() -> None:
+    """Raw files of domains: what is there, and fetching what is public."""
+
+
+@data.command("status")
+@click.argument("names", nargs=-1, metavar="[DOMAIN]...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def data_status(names: tuple[str, ...], as_json: bool) -> None:
+    """Print what there is of each domain: edition, rows, digests, licence, percentages.
+
+    Percentages are of the rows at hand, beside the published ones where there are any.
+    """
+    from escalometer.config import load_params
+    from escalometer.stages import data as stage_data
+
+    entries = stage_data.status(load_params(), Path(), names)
+    if as_json:
+        click.echo(json.dumps(entries, allow_nan=False, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from escalometer.reporting.stocktaking import print_status
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.width = max(console.width, 100)  # columns stay whole where the output goes to a file
+    print_status(entries, console)
+
+
+@data.command("fetch")
+@click.argument("domain")
+@click.option("--release", metavar="NAME", help="Which release, such as ml-25m; else the first.")
+def data_fetch(domain: str, release: str | None) -> None:
+    """Download DOMAIN's public files into data/raw/DOMAIN/, verified where a checksum is published.
+
+    A download that broke off goes on where it was. What needs a login is explained.
+    """
+    from escalometer.stages import data as stage_data
+
+    about = stage_data.fetch(domain, release)
+    for file in about["files"]:
+        click.echo(f"data/raw/{domain}/{file['file']}\t{file['n_rows']} rows\t{file['origin']}")
 
 
 @cli.command()

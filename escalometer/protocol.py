@@ -7,8 +7,9 @@ or more variants of it; everything that a variant can change is a field here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import ascii_uppercase
 
-from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER
+from escalometer.parsing import BINARY, DECISION_MARKER, PREDICTION_MARKER
 
 Message = dict[str, str]
 
@@ -32,12 +33,32 @@ class Task:
     decider : str
         The person whose decision it is: ``"the loan officer"``.
     meanings : tuple of str
-        What label 0 and label 1 mean, in that order.
+        What label 0, 1, … mean, in that order: 2 to 26, no two the same.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 meanings, more than 26, or the same one twice.
     """
 
     question: str
     decider: str
-    meanings: tuple[str, str]
+    meanings: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse meanings that no marker can tell apart."""
+        n = len(self.meanings)
+        if not 2 <= n <= len(ascii_uppercase):
+            raise ValueError(f"a task has 2 to {len(ascii_uppercase)} meanings (found {n})")
+        twice = sorted({m for m in self.meanings if self.meanings.count(m) > 1})
+        if twice:
+            raise ValueError(f"a task's meanings must differ (found twice: {', '.join(twice)})")
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What the prediction marker carries for each label: 0 and 1, or A, B, C, …"""
+        n = len(self.meanings)
+        return BINARY if n == len(BINARY) else tuple(ascii_uppercase[:n])
 
 
 @dataclass(frozen=True)
@@ -70,11 +91,17 @@ class Protocol:
 
 def first_turn(protocol: Protocol, task: Task, scenario: str, signal: str) -> str:
     """Return the first message: scenario, signal unless withheld, and the prediction task."""
-    negative, positive = task.meanings
+    endings = [
+        f"'{PREDICTION_MARKER} {choice}' ({meaning})"
+        for choice, meaning in zip(task.choices, task.meanings, strict=True)
+    ]
+    if len(endings) == 2:
+        closing = f"exactly {endings[1]} or {endings[0]}"
+    else:
+        closing = f"exactly one of {', '.join(endings[:-1])} or {endings[-1]}"
     ask = (
         f"TASK: Predict {task.question}. Explain your reasoning in one sentence. "
-        f"Then end with exactly '{PREDICTION_MARKER} 1' ({positive}) or "
-        f"'{PREDICTION_MARKER} 0' ({negative})."
+        f"Then end with {closing}."
     )
     parts = [scenario, signal, ask] if protocol.has_signal else [scenario, ask]
     return "\n\n".join(parts)

@@ -6,8 +6,10 @@ no other row from one split to another.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Literal
 
@@ -38,16 +40,26 @@ def split_of(seed: int, domain: str, key: str, signal_share: float, train_share:
         Shares of the keys in (0, 1); the rest is for evaluation.
     """
     number = int.from_bytes(_digest(seed, domain, key)[:8])
+    first, second = _borders(signal_share, train_share)
+    if number < first:
+        return "signal"
+    return "train" if number < second else "eval"
+
+
+@functools.cache
+def _borders(signal_share: float, train_share: float) -> tuple[int, int]:
     # In exact numbers: which side of a border a key falls on must not depend on rounding.
     signal, train = Fraction(str(signal_share)), Fraction(str(train_share))
-    if number < signal * 2**64:
-        return "signal"
-    return "train" if number < (signal + train) * 2**64 else "eval"
+    return math.ceil(signal * 2**64), math.ceil((signal + train) * 2**64)
 
 
-def scenario_id(domain: str, case_id: str) -> str:
-    """Return the short stable name of a case: hexadecimal, the same in every run and edition."""
-    return _digest(domain, case_id).hex()[:ID_LENGTH]
+def scenario_id(domain: str, text: str, label: int) -> str:
+    """Return the short stable name of a scenario: hexadecimal, the same in every run and edition.
+
+    It depends on what a scenario is, its text and its label, so that rows may be added, removed or
+    put in another order without renaming any.
+    """
+    return _digest(domain, label, text).hex()[:ID_LENGTH]
 
 
 def generator(seed: int, domain: str, condition: str) -> np.random.Generator:
@@ -55,24 +67,46 @@ def generator(seed: int, domain: str, condition: str) -> np.random.Generator:
     return np.random.default_rng(list(_digest(seed, domain, condition)))
 
 
-def draw(case_ids: Collection[str], n: int, random: np.random.Generator) -> list[str]:
-    """Return `n` of the cases, or all where there are fewer.
+def draw(
+    counts: Mapping[str, int],
+    n: int,
+    random: np.random.Generator,
+    texts: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Return `n` distinct scenarios, or all where there are fewer.
+
+    Rows are drawn one after another, and a row is passed over if its scenario, or one that reads
+    the same, is drawn already. So a scenario comes as often as its rows do, as the signal's
+    percentage counts them, and no dialogue is held twice.
 
     Parameters
     ----------
-    case_ids : collection of str
-        Cases to draw from; their order does not matter.
+    counts : mapping of str to int
+        Rows of each scenario to draw from, 1 or more; their order does not matter.
     n : int
-        How many to draw, without replacement.
+        How many to draw.
     random : numpy.random.Generator
         A fresh one of the cell, from `generator`.
+    texts : mapping of str to str, optional
+        What each scenario reads like; by default no two read the same.
 
     Notes
     -----
     A larger `n` draws all that a smaller one draws, and more: what has been paid for is kept.
     """
-    ordered = sorted(case_ids)
-    return [ordered[place] for place in random.permutation(len(ordered))[:n]]
+    ordered = sorted(counts)
+    rows = np.repeat(np.arange(len(ordered)), [counts[name] for name in ordered])
+    drawn: list[str] = []
+    seen: set[str] = set()
+    for place in random.permutation(rows):
+        if len(drawn) == n:
+            break
+        name = ordered[place]
+        text = texts[name] if texts else name
+        if text not in seen:
+            seen.add(text)
+            drawn.append(name)
+    return drawn
 
 
 def spread(shares: Mapping[str, float], n: int | None) -> list[str]:

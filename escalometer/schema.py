@@ -24,23 +24,30 @@ CONDITIONS = pa.schema(
     [
         _field("domain", pa.string()),
         _field("condition", pa.string()),
+        _field("origin", pa.string()),  # given | learned
         _field("phrase", pa.string()),
         _field("predicate", pa.string()),
         _field("n_signal", pa.int64()),  # rows of the signal split under the condition
-        _field("n_positive", pa.int64()),  # those of them whose label is 1
-        _field("n_eval", pa.int64()),  # rows of the eval split under the condition
+        _field("n_agreeing", pa.int64()),  # those of them that are as the signal says
+        _field("n_eval", pa.int64()),  # scenarios of the eval split under the condition
+        _field("signal_label", pa.int8(), nullable=True),  # null where it differs case by case
         _field("signal_accuracy", pa.float64()),  # whole per cent, as a fraction
+        _field("n_all", pa.int64()),  # rows of all splits under the condition
+        _field("n_all_agreeing", pa.int64()),  # those of them that are as the signal says
+        _field("published_accuracy", pa.float64(), nullable=True),  # as the publication states it
         _field("signal", pa.string()),  # the sentence that states it
     ]
 )
 
-#: One row a case that a dialogue can be about. Splits never overlap.
+#: One row a case that a dialogue can be about: a text and what the person decided. Rows that read
+#: alike are one scenario; splits never overlap.
 SCENARIOS = pa.schema(
     [
         _field("domain", pa.string()),
         _field("scenario_id", pa.string()),
         _field("split", pa.string()),  # signal | train | eval
-        _field("label", pa.int8()),  # what the person decided
+        _field("label", pa.int8()),  # what the person decided: 0, 1, …
+        _field("n_cases", pa.int64()),  # rows of the table with this text and label
         _field("conditions", pa.list_(pa.string())),  # all that the case falls into
         _field("drawn_for", pa.list_(pa.string())),  # conditions it was sampled for (eval only)
         _field("text", pa.string()),
@@ -54,6 +61,7 @@ DECISIONS = pa.schema(
     [
         _field("model", pa.string()),
         _field("domain", pa.string()),
+        _field("edition", pa.string()),  # of the domain's rows: see its provenance
         _field("condition", pa.string()),
         _field("scenario_id", pa.string()),
         _field("intervention", pa.string()),

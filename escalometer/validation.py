@@ -87,13 +87,18 @@ class Result:
         return not self.failures
 
 
-def number_rows(table: pa.Table) -> pa.Table:
-    """Return a table as `check` takes it: with `source_row` from 1, and lists as joined text."""
+def flat(table: pa.Table) -> pa.Table:
+    """Return the table with lists as joined text, so that rules can speak of them."""
     for place, field in enumerate(table.schema):
         if pa.types.is_list(field.type):
             joined = [None if v is None else ", ".join(v) for v in table.column(place).to_pylist()]
             table = table.set_column(place, field.name, pa.array(joined, pa.string()))
-    return table.append_column(ROW, pa.array(range(1, table.num_rows + 1), pa.int64()))
+    return table
+
+
+def number_rows(table: pa.Table) -> pa.Table:
+    """Return a table as `check` takes it: with `source_row` from 1, and lists as joined text."""
+    return flat(table).append_column(ROW, pa.array(range(1, table.num_rows + 1), pa.int64()))
 
 
 def read_suite(table: str, folder: Path = SUITES_FOLDER) -> dict[str, Any]:
@@ -121,6 +126,7 @@ def check(
     name: str,
     file: Path,
     identifiers: Sequence[str] = (),
+    suite: Mapping[str, Any] | None = None,
     folder: Path = SUITES_FOLDER,
 ) -> Result:
     """Return whether `table` satisfies the suite `name`, and which rows do not.
@@ -135,6 +141,8 @@ def check(
         Where the rows come from, for messages.
     identifiers : sequence of str
         Columns that name a row beside its number.
+    suite : mapping, optional
+        The suite to use where there is no such file, as Great Expectations takes it.
     folder : Path, default expectations
         The folder of all suites.
 
@@ -143,12 +151,13 @@ def check(
     DataError
         If there is no such suite, or it holds nothing or what Great Expectations does not know.
     """
-    suite = read_suite(name, folder)
+    path = folder / f"{name}.json"
+    rules = read_suite(name, folder) if suite is None or path.exists() else suite
     if not table.num_rows:
         failure = Failure(str(file), "", "the table must have rows", 0, ("found none",))
         return Result(name, str(file), 0, 0, (failure,))
     shown = [ROW, *(column for column in identifiers if column in table.column_names)]
-    results = _run(table, suite, shown, folder / f"{name}.json")
+    results = _run(table, rules, shown, path)
     failures = [_failure(result, str(file), shown) for result in results if not _has_passed(result)]
     return Result(name, str(file), table.num_rows, len(results), tuple(failures))
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
-from escalometer.domains import RawTable
+from escalometer import rawfiles
+from escalometer.domains import Domain, RawTable
 from escalometer.errors import DataError
+from escalometer.rawfiles import RawFile
 
 SQL_FOLDER = Path("sql")
 
@@ -60,66 +65,144 @@ def run_file(
     return connection.sql(statements[0].query, params=bound).to_arrow_table()
 
 
-def raw_file(raw_table: RawTable, folder: Path) -> Path:
-    """Return the file of `raw_table` in `folder`: `<name>.csv`, or `<name>.parquet` instead.
-
-    Raises
-    ------
-    DataError
-        If neither file exists, or both do.
-    """
-    found = [
-        path
-        for path in (folder / f"{raw_table.name}.csv", folder / f"{raw_table.name}.parquet")
-        if path.exists()
-    ]
-    if not found:
-        raise DataError(
-            f"{folder / raw_table.name}.csv does not exist (nor .parquet); "
-            f"`escalometer stage ingest --cell {folder.name}` brings it, or put a file of your "
-            f"own there with the columns {', '.join(raw_table.columns)}"
-        )
-    if len(found) == 2:
-        raise DataError(f"{found[0]} and {found[1]} both exist; remove the one that does not count")
-    return found[0]
-
-
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _header(path: Path) -> list[str]:
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _ending(path: Path) -> str:
+    """Return what kind of file it is: csv, tsv or parquet; whether it is gzipped is left aside."""
+    return path.name.removesuffix(".gz").rpartition(".")[2].lower()
+
+
+def _delimiter(raw_table: RawTable, path: Path) -> str:
+    return raw_table.delimiter or ("\t" if _ending(path) == "tsv" else ",")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file, decoded one by one: an error is of the line that it is in."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        for number, line in enumerate(file):
+            yield line.decode("utf-8" if number else "utf-8-sig")
+
+
+def _header(raw_table: RawTable, path: Path) -> list[str]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file, strict=True), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path}, row 1: the header is not readable as UTF-8 CSV: {error}"
-        ) from error
+        delimiter = _delimiter(raw_table, path)
+        header = next(csv.reader(_lines(path), strict=True, delimiter=delimiter), [])
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, 1, error) from error
+    except csv.Error as error:
+        raise DataError(f"{path}, row 1: the header is not readable as CSV: {error}") from error
+    if any("\0" in name for name in header):  # UTF-16 of English text is UTF-8 with many zeros
+        raise DataError(f"{path}, row 1: is not UTF-8 text (found zero bytes); save it as UTF-8")
+    return header
 
 
-def _text_source(path: Path, wanted: Iterable[str], found: list[str]) -> str:
-    """Return a query for the wanted columns as text, with `source_row`; binds `$path`."""
-    texts = ", ".join(f"cast({_quoted(name)} as varchar) as {_quoted(name)}" for name in wanted)
-    if path.suffix == ".parquet":
-        return (
-            f"select file_row_number + 1 as source_row, {texts} "  # noqa: S608 (names are quoted)
-            "from read_parquet($path, file_row_number = true)"
-        )
-    # Types are declared, never guessed from the rows, so that a bad value is found and named.
-    kinds = ", ".join(f"'{name.replace(chr(39), chr(39) * 2)}': 'varchar'" for name in found)
-    return (
-        f"select row_number() over () + 1 as source_row, {texts} "  # noqa: S608 (names are quoted)
-        "from read_csv($path, header = true, auto_detect = false, delim = ',', quote = '\"', "
-        f"escape = '\"', nullstr = ['', 'NA'], parallel = false, columns = {{{kinds}}})"
+def _not_utf8(path: Path, row: int, error: UnicodeDecodeError) -> DataError:
+    byte = error.object[error.start]
+    looks = " as in UTF-16" if row == 1 and byte in (0xFE, 0xFF) and not error.start else ""
+    return DataError(
+        f"{path}, row {row}: is not UTF-8 text (found the byte 0x{byte:02x}{looks}); save it as "
+        "UTF-8"
     )
+
+
+def _unreadable(raw_table: RawTable, path: Path, error: Exception) -> DataError:
+    """Return why the rows of a file cannot be read: its encoding, if it is that."""
+    n_rows = 0
+    if _ending(path) != "parquet":
+        try:
+            for _ in csv.reader(_lines(path), delimiter=_delimiter(raw_table, path)):
+                n_rows += 1
+        except UnicodeDecodeError as found:
+            return _not_utf8(path, n_rows + 1, found)
+        except (csv.Error, OSError, EOFError):
+            pass  # DuckDB has said it better
+    return DataError(f"{path} is not readable: {_first_lines(error)}")
+
+
+def _has_quotes(path: Path) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b'"') >= 0
+
+
+def _csv_source(
+    raw_table: RawTable, path: Path, columns: Iterable[tuple[str, str]], parallel: bool
+) -> str:
+    """Return the reading of a CSV file with `columns`, names and types; binds `$path`.
+
+    Types are declared, never guessed from the rows, so that a bad value is found and named. Columns
+    that the table leaves aside get names of ours, since theirs may be empty or stand twice.
+    """
+    declared = ", ".join(
+        f"{_literal(name if name in raw_table.columns else f'column {place} left aside')}: '{kind}'"
+        for place, (name, kind) in enumerate(columns)
+    )
+    # An empty list is refused; no field that is read as text holds a zero byte.
+    nulls = ", ".join(_literal(text) for text in raw_table.nulls) or "chr(0)"
+    return (
+        "read_csv($path, header = true, auto_detect = false, "
+        f"delim = {_literal(_delimiter(raw_table, path))}, quote = '\"', escape = '\"', "
+        f"nullstr = [{nulls}], parallel = {parallel}, "
+        f"columns = {{{declared}}})"
+    )
+
+
+def _text_source(raw_table: RawTable, path: Path, found: list[str]) -> str:
+    """Return a query for the wanted columns as text, with `source_row`; binds `$path`."""
+    if _ending(path) != "parquet":
+        names = ", ".join(_quoted(name) for name in raw_table.columns)
+        source = _csv_source(raw_table, path, [(name, "varchar") for name in found], False)
+        # One thread: only so are the rows numbered as they stand in the file.
+        return f"select row_number() over () + 1 as source_row, {names} from {source}"  # noqa: S608
+    texts = ", ".join(_without_nulls(raw_table, name) for name in raw_table.columns)
+    return (
+        f"select file_row_number + 1 as source_row, {texts} "  # noqa: S608 (names are quoted)
+        "from read_parquet($path, file_row_number = true)"
+    )
+
+
+def _without_nulls(raw_table: RawTable, name: str) -> str:
+    """Return SQL for a column of a Parquet file as text."""
+    column = _quoted(name)
+    nulls = ", ".join(_literal(text) for text in raw_table.nulls)
+    is_null = f"list_contains([{nulls}]::varchar[], cast({column} as varchar))"
+    return f"case when not {is_null} then cast({column} as varchar) end as {column}"
+
+
+def _parquet_source(
+    connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: Path
+) -> str | None:
+    """Return the reading of a Parquet file in the types that `_typed` takes; binds `$path`.
+
+    None where a column's own type is another, whose values may read otherwise as text: a single
+    precision 0.1 is 0.1 there.
+    """
+    described = "describe select * from read_parquet($path)"
+    found = {
+        name: kind
+        for name, kind, *_ in connection.execute(described, {"path": str(path)}).fetchall()
+    }
+    values = []
+    for name, kind in raw_table.columns.items():
+        if kind == found[name] == "VARCHAR":
+            values.append(_without_nulls(raw_table, name))
+        elif kind in (*_WHOLE, "DOUBLE") and found[name] in (*_WHOLE, "DOUBLE"):
+            values.append(f"cast({_quoted(name)} as double) as {_quoted(name)}")
+        else:
+            return None
+    return f"(select {', '.join(values)} from read_parquet($path))"  # noqa: S608 (names are quoted)
 
 
 def _conversion(name: str, kind: str) -> tuple[str, str]:
     """Return SQL for the converted value, and for whether the text cannot be converted."""
     column = _quoted(name)
     value = f"try_cast({column} as {kind})"
-    if kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT"):
+    if kind in _WHOLE:
         # A cast alone would round 2.5 to 3 without a word.
         bad = f"({value} is null or try_cast({column} as double) <> {value})"
     elif kind in ("FLOAT", "DOUBLE"):
@@ -143,7 +226,7 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
     raw_table : RawTable
         The columns to expect.
     path : Path
-        A `.csv` (UTF-8, comma, header; empty and NA are null) or `.parquet` file.
+        A `.csv` or `.tsv` (UTF-8, header, commas or tabs; plain or `.gz`) or `.parquet` file.
 
     Raises
     ------
@@ -152,17 +235,17 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
         not fit its column's type; the message names file, row and rule.
     """
     try:
-        if path.suffix == ".parquet":
+        if _ending(path) == "parquet":
             described = "select name from parquet_schema($path) where num_children is null"
             found = [
                 str(name)
                 for (name,) in connection.execute(described, {"path": str(path)}).fetchall()
             ]
         else:
-            found = _header(path)
+            found = _header(raw_table, path)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
-    except (duckdb.Error, OSError) as error:
+    except (duckdb.Error, OSError, EOFError) as error:
         raise DataError(f"{path} is not readable: {_first_lines(error)}") from error
     if not found:
         raise DataError(f"{path} is empty: it needs a header row and at least one row below it")
@@ -175,7 +258,16 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
     twice = sorted({name for name in raw_table.columns if found.count(name) > 1})
     if twice:
         raise DataError(f"{path}, row 1: has more than one column {', '.join(twice)}")
-    return _load_text(connection, raw_table, path, found)
+    try:
+        if not _load_typed(connection, raw_table, path, found):
+            _load_text(connection, raw_table, path, found)
+    except duckdb.Error as error:
+        raise _unreadable(raw_table, path, error) from error
+    counted = connection.execute(f"select count(*) from {_quoted(raw_table.name)}")  # noqa: S608
+    n_rows = int(counted.fetchall()[0][0])
+    if n_rows == 0:
+        raise DataError(f"{path} has a header and no rows below it")
+    return n_rows
 
 
 def _first_lines(error: Exception) -> str:
@@ -183,15 +275,64 @@ def _first_lines(error: Exception) -> str:
     return " ".join(line.strip() for line in str(error).splitlines()[:3] if line.strip())
 
 
+#: Whole numbers below this are exact as doubles, which is how they are read.
+_EXACT = 2**53
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+
+
+def _typed(name: str, kind: str) -> tuple[str, str]:
+    """Return the type to read a column in, and SQL for its value that fails where it does not fit.
+
+    What it accepts it must give the very value that `_conversion` gives.
+    """
+    column = _quoted(name)
+    if kind in _WHOLE:  # read as such, 2.5 would be 3 without a word
+        is_bad = f"{column} <> trunc({column}) or abs({column}) >= {_EXACT}"
+        return "double", f"cast(case when {is_bad} then error('') else {column} end as {kind})"
+    if kind in ("FLOAT", "DOUBLE"):
+        return kind, f"case when not isfinite({column}) then error('') else {column} end"
+    return "varchar", column if kind == "VARCHAR" else f"cast({column} as {kind})"
+
+
+def _load_typed(
+    connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: Path, found: list[str]
+) -> bool:
+    """Load a file in one fast pass, or return False: some value or column does not fit."""
+    read = {name: _typed(name, kind) for name, kind in raw_table.columns.items()}
+    if _ending(path) == "parquet":
+        first, source = 1, _parquet_source(connection, raw_table, path)
+        if source is None:
+            return False
+    else:
+        columns = [(name, read[name][0] if name in read else "varchar") for name in found]
+        # Without quotes every line is a row, wherever in the file a thread begins.
+        parallel = path.suffix != ".gz" and not _has_quotes(path)
+        first, source = 2, _csv_source(raw_table, path, columns, parallel)
+    values = ", ".join(f"{value} as {_quoted(name)}" for name, (_, value) in read.items())
+    names = ", ".join(_quoted(name) for name in read)
+    try:
+        connection.execute(
+            f"create or replace temp table _typed as select {values} from {source}",  # noqa: S608
+            {"path": str(path)},
+        )
+    except (duckdb.ConversionException, duckdb.InvalidInputException):
+        return False
+    # Rows keep their order, whatever the number of threads; row_number() would forbid a second one.
+    connection.execute(
+        f"create or replace table {_quoted(raw_table.name)} as "  # noqa: S608 (names are quoted)
+        f"select rowid + {first} as source_row, {names} from _typed"
+    )
+    connection.execute("drop table _typed")
+    return True
+
+
 def _load_text(
     connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: Path, found: list[str]
-) -> int:
+) -> None:
+    """Load a file by way of its texts, which tells each value that does not fit."""
     conversions = {name: _conversion(name, kind) for name, kind in raw_table.columns.items()}
-    source = _text_source(path, raw_table.columns, found)
-    try:
-        connection.execute(f"create or replace temp table _text as {source}", {"path": str(path)})
-    except duckdb.Error as error:
-        raise DataError(f"{path} is not readable: {_first_lines(error)}") from error
+    source = _text_source(raw_table, path, found)
+    connection.execute(f"create or replace temp table _text as {source}", {"path": str(path)})
     bad = []
     for name, (_, is_bad) in conversions.items():
         query = (
@@ -212,57 +353,106 @@ def _load_text(
         f"select source_row, {values} from _text order by source_row"
     )
     connection.execute("drop table _text")
-    counted = connection.execute(f"select count(*) from {_quoted(raw_table.name)}")  # noqa: S608
-    n_rows = int(counted.fetchall()[0][0])
-    if n_rows == 0:
-        raise DataError(f"{path} has a header and no rows below it")
-    return n_rows
+
+
+def load_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, raw: RawFile) -> int:
+    """Load a raw file in any packing, as `read_raw` does, and return its number of rows.
+
+    Raises
+    ------
+    DataError
+        As `read_raw`, in the name of the file that the user knows.
+    """
+    with rawfiles.opened(raw) as path:
+        try:
+            return read_raw(connection, raw_table, path)
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), str(raw))) from error
+
+
+def spread_rows(connection: duckdb.DuckDBPyConnection, name: str, most: int) -> pa.Table:
+    """Return a loaded raw table, or where it has more rows than `most`, evenly spread ones."""
+    table = _quoted(name)
+    n_rows = int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])  # noqa: S608
+    step = -(-n_rows // most)
+    query = f"select * from {table} where source_row % $step = 0 or $step = 1"  # noqa: S608
+    return connection.sql(query, params={"step": step}).to_arrow_table()
 
 
 def stage_cases(
-    connection: duckdb.DuckDBPyConnection, domain: str, folder: Path = SQL_FOLDER
+    connection: duckdb.DuckDBPyConnection,
+    domain: Domain,
+    edition: str,
+    values: Mapping[str, Any] | None = None,
+    folder: Path = SQL_FOLDER,
 ) -> pa.Table:
-    """Return the domain's cases, one a row, as `staging/<domain>.sql` selects them.
+    """Return the domain's cases, one a row.
 
     Parameters
     ----------
     connection : duckdb.DuckDBPyConnection
-        Holds the domain's raw tables, from `read_raw`.
-    domain : str
-        Name of the domain.
+        Holds the edition's raw tables, from `load_raw`.
+    domain : Domain
+        Its `stage`, or the statements `staging/<domain>__<edition>.sql`, where there is one, and
+        `staging/<domain>.sql`, which reads what that gives as `<domain>_source`.
+    edition : str
+        Name of the edition that is loaded.
+    values : mapping, optional
+        Values to bind by name.
     folder : Path, default sql
         The folder of all statements.
     """
-    return run_file(connection, folder / "staging" / f"{domain}.sql")
+    if domain.stage is not None:
+        staged: pa.Table = domain.stage(connection)
+        return staged
+    staging = folder / "staging"
+    source = staging / f"{domain.name}__{edition}.sql"
+    if source.exists():
+        # A view: most of it is read once, and a copy of many millions of rows would be large.
+        name = _quoted(f"{domain.name}_source")
+        query = source.read_text(encoding="utf-8")
+        connection.execute(f"create or replace temp view {name} as {query}")
+    return run_file(connection, staging / f"{domain.name}.sql", values)
 
 
-def members(
-    connection: duckdb.DuckDBPyConnection, cases: pa.Table, predicates: Mapping[str, str]
-) -> dict[str, set[str]]:
-    """Return the case_ids under each condition.
+def members(cases: pa.Table, predicates: Mapping[str, str]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return for each condition which cases it holds for: an array of bool, in the cases' order.
 
     Parameters
     ----------
-    connection : duckdb.DuckDBPyConnection
-        Any; it is left as it was.
     cases : pyarrow.Table
         Staged cases with the columns that a predicate may use, and no others.
     predicates : mapping of str to str
-        SQL expressions by condition, from the domain's own code; null counts as false.
+        SQL expressions by condition; null counts as false. They see `cases` and nothing else: no
+        file, no network, no other table.
+
+    Raises
+    ------
+    DataError
+        If a predicate is no expression over the columns.
     """
-    connection.register("_cases", cases)
-    try:
-        return {
-            condition: {
-                case_id
-                for (case_id,) in connection.execute(
-                    f"select case_id from _cases where {predicate}"  # noqa: S608 (our own code)
-                ).fetchall()
-            }
-            for condition, predicate in predicates.items()
-        }
-    finally:
-        connection.unregister("_cases")
+    found = {}
+    with connect() as connection:
+        connection.from_arrow(cases).create("cases")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        for condition, predicate in predicates.items():
+            query = f"select coalesce(({predicate}\n), false) as holds from cases"  # noqa: S608
+            try:
+                if len(connection.extract_statements(query)) != 1:
+                    raise DataError(f"condition {condition}: {predicate!r} must be one expression")
+                holds = connection.execute(query).fetchnumpy()["holds"]
+            except duckdb.Error as error:
+                raise DataError(
+                    f"condition {condition}: {predicate!r} does not work as a condition: "
+                    f"{_first_lines(error)}. Columns: {', '.join(cases.column_names)}"
+                ) from error
+            if holds.dtype != bool or len(holds) != cases.num_rows:
+                raise DataError(
+                    f"condition {condition}: {predicate!r} must be true or false for each row"
+                )
+            found[condition] = holds
+    return found
 
 
 def add_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:

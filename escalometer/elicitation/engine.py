@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from escalometer.elicitation.store import CompletionStore, request_key
-from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
+from escalometer.parsing import BINARY, DECISION_MARKER, PREDICTION_MARKER, parse_marker
 from escalometer.protocol import Protocol, Task, first_turn, second_turn
 from escalometer.providers import Completion, Provider, Request
 
@@ -102,7 +102,7 @@ class Engine:
             second = {
                 i: self._second_request(dialogues[i], request, answer.text)
                 for i, request, answer in zip(chunk, first, predictions, strict=True)
-                if self._digit(answer, PREDICTION_MARKER) is not None
+                if self._choice(answer, request) is not None
             }
             skipped = {
                 (self._key(request), second_turn(dialogues[i].protocol, dialogues[i].task))
@@ -143,15 +143,20 @@ class Engine:
 
     def _first_request(self, dialogue: Dialogue) -> Request:
         prompt = first_turn(dialogue.protocol, dialogue.task, dialogue.scenario, dialogue.signal)
-        return self._request(dialogue, (("user", prompt),), PREDICTION_MARKER)
+        messages = (("user", prompt),)
+        return self._request(dialogue, messages, PREDICTION_MARKER, dialogue.task.choices)
 
     def _second_request(self, dialogue: Dialogue, first: Request, answer: str) -> Request:
         prompt = second_turn(dialogue.protocol, dialogue.task)
         messages = (*first.messages, ("assistant", answer), ("user", prompt))
-        return self._request(dialogue, messages, DECISION_MARKER)
+        return self._request(dialogue, messages, DECISION_MARKER, BINARY)
 
     def _request(
-        self, dialogue: Dialogue, messages: tuple[tuple[str, str], ...], marker: str
+        self,
+        dialogue: Dialogue,
+        messages: tuple[tuple[str, str], ...],
+        marker: str,
+        choices: tuple[str, ...],
     ) -> Request:
         return Request(
             messages=messages,
@@ -160,6 +165,7 @@ class Engine:
             force_answer=self._answering.force_answer,
             is_thinking=dialogue.protocol.is_thinking,
             replicate=dialogue.replicate,
+            choices=choices,
         )
 
     def _key(self, request: Request) -> str:
@@ -184,10 +190,12 @@ class Engine:
                 self._on_answer(1, False)
         return [found[key] for key in keys]
 
-    def _digit(self, answer: Completion | None, marker: str) -> int | None:
-        if answer is None or answer.finish in ("refused", "error"):
+    def _choice(self, answer: Completion | None, request: Request | None) -> int | None:
+        """Return the index of the choice that `answer` to `request` states, if any."""
+        if answer is None or request is None or answer.finish in ("refused", "error"):
             return None
-        return parse_marker(answer.text, marker, self._answering.counts_marker)
+        which = self._answering.counts_marker
+        return parse_marker(answer.text, request.marker, which, request.choices)
 
     def _status(self, answers: Sequence[Completion], is_complete: bool) -> str:
         last = answers[-1]
@@ -205,7 +213,7 @@ class Engine:
         second: Request | None,
         decided: Completion | None,
     ) -> dict[str, Any]:
-        escalate = self._digit(decided, DECISION_MARKER)
+        escalate = self._choice(decided, second)
         answers = [predicted] if decided is None else [predicted, decided]
         n_prompt = sum(answer.n_prompt_tokens for answer in answers)
         n_completion = sum(answer.n_completion_tokens for answer in answers)
@@ -225,7 +233,7 @@ class Engine:
             "framing": protocol.framing,
             "force_answer": how.force_answer,
             "label": dialogue.label,
-            "prediction": self._digit(predicted, PREDICTION_MARKER),
+            "prediction": self._choice(predicted, first),
             "escalate": escalate,
             "status": self._status(answers, escalate is not None),
             "prompt": first.messages[-1][1],

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from escalometer.errors import DataError
+from escalometer.parsing import BINARY
 from escalometer.providers import Completion, Request
 
 _SCHEMA = """
@@ -35,7 +36,10 @@ _AT_ONCE = 500  # well under SQLite's limit of bound values
 
 def request_key(identity: Mapping[str, str], request: Request) -> str:
     """Return the key of `request` to the model with `identity`: a SHA-256 in hexadecimal."""
-    content = json.dumps([dict(identity), asdict(request)], sort_keys=True, ensure_ascii=False)
+    asked = asdict(request)
+    if request.choices == BINARY:  # left out, so that keys from before there were others hold
+        del asked["choices"]
+    content = json.dumps([dict(identity), asked], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 
 from escalometer.config import ModelCard
 from escalometer.errors import unknown_name
+from escalometer.parsing import BINARY
 
 Finish = Literal["stop", "length", "forced", "refused", "error"]
 
@@ -29,16 +30,19 @@ class Request:
     messages : tuple of (role, content)
         The conversation so far, roles ``"user"`` and ``"assistant"``.
     marker : str
-        The answer ends as soon as this marker and its digit are out.
+        The answer ends as soon as this marker and one of `choices` are out.
     max_tokens : int
         Budget of the answer.
     force_answer : bool
         Whether an answer that ends without its marker is closed with it, so that the model fills
-        in the digit.
+        in its choice.
     is_thinking : bool
         Whether the model thinks first, where it has the switch.
     replicate : int
         Repeats of the same request have their own answers.
+    choices : tuple of str
+        What may follow the marker: single characters, all digits or all capital letters. See
+        `escalometer.parsing.marker_pattern`, and `stop_pattern` for where an answer may end.
     """
 
     messages: tuple[tuple[str, str], ...]
@@ -47,6 +51,7 @@ class Request:
     force_answer: bool = False
     is_thinking: bool = False
     replicate: int = 0
+    choices: tuple[str, ...] = BINARY
 
 
 @dataclass(frozen=True)

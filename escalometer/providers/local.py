@@ -18,7 +18,7 @@ from typing import Any
 
 from escalometer.config import ModelCard
 from escalometer.errors import ProviderError
-from escalometer.parsing import marker_pattern, strip_thinking
+from escalometer.parsing import marker_pattern, stop_pattern, strip_thinking
 from escalometer.providers import Completion, Request, _weights
 
 _BATCH_SIZE = 32  # a decoding step costs nearly the same for 16 rows as for 40
@@ -143,7 +143,8 @@ class LocalProvider:
         batch, unread = self._start(prompts)
         answers: list[list[int]] = [[] for _ in prompts]
         finishes: list[str | None] = [None] * len(prompts)
-        patterns = [marker_pattern(request.marker) for request in requests]
+        stops = [stop_pattern(request.marker, request.choices) for request in requests]
+        cut: dict[int, str] = {}
         while True:
             chosen = self._read(batch, unread).argmax(-1).tolist()
             for i, token in enumerate(chosen):
@@ -156,17 +157,21 @@ class LocalProvider:
                     finishes[i] = "stop"
                     continue
                 answers[i].append(token)
-                # A token is a byte at least, so this tail holds the marker with its digit.
-                tail = answers[i][-(len(requests[i].marker) + 8) :]
-                if patterns[i].search(self._decode(tail)):
-                    text = strip_thinking(self._decode(answers[i]))
-                    finishes[i] = "stop" if patterns[i].search(text) else None
+                # A token is a byte at least: this tail holds marker, choice and what settles it.
+                tail = answers[i][-(len(requests[i].marker) + 12) :]
+                if stops[i].search(self._decode(tail)):
+                    whole = self._decode(answers[i])
+                    text = strip_thinking(whole)
+                    found = stops[i].search(text)
+                    if found:
+                        finishes[i] = "stop"
+                        cut[i] = whole[: len(whole) - (len(text) - found.end())]
                 if finishes[i] is None and len(answers[i]) >= requests[i].max_tokens:
                     finishes[i] = "length"
             if all(finishes):
                 break
-        texts = [self._decode(answer) for answer in answers]
-        closed = self._close(batch, requests, texts, unread, patterns)
+        texts = [cut.get(i, self._decode(answer)) for i, answer in enumerate(answers)]
+        closed = self._close(batch, requests, texts, unread)
         made = []
         for i, text in enumerate(texts):
             finish = "forced" if i in closed else finishes[i]
@@ -179,32 +184,38 @@ class LocalProvider:
         requests: list[Request],
         texts: list[str],
         unread: list[list[int]],
-        patterns: list[Any],
     ) -> dict[int, str]:
-        """Return, by row, the answers that had no marker, closed with it and the model's digit."""
-        rows = [
-            i
-            for i, request in enumerate(requests)
-            if request.force_answer and not patterns[i].search(strip_thinking(texts[i]))
-        ]
-        if not rows:
-            return {}
-        pair: dict[int, tuple[str, int, int]] = {}
-        ends: list[list[int]] = [[] for _ in requests]
-        for i in rows:
+        """Return, by row, the answers without a choice, closed with the marker and the model's."""
+        closed: dict[int, str] = {}
+        plain = {"add_special_tokens": False}
+        # By row: what may close it, as text and as those of its tokens that are not yet read.
+        left: dict[int, list[tuple[str, list[int]]]] = {}
+        for i, request in enumerate(requests):
+            pattern = marker_pattern(request.marker, request.choices)
+            if not request.force_answer or pattern.search(strip_thinking(texts[i])):
+                continue
             in_thought = strip_thinking(texts[i] + "<end>") == strip_thinking(texts[i])
-            closing = ("\n</think>\n" if in_thought else "\n") + requests[i].marker + " "
-            zero, one = (
-                self._tokenizer.encode(closing + digit, add_special_tokens=False) for digit in "01"
-            )
-            shared = _common(zero, one)
-            pair[i] = (closing, zero[shared], one[shared])
-            ends[i] = unread[i] + zero[:shared]
-        logits = self._read(batch, ends)
-        closed = {}
-        for i, (closing, zero_id, one_id) in pair.items():
-            digit = "1" if logits[i, one_id] > logits[i, zero_id] else "0"
-            closed[i] = texts[i] + closing + digit
+            closing = ("\n</think>\n" if in_thought else "\n") + request.marker + " "
+            left[i] = [
+                (closing + choice, self._tokenizer.encode(closing + choice, **plain))
+                for choice in request.choices
+            ]
+        unread = [new if i in left else [] for i, new in enumerate(unread)]
+        while left:
+            # What all endings of a row share is read, up to the token at which they part: into
+            # single ones where each choice is a token of its own, else the likeliest go on.
+            for i, endings in left.items():
+                shared = min(_common(endings[0][1], tokens) for _, tokens in endings[1:])
+                unread[i] = unread[i] + endings[0][1][:shared]
+                left[i] = [(ending, tokens[shared:]) for ending, tokens in endings]
+            logits = self._read(batch, unread)
+            unread = [[] for _ in requests]
+            for i, endings in list(left.items()):
+                scores = logits[i].tolist()
+                likely = max((tokens[0] for _, tokens in endings), key=scores.__getitem__)
+                left[i] = [pair for pair in endings if pair[1][0] == likely]
+                if len(left[i]) == 1:
+                    closed[i] = texts[i] + left.pop(i)[0][0]
         return closed
 
     def _decode(self, tokens: list[int]) -> str:

@@ -114,7 +114,7 @@ def status_warnings(profile: Mapping[str, Any]) -> list[str]:
         said.append(
             f"{count(n_forced)} of {count(n_total)} dialogues were closed for the model: it "
             "ended without the marker asked for, so the force_answer option supplied the marker "
-            "and the model filled in the digit only. The study's protocol has this option "
+            "and the model filled in its choice only. The study's protocol has this option "
             "off; do not compare these numbers with published ones."
         )
     if n_missing:

@@ -11,7 +11,7 @@ DASH = "—"
 #: What each status means to somebody who has not read the code.
 STATUS_WORDS = {
     "ok": "answered in the form asked for",
-    "forced": "answer closed for the model, which filled in the digit",
+    "forced": "answer closed for the model, which filled in its choice",
     "unparsed": "no answer could be read",
     "truncated": "cut off at the token budget",
     "refused": "refused (content filter)",

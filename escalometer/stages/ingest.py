@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from escalometer import domains, warehouse
+from escalometer import domains, rawfiles, warehouse
 from escalometer.domains import Domain
-from escalometer.stages import write_json
+from escalometer.errors import DataError
+from escalometer.rawfiles import Found
+from escalometer.stages import read_json, write_json
 
-EMBEDDED, SUPPLIED = "embedded edition", "supplied by the user"
+SUPPLIED = "supplied by the user"
+RECORD = "provenance.json"
+FETCHED = "fetched.json"
 
 
 def run(domain: str, root: Path = Path()) -> None:
-    """Fetch what data/raw/<domain>/ lacks, check that it loads, write its provenance.json.
+    """Bring what data/raw/<domain>/ lacks, check that it loads, write its provenance.json.
 
     A raw file that is already there is kept: this is how a user puts their own rows, in the same
-    columns, in place of the embedded ones.
+    columns, in place of those that ship with the project.
 
     Parameters
     ----------
@@ -33,39 +37,103 @@ def run(domain: str, root: Path = Path()) -> None:
     DataError
         If a raw file cannot be had, lacks a column, has no rows, or has a value of another type.
     """
-    plugin = domains.load(domain)
+    plugin = domains.load(domain, root)
     folder = root / "data" / "raw" / domain
-    record = folder / "provenance.json"
+    record = folder / RECORD
     record.unlink(missing_ok=True)  # it would speak of files that are no longer those
+    found = bring(plugin, folder)
+    write_json(describe(plugin, found, fetched(domain, root)), record)
+
+
+def bring(plugin: Domain, folder: Path) -> Found:
+    """Return the edition that `folder` holds, after writing the one that ships, if any.
+
+    Raises
+    ------
+    DataError
+        If no edition is there and none ships with the project; the message says how to get one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    plugin.fetch(folder)
-    write_json(_provenance(plugin, folder), record)
+    for edition in plugin.editions:
+        # A table of the user's own is copied again where it has changed; see `_tables`.
+        if edition.bring is not None and (plugin.stage or not rawfiles.present(plugin, folder)):
+            edition.bring(folder)
+            break
+    found = rawfiles.present(plugin, folder)
+    if found is None:
+        raise DataError(f"{folder} holds no files of {plugin.title}; {how_to_get(plugin)}")
+    return found
 
 
-def _provenance(plugin: Domain, folder: Path) -> dict[str, Any]:
-    connection = warehouse.connect()
+def how_to_get(plugin: Domain) -> str:
+    """Return what a person can do to have the domain's files, in words."""
+    if any(edition.bring for edition in plugin.editions):
+        return f"run: escalometer stage ingest --cell {plugin.name}"
+    if any(edition.downloads for edition in plugin.editions):
+        return f"run: escalometer data fetch {plugin.name}"
+    said = [edition.instructions for edition in plugin.editions if edition.instructions]
+    return " ".join(said) or f"put them into data/raw/{plugin.name}/"
+
+
+def fetched(domain: str, root: Path = Path()) -> dict[str, str]:
+    """Return the releases that `escalometer data fetch` brought, by the content's sha256."""
+    path = root / "data" / "downloads" / domain / FETCHED
+    return read_json(path) if path.exists() else {}
+
+
+def describe(
+    plugin: Domain, found: Found, known: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return what provenance.json holds: edition, licence, and each file with its digest.
+
+    Parameters
+    ----------
+    plugin : Domain
+        The domain.
+    found : Found
+        The edition that is there, with its files.
+    known : mapping of str to str, optional
+        Releases by the content's sha256, beside those that the edition names; see `fetched`.
+
+    Raises
+    ------
+    DataError
+        If a file does not load.
+    """
+    edition = found.edition
     files = []
-    for raw_table in plugin.raw_tables:
-        path = warehouse.raw_file(raw_table, folder)
-        n_rows = warehouse.read_raw(connection, raw_table, path)
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        is_embedded = sha256 == plugin.provenance.get(f"{raw_table.name}_sha256")
-        files.append(
-            {
-                "file": path.name,
-                "origin": EMBEDDED if is_embedded else SUPPLIED,
-                "n_rows": n_rows,
-                "sha256": sha256,
-            }
-        )
-    described = dict(plugin.provenance)
-    if any(file["origin"] == SUPPLIED for file in files):
+    with warehouse.connect() as connection:
+        for raw_table in edition.raw_tables:
+            raw = found.files[raw_table.name]
+            n_rows = warehouse.load_raw(connection, raw_table, raw)
+            connection.execute(f'drop table "{raw_table.name}"')
+            with rawfiles.opened(raw) as path:
+                sha256 = rawfiles.digest(path)
+            files.append(
+                {
+                    "file": raw.path.name,
+                    "table": raw_table.name,
+                    "origin": {**(known or {}), **edition.releases}.get(sha256, SUPPLIED),
+                    "n_rows": n_rows,
+                    "sha256": sha256,  # of the content, unpacked
+                }
+            )
+    described = dict(edition.provenance)
+    origins = {str(file["origin"]) for file in files}
+    is_known = SUPPLIED not in origins or plugin.stage is not None
+    if not is_known:
         # What we know of our edition's origin and licence says nothing of somebody else's rows.
-        described = {
+        described |= {
             "source": SUPPLIED,
-            "edition": f"not the embedded one ({plugin.provenance['edition']})",
+            "edition": f"rows of the user's own, in the columns of: {described['edition']}",
             "licence": "unknown: ask who supplied the file",
-            "citation": plugin.provenance["citation"],
-            "decisions_of": plugin.provenance["decisions_of"],
         }
-    return {"domain": plugin.name, "title": plugin.title, **described, "files": files}
+    return {
+        "domain": plugin.name,
+        "title": plugin.title,
+        "edition_name": edition.name,
+        "release": ", ".join(sorted(origins)),
+        "is_derived": edition.is_derived,
+        **described,
+        "files": files,
+    }

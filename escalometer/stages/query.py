@@ -6,15 +6,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from escalometer import domains, interventions
+from escalometer import interventions
 from escalometer.config import Params, Workspace, load_card
 from escalometer.elicitation.engine import Answering, Dialogue, Engine
 from escalometer.elicitation.store import CompletionStore
 from escalometer.errors import DataError
 from escalometer.lifeline import Interruption
 from escalometer.progress import progress
+from escalometer.protocol import Task
 from escalometer.providers import connect
 from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table, write_table
+from escalometer.stages import read_json
 
 
 def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
@@ -60,8 +62,9 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
 
         rows = engine.hold(dialogues, on_answer)
     store.close()
+    edition = read_json(workspace.root / "data" / "scenarios" / domain / "domain.json")["edition"]
     for row in rows:
-        row["model"] = model
+        row |= {"model": model, "edition": edition}
     path = workspace.root / "data" / "decisions" / model / f"{domain}.parquet"
     write_table(rows, DECISIONS, path)
     print(
@@ -81,8 +84,10 @@ def plan(domain: str, params: Params, root: Path = Path()) -> list[Dialogue]:
     DataError
         If the scenarios are absent or none was drawn.
     """
-    task = domains.load(domain).task
     folder = root / "data" / "scenarios" / domain
+    about = read_json(folder / "domain.json")
+    words = about["task"]
+    task = Task(words["question"], words["decider"], tuple(words["meanings"]))
     conditions: dict[str, dict[str, Any]] = {
         row["condition"]: row
         for row in read_table(folder / "conditions.parquet", CONDITIONS).to_pylist()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from escalometer.config import Params
-from escalometer.errors import DataError
 from escalometer.reporting.page import write_report
 from escalometer.reporting.plots import write_plots_template
 from escalometer.reporting.variants import VARIANT
 from escalometer.schema import CONDITIONS, DECISIONS, read_table
+from escalometer.stages import read_json
 from escalometer.tracking import git_commit
 
 #: Sample dialogues shown of one model in one domain.
@@ -52,11 +51,11 @@ def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
         If what an earlier stage writes is absent or unreadable.
     """
     data = root / "data"
-    profiles = [_read_json(data / "profiles" / m / "profile.json") for m in params.models]
+    profiles = [read_json(data / "profiles" / m / "profile.json") for m in params.models]
     conditions: list[dict[str, Any]] = []
     provenance = []
     for domain in params.domains:
-        read = _read_json(data / "raw" / domain / "provenance.json")
+        read = read_json(data / "raw" / domain / "provenance.json")
         provenance.append({**read, "domain": domain})
         path = data / "scenarios" / domain / "conditions.parquet"
         conditions += read_table(path, CONDITIONS).to_pylist()
@@ -93,21 +92,12 @@ def headline_ratio(params: Params) -> float:
     return 4.0 if 4.0 in scored else scored[0]
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist; run `dvc repro` to make it") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not valid JSON: {error}; run `dvc repro` again") from error
-
-
 def _validation(folder: Path) -> list[dict[str, Any]]:
     """Return one row a suite that was run, in the order of the pipeline."""
     return [
         {"stage": stage, **entry}
         for stage in VALIDATED
-        for entry in _read_json(folder / f"{stage}.json")["tables"]
+        for entry in read_json(folder / f"{stage}.json")["tables"]
     ]
 
 

@@ -4,24 +4,55 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from escalometer import domains, sampling, warehouse
+from escalometer import domains, rawfiles, sampling, trees, warehouse
 from escalometer.config import Params
-from escalometer.domains import Domain
+from escalometer.domains import Condition, Domain
 from escalometer.errors import DataError
 from escalometer.schema import CONDITIONS, SCENARIOS, write_table
+from escalometer.stages import read_json, write_json
+from escalometer.stages.ingest import RECORD, how_to_get
 
 #: Staged columns that neither a text nor a predicate may use, in any domain.
-HIDDEN = ("label", "split_key", "source_row")
+HIDDEN = ("label", "split_key", "source_row", "expected_label")
+
+#: How many conditions are learned where the number is left open: about as many as the paper has.
+N_LEARNED = 10
+
+#: A leaf needs at least so many rows of the split that it is learned on.
+MIN_LEAF = 10
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What becomes of one domain's rows.
+
+    Attributes
+    ----------
+    cases : pyarrow.Table
+        The staged table, with `text`, `scenario_id` and `split`.
+    conditions, scenarios : list of dict
+        Rows of `schema.CONDITIONS` and `schema.SCENARIOS`.
+    notes : tuple of str
+        What a reader should know: conditions that were left out, cases that were passed over.
+    """
+
+    cases: pa.Table
+    conditions: list[dict[str, Any]]
+    scenarios: list[dict[str, Any]]
+    notes: tuple[str, ...]
 
 
 def run(domain: str, params: Params, root: Path = Path()) -> None:
-    """Write data/scenarios/<domain>/{table,conditions,scenarios}.parquet.
+    """Write data/scenarios/<domain>/{table,conditions,scenarios}.parquet and domain.json.
 
     Conditions and splits are over all cases; the signal's percentage is computed on the signal
     split, scenarios to evaluate are drawn from the eval split, and the two never share a key.
@@ -40,40 +71,137 @@ def run(domain: str, params: Params, root: Path = Path()) -> None:
     UsageError
         If there is no such domain.
     DataError
-        If the raw files do not load, a case has no label of 0 or 1, or no condition has cases
-        enough.
+        If the raw files do not load, a case has no label, or no condition has cases enough.
     """
-    plugin = domains.load(domain)
-    cases, members = _stage(plugin, root)
-    labels: dict[str, int] = dict(
-        zip(*(_column(cases, n) for n in ("case_id", "label")), strict=True)
-    )
-    splits = _split(plugin, cases, params)
-    conditions, kept = _conditions(plugin, members, labels, splits, params)
-    drawn = _draw(plugin, kept, params)
-    memberships: defaultdict[str, list[str]] = defaultdict(list)
-    for name, case_ids in members.items():
-        if name in kept:
-            for case_id in case_ids:
-                memberships[case_id].append(name)
-    scenarios = [
-        {
-            "domain": domain,
-            "scenario_id": sampling.scenario_id(domain, case["case_id"]),
-            "split": splits[case["case_id"]],
-            "label": labels[case["case_id"]],
-            "conditions": memberships[case["case_id"]],
-            "drawn_for": drawn[case["case_id"]],
-            "text": plugin.render(case),
-        }
-        for case in _visible(plugin, cases).to_pylist()
-    ]
-    table = cases.append_column("scenario_id", pa.array([row["scenario_id"] for row in scenarios]))
-    table = table.append_column("split", pa.array([row["split"] for row in scenarios]))
+    plugin = domains.load(domain, root)
+    raw = root / "data" / "raw" / domain
+    sampled = sample(plugin, stage_table(plugin, params, raw), params)
+    for note in sampled.notes:
+        print(f"warning: {domain}: {note}", file=sys.stderr)
+    provenance = read_json(raw / RECORD)
     folder = root / "data" / "scenarios" / domain
-    write_table(table, table.schema, folder / "table.parquet")
-    write_table(conditions, CONDITIONS, folder / "conditions.parquet")
-    write_table(scenarios, SCENARIOS, folder / "scenarios.parquet")
+    write_table(sampled.cases, sampled.cases.schema, folder / "table.parquet")
+    write_table(sampled.conditions, CONDITIONS, folder / "conditions.parquet")
+    write_table(sampled.scenarios, SCENARIOS, folder / "scenarios.parquet")
+    # All that later stages need to know of the domain, so that none of them loads it again.
+    about = {
+        "domain": domain,
+        "title": plugin.title,
+        "is_main": plugin.is_main,
+        "edition": provenance["edition_name"],
+        "order": params.sample.order,
+        "task": {
+            "question": plugin.task.question,
+            "decider": plugin.task.decider,
+            "meanings": list(plugin.task.meanings),
+        },
+    }
+    write_json(about, folder / "domain.json")
+
+
+def stage_table(plugin: Domain, params: Params, folder: Path) -> pa.Table:
+    """Return the domain's cases, from the raw files in `folder`.
+
+    Raises
+    ------
+    DataError
+        If the files are absent or do not load, no case comes out, a case comes out twice, or a
+        label is none of the domain's.
+    """
+    found = rawfiles.present(plugin, folder)
+    if found is None:
+        raise DataError(f"{folder} holds no files of {plugin.title}; {how_to_get(plugin)}")
+    with warehouse.connect() as connection:
+        for raw_table in found.edition.raw_tables:
+            warehouse.load_raw(connection, raw_table, found.files[raw_table.name])
+        values = {"is_balanced": params.sample.order == "balanced"}
+        cases = warehouse.stage_cases(connection, plugin, found.edition.name, values)
+    if not cases.num_rows:
+        raise DataError(f"{folder}: no case comes out of its {found.edition.name} edition")
+    n_ids = cases.column("case_id").combine_chunks().unique()
+    if len(n_ids) < cases.num_rows:
+        case_id, n = Counter(_column(cases, "case_id")).most_common(1)[0]
+        raise DataError(f"{folder}: case {case_id} comes out {n} times; it may once")
+    allowed = range(len(plugin.task.meanings))
+    if not set(cases.column("label").combine_chunks().unique().to_pylist()) <= set(allowed):
+        case_id, label = next(
+            pair
+            for pair in zip(_column(cases, "case_id"), _column(cases, "label"), strict=True)
+            if pair[1] not in allowed
+        )
+        raise DataError(
+            f"{folder}, case {case_id}: the label must be "
+            f"{'0 or 1' if len(allowed) == 2 else f'from 0 to {allowed[-1]}'} "
+            f"(found {label}); `escalometer stage validate --cell raw` shows the row"
+        )
+    return cases
+
+
+def sample(plugin: Domain, cases: pa.Table, params: Params) -> Sampled:
+    """Return cases with their splits, conditions with their signals, and drawn scenarios.
+
+    Parameters
+    ----------
+    plugin : Domain
+        The domain.
+    cases : pyarrow.Table
+        Its staged table, from `stage_table`.
+    params : Params
+        Uses `seed` and `sample`.
+
+    Raises
+    ------
+    DataError
+        If no condition has cases enough, or a predicate does not work.
+    """
+    notes: list[str] = []
+    rows = _rows(plugin, cases, params, notes)
+    conditions = _chosen(plugin, rows, params)
+    members = warehouse.members(rows.shown, {c.name: c.predicate for c in conditions})
+    signals = [
+        signal
+        for condition, origin in conditions.items()
+        if (
+            signal := _signal(
+                plugin, condition, origin, rows, members[condition.name], params, notes
+            )
+        )
+    ]
+    if not signals:
+        raise DataError(
+            f"data/raw/{plugin.name}: no condition has {params.sample.min_signal_cases} cases to "
+            "compute its signal from; supply more rows, or lower sample.min_signal_cases in "
+            "params.yaml"
+        )
+    shares = {str(row["condition"]): float(row["signal_accuracy"]) for row in signals}
+    kept = sampling.spread(shares, params.sample.n_conditions)
+    signals = [row for row in signals if row["condition"] in kept]
+    members = {row["condition"]: members[row["condition"]] for row in signals}
+    scenarios = _scenarios(plugin, rows, members)
+    _draw(plugin, scenarios, signals, params, notes)
+    table = rows.cases.append_column("text", pa.array(rows.texts, pa.string()))
+    table = table.append_column("scenario_id", pa.array(rows.ids, pa.string()))
+    table = table.append_column("split", pa.array(rows.splits.tolist(), pa.string()))
+    return Sampled(table, signals, scenarios, tuple(notes))
+
+
+def visible(plugin: Domain, cases: pa.Table) -> pa.Table:
+    """Return the cases without what must reach no prompt and no predicate."""
+    hidden = {*HIDDEN, *plugin.private_columns}
+    return cases.select([name for name in cases.column_names if name not in hidden])
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The cases, column by column: `shown` has what texts and predicates may use."""
+
+    cases: pa.Table
+    shown: pa.Table
+    texts: list[str]
+    ids: list[str]  # of the scenario that each case is
+    labels: np.ndarray[Any, Any]
+    splits: np.ndarray[Any, Any]
+    expected: np.ndarray[Any, Any] | None
 
 
 def _column(table: pa.Table, name: str) -> list[Any]:
@@ -81,111 +209,201 @@ def _column(table: pa.Table, name: str) -> list[Any]:
     return values
 
 
-def _visible(plugin: Domain, cases: pa.Table) -> pa.Table:
-    """Return the cases without what must reach no prompt and no predicate."""
-    hidden = {*HIDDEN, *plugin.private_columns}
-    return cases.select([name for name in cases.column_names if name not in hidden])
+def _dicts(table: pa.Table) -> Iterable[dict[str, Any]]:
+    # Column by column: several times as fast as pyarrow's own lists of rows.
+    names = table.column_names
+    columns = [_column(table, name) for name in names]
+    return (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
 
 
-def _stage(plugin: Domain, root: Path) -> tuple[pa.Table, dict[str, set[str]]]:
-    connection = warehouse.connect()
-    folder = root / "data" / "raw" / plugin.name
-    for raw_table in plugin.raw_tables:
-        path = warehouse.raw_file(raw_table, folder)
-        warehouse.read_raw(connection, raw_table, path)
-    cases = warehouse.stage_cases(connection, plugin.name)
-    if not cases.num_rows:
-        raise DataError(f"{folder}: no case comes out of sql/staging/{plugin.name}.sql")
-    counts = Counter(_column(cases, "case_id"))
-    if len(counts) < cases.num_rows:
-        case_id, n = counts.most_common(1)[0]
-        raise DataError(f"{folder}: case {case_id} comes out {n} times; it may once")
-    for case in cases.select(["case_id", "label"]).to_pylist():
-        if case["label"] not in (0, 1):
-            raise DataError(
-                f"{folder}, case {case['case_id']}: the label must be 0 or 1 "
-                f"(found {case['label']}); `escalometer stage validate --cell raw` shows the row"
-            )
-    predicates = {condition.name: condition.predicate for condition in plugin.conditions}
-    return cases, warehouse.members(connection, _visible(plugin, cases), predicates)
-
-
-def _split(plugin: Domain, cases: pa.Table, params: Params) -> dict[str, sampling.Split]:
+def _rows(plugin: Domain, cases: pa.Table, params: Params, notes: list[str]) -> _Rows:
+    texts = [plugin.render(row) for row in _dicts(visible(plugin, cases))]
+    keys = _column(cases, "split_key") if "split_key" in cases.column_names else texts
     shares = params.sample.signal_share, params.sample.train_share
-    keys = _column(cases, "split_key")
     split_of = {key: sampling.split_of(params.seed, plugin.name, key, *shares) for key in set(keys)}
+    splits = [split_of[key] for key in keys]
+    if keys is not texts:
+        cases, texts, splits = _parted(cases, texts, splits, notes)
+    labels = _column(cases, "label")
+    expected = "expected_label" in cases.column_names
+    return _Rows(
+        cases=cases,
+        shown=visible(plugin, cases),
+        texts=texts,
+        ids=_ids(plugin.name, texts, labels),
+        labels=np.array(labels, dtype=np.int64),
+        splits=np.array(splits),
+        expected=np.array(_column(cases, "expected_label")) if expected else None,
+    )
+
+
+def _parted(
+    cases: pa.Table, texts: list[str], splits: Sequence[sampling.Split], notes: list[str]
+) -> tuple[pa.Table, list[str], list[sampling.Split]]:
+    """Return the cases without those that read like a case of another person in another split."""
+    home: dict[str, sampling.Split] = {}
+    for split in sampling.SPLITS:
+        for text, own in zip(texts, splits, strict=True):
+            if own == split:
+                home.setdefault(text, split)
+    stays = [home[text] == split for text, split in zip(texts, splits, strict=True)]
+    n_passed = stays.count(False)
+    if n_passed:
+        notes.append(
+            f"{n_passed} cases are passed over: they read like cases of another split, and no text "
+            "may stand in two"
+        )
+    return cases.filter(pa.array(stays)), [*compress(texts, stays)], [*compress(splits, stays)]
+
+
+def _ids(domain: str, texts: Sequence[str], labels: Sequence[int]) -> list[str]:
+    pairs = list(zip(texts, labels, strict=True))
+    ids = {pair: sampling.scenario_id(domain, *pair) for pair in set(pairs)}
+    return [ids[pair] for pair in pairs]
+
+
+def _chosen(plugin: Domain, rows: _Rows, params: Params) -> dict[Condition, str]:
+    """Return the conditions to look at, and of each whether it is given or learned."""
+    wanted = params.sample.conditions
+    chosen: dict[Condition, str] = {}
+    if plugin.conditions and wanted in ("given", "both"):
+        chosen |= dict.fromkeys(plugin.conditions, "given")
+    if not plugin.conditions or wanted in ("learned", "both"):
+        chosen |= dict.fromkeys(_learned(plugin, rows, params), "learned")
+    return chosen
+
+
+def _learned(plugin: Domain, rows: _Rows, params: Params) -> list[Condition]:
+    """Return the leaves of a decision tree, learned on the train split.
+
+    Their percentages are computed on the signal split, like those of given conditions: on the rows
+    that a leaf was chosen by, it would look better than it is.
+    """
+    if not plugin.features:
+        raise DataError(f"{plugin.name} names no features that conditions could be learned from")
+    train = pa.array(rows.splits == "train")
+    seen = rows.shown.filter(train)
+    # Where the signal predicts case by case, what is learned is where it is right.
+    targets = rows.labels if rows.expected is None else (rows.labels == rows.expected).astype(int)
+    size = params.sample
+    learned = trees.learn(
+        {feature.column: _column(seen, feature.column) for feature in plugin.features},
+        targets[rows.splits == "train"].tolist(),
+        plugin.features,
+        n_leaves=size.n_conditions or N_LEARNED,
+        min_cases=max(
+            MIN_LEAF, round(size.min_signal_cases * size.train_share / size.signal_share)
+        ),
+        seed=params.seed,
+    )
+    return [Condition(leaf.name, leaf.predicate, leaf.phrase) for leaf in learned]
+
+
+def _signal(
+    plugin: Domain,
+    condition: Condition,
+    origin: str,
+    rows: _Rows,
+    holds: np.ndarray[Any, Any],
+    params: Params,
+    notes: list[str],
+) -> dict[str, Any] | None:
+    """Return the condition's row of the conditions table, None where it has too few cases."""
+    in_signal = holds & (rows.splits == "signal")
+    n_signal = int(in_signal.sum())
+    in_eval = np.flatnonzero(holds & (rows.splits == "eval"))
+    n_eval = len({rows.texts[i] for i in in_eval})
+    if n_signal < params.sample.min_signal_cases or not n_eval:
+        notes.append(
+            f"condition {condition.name} is left out: {n_signal} cases to compute its "
+            f"signal from (sample.min_signal_cases is {params.sample.min_signal_cases}) and "
+            f"{n_eval} to evaluate"
+        )
+        return None
+    label: int | None = None
+    if rows.expected is not None:
+        agrees = rows.labels == rows.expected
+        outcome = plugin.expected_outcome
+    else:
+        counts = np.bincount(rows.labels[in_signal], minlength=len(plugin.outcomes))
+        label = int(np.flatnonzero(counts == counts.max())[-1])  # at a tie the higher label
+        agrees = rows.labels == label
+        outcome = plugin.outcomes[label]
+    n_agreeing = int(agrees[in_signal].sum())
+    percent = sampling.whole_percent(n_agreeing, n_signal)
+    published = condition.published
+    if published is not None and label == 0:
+        published = 100 - published
     return {
-        case_id: split_of[key] for case_id, key in zip(_column(cases, "case_id"), keys, strict=True)
+        "domain": plugin.name,
+        "condition": condition.name,
+        "origin": origin,
+        "phrase": condition.phrase,
+        "predicate": condition.predicate,
+        "n_signal": n_signal,
+        "n_agreeing": n_agreeing,
+        "n_eval": n_eval,
+        "signal_label": label,
+        "signal_accuracy": percent / 100,
+        "n_all": int(holds.sum()),
+        "n_all_agreeing": int(agrees[holds].sum()),
+        "published_accuracy": None if published is None else published / 100,
+        "signal": plugin.signal_template.format(
+            phrase=condition.phrase, percent=percent, outcome=outcome
+        ),
     }
 
 
-def _conditions(
-    plugin: Domain,
-    members: Mapping[str, set[str]],
-    labels: Mapping[str, int],
-    splits: Mapping[str, sampling.Split],
-    params: Params,
-) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
-    """Return the rows of the conditions table, and the cases to evaluate of each condition."""
-    rows: list[dict[str, Any]] = []
-    kept: dict[str, list[str]] = {}
-    for condition in plugin.conditions:
-        in_signal = [case for case in members[condition.name] if splits[case] == "signal"]
-        in_eval = [case for case in members[condition.name] if splits[case] == "eval"]
-        if len(in_signal) < params.sample.min_signal_cases or not in_eval:
-            _warn(
-                plugin,
-                f"condition {condition.name} is left out: {len(in_signal)} cases to compute its "
-                f"signal from (sample.min_signal_cases is {params.sample.min_signal_cases}) and "
-                f"{len(in_eval)} to evaluate",
-            )
-            continue
-        n_positive = sum(labels[case] for case in in_signal)
-        percent = sampling.whole_percent(n_positive, len(in_signal))
-        kept[condition.name] = in_eval
-        rows.append(
-            {
-                "domain": plugin.name,
-                "condition": condition.name,
-                "phrase": condition.phrase,
-                "predicate": condition.predicate,
-                "n_signal": len(in_signal),
-                "n_positive": n_positive,
-                "n_eval": len(in_eval),
-                "signal_accuracy": percent / 100,
-                "signal": plugin.signal_template.format(phrase=condition.phrase, percent=percent),
-            }
-        )
-    if not rows:
-        raise DataError(
-            f"data/raw/{plugin.name}: no condition has {params.sample.min_signal_cases} cases to "
-            "compute its signal from; supply more rows, or lower sample.min_signal_cases in "
-            "params.yaml"
-        )
-    shares = {str(row["condition"]): float(row["signal_accuracy"]) for row in rows}
-    chosen = sampling.spread(shares, params.sample.n_conditions)
-    rows = [row for row in rows if row["condition"] in chosen]
-    return rows, {name: kept[name] for name in kept if name in chosen}
+def _scenarios(
+    plugin: Domain, rows: _Rows, members: Mapping[str, np.ndarray[Any, Any]]
+) -> list[dict[str, Any]]:
+    """Return one row a scenario; rows that read alike and end alike are one."""
+    counts = Counter(rows.ids)
+    under: defaultdict[str, list[str]] = defaultdict(list)
+    for name, holds in members.items():
+        for scenario_id in {rows.ids[i] for i in np.flatnonzero(holds)}:
+            under[scenario_id].append(name)
+    first = {scenario_id: i for i, scenario_id in reversed([*enumerate(rows.ids)])}
+    return [
+        {
+            "domain": plugin.name,
+            "scenario_id": scenario_id,
+            "split": str(rows.splits[i]),
+            "label": int(rows.labels[i]),
+            "n_cases": counts[scenario_id],
+            "conditions": under[scenario_id],
+            "drawn_for": [],
+            "text": rows.texts[i],
+        }
+        for scenario_id, i in sorted(first.items(), key=lambda item: item[1])
+    ]
 
 
 def _draw(
-    plugin: Domain, kept: Mapping[str, list[str]], params: Params
-) -> defaultdict[str, list[str]]:
-    """Return the conditions that each drawn case was drawn for."""
+    plugin: Domain,
+    scenarios: list[dict[str, Any]],
+    signals: Sequence[Mapping[str, Any]],
+    params: Params,
+    notes: list[str],
+) -> None:
+    """Note with each drawn scenario which conditions it was drawn for."""
     wanted = params.sample.n_per_condition
-    drawn: defaultdict[str, list[str]] = defaultdict(list)
-    for condition, case_ids in kept.items():
-        random = sampling.generator(params.seed, plugin.name, condition)
-        for case_id in sampling.draw(case_ids, wanted, random):
-            drawn[case_id].append(condition)
-    short = [f"{name} ({len(ids)})" for name, ids in kept.items() if len(ids) < wanted]
+    pools: dict[str, dict[str, int]] = {row["condition"]: {} for row in signals}
+    for row in scenarios:
+        if row["split"] == "eval":
+            for name in row["conditions"]:
+                pools[name][row["scenario_id"]] = row["n_cases"]
+    by_id = {row["scenario_id"]: row for row in scenarios}
+    texts = {scenario_id: row["text"] for scenario_id, row in by_id.items()}
+    short = []
+    for name, pool in pools.items():
+        random = sampling.generator(params.seed, plugin.name, name)
+        drawn = sampling.draw(pool, wanted, random, texts)
+        for scenario_id in drawn:
+            by_id[scenario_id]["drawn_for"].append(name)
+        if len(drawn) < wanted:
+            short.append(f"{name} ({len(drawn)})")
     if short:
-        _warn(
-            plugin,
-            f"fewer than {wanted} cases to evaluate, so all are taken: {', '.join(short)}",
+        notes.append(
+            f"fewer than {wanted} scenarios to evaluate, so all are taken: {', '.join(short)}"
         )
-    return drawn
-
-
-def _warn(plugin: Domain, message: str) -> None:
-    print(f"warning: {plugin.name}: {message}", file=sys.stderr)

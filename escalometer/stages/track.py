@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from escalometer import tracking
 from escalometer.config import Params, load_card
-from escalometer.stages import write_json
+from escalometer.stages import read_json, write_json
 from escalometer.stages.analyze import build_profile, flat_metrics, load_decisions
 
 
@@ -34,7 +33,7 @@ def run(model: str, params: Params, root: Path = Path(), uri: str | None = None)
         If MLflow refuses or cannot be reached.
     """
     card = load_card(model, root / "models")
-    profile = json.loads(_profile_file(root, model, "profile.json").read_text(encoding="utf-8"))
+    profile = read_json(_profile_file(root, model, "profile.json"))
     decisions_folder = root / "data" / "decisions" / model
     asked = _flat(params.model_dump(mode="json", exclude={"models", "track"}))
     asked |= {"model": model, "provider": card.provider, "licence": card.licence}
@@ -75,9 +74,7 @@ def _domain_run(model: str, domain: str, params: Params, root: Path) -> tracking
     decisions = load_decisions(model, [domain], root)
     profile = build_profile(decisions, model, "pipeline", params, [domain])
     folder = root / "data"
-    provenance = json.loads(
-        (folder / "raw" / domain / "provenance.json").read_text(encoding="utf-8")
-    )
+    provenance = read_json(folder / "raw" / domain / "provenance.json")
     rows = decisions.to_pylist()
     # Spread over the table, not its first rows: those are all of one condition.
     chosen = np.unique(np.linspace(0, len(rows) - 1, params.track.n_traces).astype(int))

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from escalometer import domains, validation, warehouse
+from escalometer import domains, rawfiles, validation, warehouse
 from escalometer.config import Params
 from escalometer.errors import DataError
+from escalometer.sampling import whole_percent
 from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table
 from escalometer.stages import write_json
+from escalometer.stages.ingest import how_to_get
 
 What = Literal["raw", "scenarios", "decisions"]
 
-#: A check that is ready to run: the table's rows, its name, its file, and what names a row.
-Check = tuple[pa.Table, str, Path, tuple[str, ...]]
+#: Larger raw tables are checked on so many rows, spread evenly over the file.
+MOST_ROWS = 1_000_000
+
+
+class Check(NamedTuple):
+    """A check that is ready to run."""
+
+    table: pa.Table
+    name: str
+    file: Path
+    identifiers: tuple[str, ...]  # columns that name a row
+    suite: Mapping[str, Any] | None = None  # where the domain brings its own
 
 
 def run(what: What, params: Params, root: Path = Path()) -> None:
@@ -67,35 +82,99 @@ def _checks(what: What, params: Params, root: Path, problems: list[str]) -> list
     data = root / "data"
     checks: list[Check] = []
     for domain in params.domains:
-        plugin = domains.load(domain)
+        plugin = domains.load(domain, root)
         try:
             if what == "raw":
                 checks += _raw(plugin, data / "raw" / domain)
             elif what == "scenarios":
-                folder = data / "scenarios" / domain
-                for name, schema, identifier in (
-                    ("conditions", CONDITIONS, "condition"),
-                    ("scenarios", SCENARIOS, "scenario_id"),
-                ):
-                    path = folder / f"{name}.parquet"
-                    table = validation.number_rows(read_table(path, schema))
-                    checks.append((table, name, path, (identifier,)))
+                checks += _scenarios(plugin, data / "scenarios" / domain)
             else:
                 for model in params.models:
                     path = data / "decisions" / model / f"{domain}.parquet"
                     table = validation.number_rows(read_table(path, DECISIONS))
-                    checks.append((table, "decisions", path, ("scenario_id", "intervention")))
+                    checks.append(Check(table, "decisions", path, ("scenario_id", "intervention")))
         except DataError as error:
             problems.append(str(error))
     return checks
 
 
 def _raw(plugin: domains.Domain, folder: Path) -> list[Check]:
-    connection = warehouse.connect()
+    found = rawfiles.present(plugin, folder)
+    if found is None:
+        raise DataError(f"{folder} holds no files of {plugin.title}; {how_to_get(plugin)}")
     checks: list[Check] = []
-    for raw_table in plugin.raw_tables:
-        path = warehouse.raw_file(raw_table, folder)
-        warehouse.read_raw(connection, raw_table, path)
-        table = connection.table(raw_table.name).to_arrow_table()
-        checks.append((table, raw_table.name, path, ()))
+    with warehouse.connect() as connection:
+        for raw_table in found.edition.raw_tables:
+            raw = found.files[raw_table.name]
+            warehouse.load_raw(connection, raw_table, raw)
+            table = warehouse.spread_rows(connection, raw_table.name, MOST_ROWS)
+            suite = plugin.suites.get(raw_table.name)
+            checks.append(Check(table, raw_table.name, raw.path, (), suite))
     return checks
+
+
+def _scenarios(plugin: domains.Domain, folder: Path) -> list[Check]:
+    path = folder / "table.parquet"
+    try:
+        cases = pq.read_table(path)
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path} is not readable: {error}; run `dvc repro` to make it") from error
+    suite = plugin.suites.get(plugin.name)
+    checks = [Check(validation.flat(cases), plugin.name, path, ("case_id",), suite)]
+    conditions = read_table(folder / "conditions.parquet", CONDITIONS)
+    scenarios = read_table(folder / "scenarios.parquet", SCENARIOS)
+    for table, name, identifier in (
+        (_with_percentages(conditions, scenarios, cases), "conditions", "condition"),
+        (_with_splits(scenarios, cases), "scenarios", "scenario_id"),
+    ):
+        path = folder / f"{name}.parquet"
+        checks.append(Check(validation.number_rows(table), name, path, (identifier,)))
+    return checks
+
+
+def _values(table: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(table.column(name).to_pylist() for name in names), strict=True)
+
+
+def _with_percentages(conditions: pa.Table, scenarios: pa.Table, cases: pa.Table) -> pa.Table:
+    """Return the conditions with the percentage that each states, and the one of its rows."""
+    under: dict[str, list[str]] = dict(_values(scenarios, "scenario_id", "conditions"))
+    signal_label = dict(_values(conditions, "condition", "signal_label"))
+    names = ["scenario_id", "split", "label"]
+    if "expected_label" in cases.column_names:
+        names.append("expected_label")
+    n_rows: Counter[str] = Counter()
+    n_agreeing: Counter[str] = Counter()
+    for scenario_id, split, label, *expected in _values(cases, *names):
+        if split == "signal":
+            for name in under.get(scenario_id, ()):
+                n_rows[name] += 1
+                n_agreeing[name] += label == (expected[0] if expected else signal_label[name])
+    computed = [
+        whole_percent(n_agreeing[name], n_rows[name]) if n_rows[name] else None
+        for (name,) in _values(conditions, "condition")
+    ]
+    stated = [
+        round(100 * accuracy) if f"{round(100 * accuracy)}%" in signal else None
+        for accuracy, signal in _values(conditions, "signal_accuracy", "signal")
+    ]
+    table = conditions.append_column("computed_percent", pa.array(computed, pa.int64()))
+    return table.append_column("stated_percent", pa.array(stated, pa.int64()))
+
+
+def _with_splits(scenarios: pa.Table, cases: pa.Table) -> pa.Table:
+    """Return the scenarios with the number of splits that their text, and their key, stand in."""
+    key = "split_key" if "split_key" in cases.column_names else "text"
+    of_key: defaultdict[str, set[str]] = defaultdict(set)
+    for value, split in _values(cases, key, "split"):
+        of_key[value].add(split)
+    most: Counter[str] = Counter()
+    for scenario_id, value in _values(cases, "scenario_id", key):
+        most[scenario_id] = max(most[scenario_id], len(of_key[value]))
+    of_text: defaultdict[str, set[str]] = defaultdict(set)
+    for text, split in _values(scenarios, "text", "split"):
+        of_text[text].add(split)
+    n_texts = [len(of_text[text]) for (text,) in _values(scenarios, "text")]
+    n_keys = [most[name] for (name,) in _values(scenarios, "scenario_id")]
+    table = scenarios.append_column("splits_of_text", pa.array(n_texts, pa.int64()))
+    return table.append_column("splits_of_key", pa.array(n_keys, pa.int64()))

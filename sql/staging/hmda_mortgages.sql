@@ -1,8 +1,9 @@
 -- staging: hmda_mortgages
 -- grain: one row per (application)
 -- source: hmda_mortgages_applications
--- Ratios were stored in single precision at some time: 0.45 may read 0.4500000179. Four digits put
--- them back on the side of a condition's edge where they belong.
+-- Percentages as a scenario shows them, with one decimal, so that a text and a condition's edge agree.
+-- (Ratios were stored in single precision at some time: 0.45 may read 0.4500000179.)
+-- What the codes stand for: Stock and Watson, Introduction to Econometrics, table 11.1.
 with applications as (
     select
         source_row,
@@ -17,29 +18,34 @@ with applications as (
         afam,
         single as unmarried,
         hschool,
-        round(pirat, 4) as pirat,
-        round(hirat, 4) as hirat,
-        round(lvrat, 4) as lvrat
+        round(100 * pirat, 1) as pirat_percent,
+        round(100 * hirat, 1) as hirat_percent,
+        round(100 * lvrat, 1) as lvrat_percent
     from hmda_mortgages_applications
 )
 
--- The split key holds every feature that a text or a condition may use, and neither the outcome nor
--- the private columns: two applications that read alike never stand on both sides of a split.
 select
     source_row,
-    pirat as payments_to_income,
-    hirat as housing_to_income,
-    lvrat as loan_to_value,
-    chist as consumer_credit,
-    mhist as mortgage_credit,
+    pirat_percent as payments_percent,
+    hirat_percent as housing_percent,
+    lvrat_percent as loan_percent,
     unemp as industry_unemployment_percent,
     cast(case deny when 'no' then 1 when 'yes' then 0 end as tinyint) as label,  -- noqa: RF04
     concat('application-', lpad(cast(source_row as varchar), 6, '0')) as case_id,
-    md5(
-        concat_ws(
-            '|', pirat, hirat, lvrat, chist, mhist, phist, unemp, selfemp, condomin, hschool
-        )
-    ) as split_key,
+    case chist
+        when 1 then 'no slow payments'
+        when 2 then 'one or two slow payments'
+        when 3 then 'more than two slow payments'
+        when 4 then 'too little history to judge'
+        when 5 then 'payments 60 days overdue'
+        when 6 then 'payments 90 days overdue'
+    end as consumer_credit,
+    case mhist
+        when 1 then 'no late payments'
+        when 2 then 'no payment history'
+        when 3 then 'one or two late payments'
+        when 4 then 'more than two late payments'
+    end as mortgage_credit,
     phist = 'yes' as has_public_bad_credit,
     selfemp = 'yes' as is_self_employed,
     condomin = 'yes' as is_condominium,

@@ -18,6 +18,7 @@ from escalometer.providers import Completion, Request, connect
 from tests.conftest import tiny_card
 
 TASK = Task("whether it rains", "the farmer", ("dry", "rain"))
+TASK_OF_THREE = Task("what falls", "the farmer", ("nothing", "rain", "snow"))
 COSTS = interventions.Costs(ratios=(4.0, 10.0), framings=("ratio",))
 FORCED = Answering(4, force_answer=True, counts_marker="last", input_usd=1e-6, output_usd=2e-6)
 
@@ -72,6 +73,21 @@ def test_every_dialogue_has_a_row_in_its_order_and_shared_turns_are_asked_once(p
     shared = [row for row in rows if row["scenario_id"] == "s0" and row["has_signal"]]
     assert len({row["prediction_text"] for row in shared}) == 1
     assert len({row["decision_prompt"] for row in shared}) == 3
+
+
+def test_more_than_two_choices_leave_letters_in_the_answer_and_places_in_the_row(provider, store):
+    asked = [replace(d, task=TASK_OF_THREE, label=2) for d in dialogues(6)]
+    rows = hold(Engine(provider, store, FORCED), asked)
+    assert {row["status"] for row in rows} == {"forced"}
+    assert {row["label"] for row in rows} == {2}
+    assert len({row["prediction"] for row in rows}) > 1
+    for row in rows:
+        assert "one of 'PREDICTION: A' (nothing)," in row["prompt"]
+        assert row["prediction_text"].endswith("PREDICTION: " + "ABC"[row["prediction"]])
+        assert row["decision_text"].endswith(f"DECISION: {row['escalate']}")
+    again = Engine(provider, store, FORCED)
+    assert hold(again, asked) == rows
+    assert again.tally.n_called == 0
 
 
 def test_a_second_run_calls_nothing_and_gives_the_same(provider, store, tiny_weights, tmp_path):
@@ -173,8 +189,15 @@ def test_everything_that_determines_an_answer_is_in_its_key():
         request_key(identity, replace(request, force_answer=True)),
         request_key(identity, replace(request, is_thinking=True)),
         request_key(identity, replace(request, replicate=1)),
+        request_key(identity, replace(request, choices=("A", "B", "C"))),
     }
-    assert len(keys) == 9
+    assert len(keys) == 10
+
+
+def test_the_key_of_two_choices_is_the_one_from_before_there_were_more():
+    request = Request(messages=(("user", "Rain?"),), marker="PREDICTION:", max_tokens=5)
+    stored = "1cb13804ef1e78f55450112f2a989d46d6de68baa108fc08fa0ee1035b241660"
+    assert request_key({"provider": "p"}, request) == stored
 
 
 def test_the_first_answer_of_a_key_stays(store):

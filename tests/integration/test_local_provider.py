@@ -102,22 +102,79 @@ def test_an_answer_without_its_marker_is_closed_only_where_asked(card, tmp_path)
         assert parse_marker(closed[i].text, PREDICTION_MARKER) in (0, 1)
 
 
-def test_generation_stops_at_the_marker_and_its_digit(card, plain, tmp_path):
+@pytest.mark.parametrize("choices", [("A", "B", "C"), tuple("ZYXWVUTSRQPONMLKJIHGFEDCBA")])
+def test_an_answer_is_closed_with_the_likeliest_of_all_choices(card, tmp_path, choices):
+    requests = [ask(p, force_answer=True, choices=choices) for p in PROMPTS]
+    provider = connect(card, tmp_path)
+    answers = dict(provider.complete(requests))
+    model = AutoModelForCausalLM.from_pretrained(card.source.path, dtype=torch.float32).eval()
+    offered = [provider._tokenizer.encode(choice)[0] for choice in choices]
+    for i, request in enumerate(requests):
+        prompt = torch.tensor([provider._encode(request)])
+        ids = model.generate(prompt, do_sample=False, max_new_tokens=request.max_tokens)[0].tolist()
+        ids = ids[:-1] if ids[-1] in provider._stop_ids else ids
+        ids += provider._tokenizer.encode("\nPREDICTION: ")
+        with torch.inference_mode():
+            logits = model(torch.tensor([ids])).logits[0, -1]
+        likeliest = choices[int(logits[offered].argmax())]
+        assert answers[i].finish == "forced"
+        assert answers[i].text.endswith(f"\nPREDICTION: {likeliest}")
+        assert parse_marker(answers[i].text, PREDICTION_MARKER, choices=choices) is not None
+
+
+def test_choices_that_begin_with_the_same_token_part_at_a_later_one(card, tmp_path):
+    provider = connect(card, tmp_path)
+    provider._load()
+    spelt = {"A": "qx", "B": "zz", "C": "qy"}
+    encode = provider._tokenizer.encode
+
+    def encode_apart(text, **how):
+        return encode(text[:-1] + spelt.get(text[-1], text[-1]), **how)
+
+    provider._tokenizer.encode = encode_apart
+    first, second = (encode(letter)[0] for letter in "qy")
+
+    def scripted(batch, unread):
+        batch.tokens[0].extend(unread[0])
+        logits = torch.zeros(1, 258)
+        logits[0, first if batch.tokens[0][-1] != first else second] = 1
+        return logits
+
+    provider._read = scripted
+    request = ask("x", max_tokens=1, force_answer=True, choices=("A", "B", "C"))
+    ((_, answer),) = provider.complete([request])
+    assert answer.text == "q\nPREDICTION: C"
+
+
+@pytest.mark.parametrize(
+    ("script", "choices", "text", "n_tokens"),
+    [
+        ("so PREDICTION: 1 and then it rambles on", ("0", "1"), "so PREDICTION: 1", 16),
+        ("so PREDICTION: B. And then it rambles", ("A", "B", "C"), "so PREDICTION: B", 18),
+        ("PREDICTION: Billing. PREDICTION: B", ("A", "B", "C"), "PREDICTION: Billing. PREDI", 26),
+        ("<think>PREDICTION: A</think>PREDICTION: B  ", ("A", "B", "C"), None, 43),
+    ],
+)
+def test_generation_stops_at_the_marker_and_its_choice(
+    card, tmp_path, script, choices, text, n_tokens
+):
     # A random model writes no marker, so the logits are ours here; what ends the answer is not.
-    script = iter("so PREDICTION: 1 and then it rambles on")
+    letters = iter(script)
     provider = connect(card, tmp_path)
     provider._load()
     ids = {c: provider._tokenizer.encode(c)[0] for c in map(chr, range(32, 127))}
 
     def scripted(batch, unread):
         logits = torch.zeros(1, 258)
-        logits[0, ids[next(script)]] = 1
+        logits[0, ids[next(letters)]] = 1
         return logits
 
     provider._read = scripted
-    ((_, answer),) = provider.complete([ask("Rain?", max_tokens=40)])
-    assert answer.text == "so PREDICTION: 1"
-    assert answer.finish == "stop"
+    budget = 26 if "Billing" in script else 60
+    ((_, answer),) = provider.complete([ask("Rain?", max_tokens=budget, choices=choices)])
+    assert answer.text == (text or script.rstrip())
+    assert answer.finish == ("stop" if n_tokens < budget else "length")
+    assert answer.n_completion_tokens == n_tokens
 
 
 def test_a_prompt_past_the_context_is_an_error_of_its_own_row(card, tmp_path):

@@ -2,13 +2,14 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from escalometer import validation, warehouse
+from escalometer import rawfiles, validation, warehouse
 from escalometer.config import Params, SampleParams
 from escalometer.domains import RawTable
 from escalometer.errors import DataError
-from escalometer.schema import DECISIONS, SCENARIOS, read_table, write_table
+from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table, write_table
 from escalometer.stages import ingest, sample, validate
 
 DOMAIN = "hmda_mortgages"
@@ -30,6 +31,12 @@ def supply(root: Path, text: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
+
+
+def sampled(text: str, root: Path) -> None:
+    supply(root, text)
+    ingest.run(DOMAIN, root)
+    sample.run(DOMAIN, PARAMS, root)
 
 
 def replaced(text: str, row: int, column: str, value: str) -> str:
@@ -166,7 +173,7 @@ def test_parquet_stands_in_for_csv(tmp_path):
     table = pa.table({"name": ["a", "b"], "n": [1.0, 2.0], "other": [0, 0]})
     write_table(table, table.schema, tmp_path / "t.parquet")
     connection = warehouse.connect()
-    assert warehouse.read_raw(connection, raw, warehouse.raw_file(raw, tmp_path)) == 2
+    assert warehouse.load_raw(connection, raw, rawfiles.find(raw, tmp_path)) == 2
     assert connection.table("t").fetchall() == [(1, 1, "a"), (2, 2, "b")]
     (tmp_path / "u.parquet").write_bytes(b"PAR1 no PAR1")
     with pytest.raises(DataError, match=r"u\.parquet is not readable"):
@@ -174,24 +181,69 @@ def test_parquet_stands_in_for_csv(tmp_path):
 
 
 def test_scenarios_pass_and_a_draw_outside_eval_does_not(embedded, tmp_path):
-    supply(tmp_path, embedded)
-    sample.run(DOMAIN, PARAMS, tmp_path)
+    sampled(embedded, tmp_path)
     validate.run("scenarios", PARAMS, tmp_path)
+    record = json.loads((tmp_path / "data/validation/scenarios.json").read_text())
+    assert [table["table"] for table in record["tables"]] == [DOMAIN, "conditions", "scenarios"]
     path = tmp_path / "data" / "scenarios" / DOMAIN / "scenarios.parquet"
     rows = read_table(path, SCENARIOS).to_pylist()
     place = next(i for i, row in enumerate(rows) if row["split"] == "signal" and row["conditions"])
     rows[place]["drawn_for"] = rows[place]["conditions"]
-    rows[0]["label"] = 2
+    rows[0]["label"] = 26
     write_table(rows, SCENARIOS, path)
     message = refusal(tmp_path, "scenarios")
     assert "empty outside the eval split" in message
     assert f"row {place + 1}, scenario_id {rows[place]['scenario_id']}" in message
-    assert "label must be 0 or 1" in message
+    assert "label must be a whole number from 0 to 25" in message
+
+
+def test_a_label_that_is_not_the_domains_is_refused(embedded, tmp_path):
+    sampled(embedded, tmp_path)
+    path = tmp_path / "data" / "scenarios" / DOMAIN / "table.parquet"
+    table = pq.read_table(path)
+    place = table.column_names.index("label")
+    labels = pa.array([2, *table.column("label").to_pylist()[1:]], table.schema.field(place).type)
+    changed = table.set_column(place, table.schema.field(place), labels)
+    write_table(changed, changed.schema, path)
+    message = refusal(tmp_path, "scenarios")
+    assert f"{path}, column label" in message
+    assert "found label = 2" in message
+
+
+def test_a_text_in_two_splits_is_refused(embedded, tmp_path):
+    sampled(embedded, tmp_path)
+    path = tmp_path / "data" / "scenarios" / DOMAIN / "scenarios.parquet"
+    rows = read_table(path, SCENARIOS).to_pylist()
+    signal, train = (
+        next(row for row in rows if row["split"] == split and row["n_cases"] == 1)
+        for split in ("signal", "train")
+    )
+    train["text"] = signal["text"]
+    write_table(rows, SCENARIOS, path)
+    message = refusal(tmp_path, "scenarios")
+    assert "a text must stand in one split alone; 2 rows break this" in message
+    assert f"scenario_id {signal['scenario_id']}" in message
+    assert f"scenario_id {train['scenario_id']}" in message
+
+
+def test_a_percentage_that_is_not_that_of_its_rows_is_refused(embedded, tmp_path):
+    sampled(embedded, tmp_path)
+    path = tmp_path / "data" / "scenarios" / DOMAIN / "conditions.parquet"
+    rows = read_table(path, CONDITIONS).to_pylist()
+    first = rows[0]
+    percent = round(100 * first["signal_accuracy"])
+    first["signal_accuracy"] = (percent + 1) / 100
+    first["signal"] = first["signal"].replace(f" {percent}%", f" {percent + 1}%")
+    write_table(rows, CONDITIONS, path)
+    message = refusal(tmp_path, "scenarios")
+    assert "must be the one computed from the signal split's rows; 1 row breaks this" in message
+    assert f"condition {first['condition']}" in message
 
 
 def decision(**changes) -> dict:
     return {
-        "model": "some-model", "domain": DOMAIN, "condition": "c", "scenario_id": "0" * 16,
+        "model": "some-model", "domain": DOMAIN, "edition": "e", "condition": "c",
+        "scenario_id": "0" * 16,
         "intervention": "baseline", "replicate": 0, "signal_accuracy": 0.7, "has_signal": True,
         "is_thinking": False, "is_isolated": False, "reasoning_effort": None, "cost_ratio": None,
         "framing": None, "force_answer": False, "label": 1, "prediction": 1, "escalate": 0,
@@ -228,7 +280,8 @@ def test_decisions_pass_with_every_status(tmp_path):
         ({"prediction": None}, "prediction must be given where the status is ok or forced"),
         ({"status": "unparsed"}, "escalate must be empty unless the status is ok or forced"),
         ({"status": "fine"}, "status must be one of ok, forced"),
-        ({"label": 2}, "label must be 0 or 1"),
+        ({"label": 26}, "label must be a whole number from 0 to 25"),
+        ({"prediction": -1}, "prediction must be a whole number from 0 to 25"),
         ({"signal_accuracy": 70.0}, "signal_accuracy must be between 0 and 1"),
         ({"cost_ratio": 4.0}, "framing must be given where cost_ratio is"),
         ({"status": "forced"}, "force_answer must be true where the status is forced"),
@@ -283,6 +336,19 @@ def test_a_suite_that_checks_nothing_is_an_error(tmp_path, content, message):
     table = validation.number_rows(pa.table({"a": [1]}))
     with pytest.raises(DataError, match=message):
         validation.check(table, "t", Path("t.csv"), folder=tmp_path)
+
+
+def test_a_suite_that_a_domain_brings_is_used_where_there_is_no_file(tmp_path):
+    def rule(least):
+        kwargs = {"column": "a", "min_value": least}
+        expectation = {"type": "expect_column_values_to_be_between", "kwargs": kwargs}
+        return {"name": "t", "expectations": [expectation]}
+
+    table = validation.number_rows(pa.table({"a": [1]}))
+    given = (table, "t", Path("t.csv"), (), rule(2))
+    assert not validation.check(*given, folder=tmp_path).passed
+    (tmp_path / "t.json").write_text(json.dumps(rule(0)))  # a file of that name comes first
+    assert validation.check(*given, folder=tmp_path).passed
 
 
 def test_a_table_without_a_suite_is_an_error(tmp_path):

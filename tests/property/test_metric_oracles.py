@@ -30,17 +30,19 @@ BIT = st.integers(0, 1)
 
 
 @st.composite
-def _row(draw: st.DrawFn) -> dict[str, Any]:
+def _row(draw: st.DrawFn, n_choices: int = 2) -> dict[str, Any]:
     condition = draw(st.sampled_from(sorted(SIGNALS)))
     status = draw(st.sampled_from(["ok", "ok", "ok", "forced", "unparsed", "refused"]))
     answered = status in ("ok", "forced")
+    label = draw(st.integers(0, n_choices - 1))
+    prediction = draw(st.just(label) | st.integers(0, n_choices - 1))
     return {
         **draw(st.sampled_from(VARIANTS)),
         "domain": draw(st.sampled_from(["movielens", "lending_club", "moral_machine"])),
         "condition": condition,
         "signal_accuracy": SIGNALS[condition],
-        "label": draw(BIT),
-        "prediction": draw(BIT) if answered else None,
+        "label": label,
+        "prediction": prediction if answered else None,
         "escalate": draw(BIT) if answered else None,
         "status": status,
         "times": draw(st.sampled_from([1, 1, 2, 3, 19, 49])),
@@ -114,6 +116,25 @@ def test_metrics_equal_their_oracles(rows: list[dict[str, Any]], values: dict[st
         expected = ORACLES[name](plain, values)
         grain = [name for name in (expected[0] if expected else ()) if name in GRAIN]
         assert_same(_ordered(found.to_pylist(), grain), _ordered(expected, grain), tolerance=1e-7)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    rows=st.lists(_row(n_choices=26), max_size=25),
+    renamed=st.permutations(range(26)),
+    values=VALUES,
+)
+def test_what_the_choices_are_called_changes_nothing(
+    rows: list[dict[str, Any]], renamed: list[int], values: dict[str, Any]
+) -> None:
+    places = {**dict(enumerate(renamed)), None: None}
+    other = [
+        {**row, "label": places[row["label"]], "prediction": places[row["prediction"]]}
+        for row in rows
+    ]
+    first, second = measure(decisions(rows), values), measure(decisions(other), values)
+    for name in first:
+        assert first[name].equals(second[name]), name  # to the last bit
 
 
 def test_every_metric_has_an_oracle() -> None:

@@ -16,6 +16,7 @@ COLUMNS = pa.schema([field for field in schema.DECISIONS if field.name not in TE
 DEFAULTS: dict[str, Any] = {
     "model": "m",
     "domain": "movielens",
+    "edition": "e",
     "condition": "a",
     "scenario_id": "s",
     "intervention": "baseline",

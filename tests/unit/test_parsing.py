@@ -1,12 +1,13 @@
-"""Answers are read strictly: a marker and a digit, or nothing."""
+"""Answers are read strictly: a marker and a choice, or nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from string import ascii_uppercase
 
 import pytest
 
-from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
+from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker, stop_pattern
 
 
 @pytest.mark.parametrize(
@@ -33,10 +34,68 @@ def test_a_marker_followed_by_a_digit_counts_and_nothing_else(text, expected):
     assert parse_marker(text, PREDICTION_MARKER) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It is about money. PREDICTION: B", 1),
+        ("PREDICTION: A\n", 0),
+        ("PREDICTION:C.", 2),
+        ("**PREDICTION: B**", 1),
+        ("'PREDICTION: C'", 2),
+        ("PREDICTION: B (billing)", 1),
+        ("PREDICTION: A: Delivery", 0),
+        ("PREDICTION: C\nbecause", 2),
+        ("PREDICTION: Billing", None),
+        ("PREDICTION: B2", None),
+        ("PREDICTION: Bé", None),
+        ("PREDICTION: D", None),
+        ("PREDICTION: b", None),
+        ("PREDICTION: 1", None),
+        ("PREDICTION: A refund is due", None),
+        ("PREDICTION: A or B", None),
+        ("PREDICTION: A/B", None),
+        ("PREDICTION: B's", None),
+        ("PREDICTION:\nB", None),
+        ("PREDICTION:", None),
+        ("prediction: B", None),
+        ("B", None),
+        ("PREDICTION: Billing, so PREDICTION: B", 1),
+        ("<think>PREDICTION: A</think> PREDICTION: B", 1),
+        ("<think>it never ends PREDICTION: A", None),
+    ],
+)
+def test_a_letter_counts_where_it_stands_for_itself(text, expected):
+    assert parse_marker(text, PREDICTION_MARKER, choices=("A", "B", "C")) == expected
+
+
+def test_every_choice_is_read_as_its_place():
+    for n in range(3, 27):
+        choices = tuple(ascii_uppercase[:n])
+        texts = [f"PREDICTION: {letter}" for letter in ascii_uppercase]
+        read = [parse_marker(text, PREDICTION_MARKER, choices=choices) for text in texts]
+        assert read == [*range(n), *[None] * (26 - n)]
+
+
+def test_a_letter_ends_an_answer_once_it_cannot_become_a_word():
+    def stops_at(text: str, *choices: str) -> str | None:
+        pattern = stop_pattern(PREDICTION_MARKER, choices)
+        grown = (text[:end] for end in range(len(text) + 1))
+        return next((part for part in grown if pattern.search(part)), None)
+
+    assert stops_at("PREDICTION: 10", "0", "1") == "PREDICTION: 1"
+    assert stops_at("PREDICTION: B. And so", "A", "B", "C") == "PREDICTION: B. "
+    assert stops_at("PREDICTION: B\n\nAnd", "A", "B", "C") == "PREDICTION: B\n\n"
+    assert stops_at("PREDICTION: Billing", "A", "B", "C") is None
+    assert stops_at("PREDICTION: A refund", "A", "B", "C") is None
+
+
 def test_which_of_several_markers_counts_is_the_cards_choice():
     text = "DECISION: 0 … on reflection DECISION: 1"
     assert parse_marker(text, DECISION_MARKER, "first") == 0
     assert parse_marker(text, DECISION_MARKER, "last") == 1
+    text = "PREDICTION: C, no, PREDICTION: A"
+    assert parse_marker(text, PREDICTION_MARKER, "first", choices=("A", "B", "C")) == 2
+    assert parse_marker(text, PREDICTION_MARKER, "last", choices=("A", "B", "C")) == 0
 
 
 def test_every_recorded_answer_is_read_as_its_recorder_did(recorded: Path):

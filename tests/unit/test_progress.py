@@ -94,6 +94,70 @@ def test_notes_and_bytes() -> None:
     ]
 
 
+def test_bytes_show_how_fast_they_come_and_that_they_stopped_coming() -> None:
+    clock = Clock()
+    meter = Meter("downloading f.csv", 40_000_000, "bytes", io.StringIO(), clock)
+    meter.advance(8_000_000, free=True)
+    assert meter.line() == "downloading f.csv: 8.0/40.0 MB, 20 %"
+    clock.now += 4
+    meter.advance(12_000_000)
+    assert meter.line() == "downloading f.csv: 20.0/40.0 MB, 50 %, 3.0 MB/s, about 7 s left"
+    clock.now += 8
+    assert meter.rate() == "1.0 MB/s"
+    meter.advance(20_000_000)
+    clock.now += 100
+    assert meter.line() == "downloading f.csv: 40.0/40.0 MB, 100 %, 2.7 MB/s"
+    assert meter.summary() == "downloading f.csv: 40.0/40.0 MB (8.0 MB of it earlier), 1 min 52 s"
+
+
+def test_nobody_knows_how_much_there_is() -> None:
+    clock, stream = Clock(), io.StringIO()
+    with progress("downloading", None, "bytes", stream=stream, clock=clock) as meter:
+        clock.now += 10
+        meter.advance(5_000_000)
+        meter.total = meter.done
+    with (
+        pytest.raises(KeyboardInterrupt),
+        progress("counting", None, "rows", stream=stream, clock=clock) as meter,
+    ):
+        meter.advance(3)
+        raise KeyboardInterrupt
+    assert stream.getvalue().splitlines() == [
+        "downloading: 5.0 MB, 0.5 MB/s",
+        "downloading: 5.0/5.0 MB, 10 s",
+        "counting: stopped at 3 rows, 0 s",
+    ]
+
+
+def test_counting_from_nothing_again() -> None:
+    clock = Clock()
+    meter = Meter("downloading", 10, "items", io.StringIO(), clock)
+    meter.advance(4, free=True)
+    clock.now += 50
+    meter.advance(4)
+    meter.restart()
+    assert meter.line() == "downloading: 0/10 items, 0 %"
+    clock.now += 5
+    meter.advance(5)
+    assert meter.remaining_s() == pytest.approx(5)
+    assert meter.summary() == "downloading: stopped at 5/10 items, 55 s"
+
+
+def test_a_bar_of_bytes_whose_number_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    clock, stream = Clock(), Terminal()
+    with progress("downloading", None, "bytes", stream=stream, clock=clock) as meter:
+        clock.now += 2
+        meter.advance(1_000_000)
+        meter.total = 4_000_000
+        clock.now += 2
+        meter.advance(3_000_000)
+    shown = stream.getvalue()
+    assert "4.0/4.0 MB  1.0 MB/s" in shown
+    assert "100%" in shown
+
+
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "120")

@@ -339,6 +339,7 @@ def dialogue(**changes: Any) -> dict[str, Any]:
     row = {
         "model": "smollm2-135m-instruct",
         "domain": "movielens",
+        "edition": "dslabs",
         "condition": "movielens_0",
         "scenario_id": "s1",
         "intervention": "baseline",
@@ -370,12 +371,17 @@ def dialogue(**changes: Any) -> dict[str, Any]:
 CONDITION = {
     "domain": "movielens",
     "condition": "movielens_0",
+    "origin": "given",
     "phrase": "the averages differ by less than 0.05",
     "predicate": "gap < 0.05",
     "n_signal": 1200,
-    "n_positive": 624,
+    "n_agreeing": 624,
     "n_eval": 700,
+    "signal_label": 1,
     "signal_accuracy": 0.52,
+    "n_all": 2400,
+    "n_all_agreeing": 1250,
+    "published_accuracy": None,
     "signal": "Under this condition 52% …",
 }
 PROVENANCE = {
@@ -544,7 +550,7 @@ def test_stage_writes_the_page(project: Path) -> None:
 def test_stage_names_what_is_absent_or_broken(project: Path) -> None:
     path = project / "data/profiles/smollm2-135m-instruct/profile.json"
     path.write_text("{", encoding="utf-8")
-    with pytest.raises(DataError, match=r"profile\.json is not valid JSON"):
+    with pytest.raises(DataError, match=r"profile\.json is not JSON"):
         stage.run(PARAMS, project)
     path.unlink()
     with pytest.raises(DataError, match=r"profile\.json does not exist; run `dvc repro`"):

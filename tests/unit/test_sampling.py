@@ -26,13 +26,28 @@ def test_seed_and_domain_move_the_split():
     assert base != [sampling.split_of(1, "b", key, 0.5, 0.2) for key in keys]
 
 
-def test_ids_tell_domain_and_case_apart():
-    assert sampling.scenario_id("a", "bc") != sampling.scenario_id("ab", "c")
-    assert len(sampling.scenario_id("a", "b")) == sampling.ID_LENGTH
+def test_ids_tell_domain_text_and_label_apart():
+    assert sampling.scenario_id("a", "bc", 1) != sampling.scenario_id("ab", "c", 1)
+    assert sampling.scenario_id("a", "b", 0) != sampling.scenario_id("a", "b", 1)
+    assert len(sampling.scenario_id("a", "b", 1)) == sampling.ID_LENGTH
+
+
+def test_a_scenario_of_many_rows_is_drawn_more_often_and_once():
+    counts = {f"case-{i}": 1 for i in range(100)} | {"duplicated": 100}
+    draws = [sampling.draw(counts, 5, sampling.generator(seed, "d", "c")) for seed in range(200)]
+    assert all(len(set(drawn)) == 5 for drawn in draws)
+    share = sum("duplicated" in drawn for drawn in draws) / len(draws)
+    assert share > 0.9  # about 1 - 1/2^5
+
+
+def test_of_two_that_read_the_same_one_is_drawn():
+    texts = {"a0": "a", "a1": "a", "b": "b"}
+    drawn = sampling.draw(dict.fromkeys(texts, 1), 3, sampling.generator(1, "d", "c"), texts)
+    assert sorted(texts[name] for name in drawn) == ["a", "b"]
 
 
 def test_draws_of_two_conditions_differ():
-    cases = [f"case-{i}" for i in range(100)]
+    cases = {f"case-{i}": 1 for i in range(100)}
     draws = [
         sampling.draw(cases, 20, sampling.generator(1, "d", condition)) for condition in ("x", "y")
     ]
@@ -40,7 +55,7 @@ def test_draws_of_two_conditions_differ():
 
 
 def test_draw_takes_all_where_there_are_fewer():
-    assert sorted(sampling.draw(["b", "a"], 5, sampling.generator(1, "d", "c"))) == ["a", "b"]
+    assert sorted(sampling.draw({"b": 1, "a": 2}, 5, sampling.generator(1, "d", "c"))) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

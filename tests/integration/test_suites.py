@@ -1,0 +1,89 @@
+"""Every suite passes good rows and rejects the bad rows that stand beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+
+from escalometer import domains, validation, warehouse
+from escalometer.errors import DataError
+from tests.conftest import ROOT
+
+BAD_ROWS = Path(__file__).parent / "bad_rows"
+RAW = {
+    table.name: table
+    for name in domains.shipped()
+    for edition in domains.load(name).editions
+    for table in edition.raw_tables
+}
+#: Suites whose broken rows tests/integration/test_validation.py puts into real tables.
+ELSEWHERE = {"conditions", "scenarios", "decisions", "hmda_mortgages_applications"}
+SUITES = sorted(path.stem for path in (ROOT / "expectations").glob("*.json"))
+
+
+def test_every_suite_has_its_bad_rows():
+    assert {path.stem for path in BAD_ROWS.glob("*.yaml")} == set(SUITES) - ELSEWHERE
+
+
+def changed(rows: list[dict[str, str]], bad: dict) -> list[dict[str, str]]:
+    rows = [dict(row) for row in rows]
+    if "change" in bad:
+        change = bad["change"]
+        rows[change["row"] - 1][change["column"]] = change["value"]
+    elif "drop_column" in bad:
+        for row in rows:
+            del row[bad["drop_column"]]
+    elif "set_all" in bad:
+        for row in rows:
+            row[bad["set_all"]["column"]] = bad["set_all"]["value"]
+    elif "swap_labels" in bad:
+        for row in rows:
+            row[bad["swap_labels"]] = {"0": "1", "1": "0"}[row[bad["swap_labels"]]]
+    elif "duplicate_row" in bad:
+        rows.append(dict(rows[bad["duplicate_row"] - 1]))
+    else:
+        raise AssertionError(f"no such change: {bad}")
+    return rows
+
+
+def loaded(name: str, rows: list[dict[str, str]], folder: Path) -> pa.Table:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    if name not in RAW:  # a staged table, typed by what its values look like
+        frame = pd.read_csv(io.StringIO(text.getvalue()), keep_default_na=False, na_values=[""])
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        has_rows = validation.ROW in table.column_names
+        return validation.flat(table) if has_rows else validation.number_rows(table)
+    path = folder / f"{name}.csv"
+    path.write_text(text.getvalue(), encoding="utf-8")
+    with warehouse.connect() as connection:
+        warehouse.read_raw(connection, RAW[name], path)
+        return warehouse.spread_rows(connection, name, 10**6)
+
+
+@pytest.mark.parametrize("name", [name for name in SUITES if name not in ELSEWHERE])
+def test_good_rows_pass_and_bad_rows_are_refused(name, tmp_path):
+    told = yaml.safe_load((BAD_ROWS / f"{name}.yaml").read_text("utf-8"))
+    good = list(csv.DictReader(io.StringIO(told["good"]))) * told.get("repeat", 1)
+    folder = ROOT / "expectations"
+
+    def messages(rows: list[dict[str, str]]) -> str:
+        try:
+            table = loaded(name, rows, tmp_path)
+        except DataError as error:  # a column that lacks is refused on loading
+            return str(error)
+        result = validation.check(table, name, Path("file"), folder=folder)
+        return "\n".join(str(failure) for failure in result.failures)
+
+    assert messages(good) == ""
+    assert told["bad"]
+    for bad in told["bad"]:
+        assert bad["says"] in messages(changed(good, bad)), bad
