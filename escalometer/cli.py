@@ -29,6 +29,8 @@ def _workspace() -> Any:
         store=Path(
             os.environ.get("ESCALOMETER_STORE") or root / ".escalometer" / "completions.sqlite"
         ),
+        secrets=os.environ,
+        run=os.environ.get("ESCALOMETER_RUN", ""),
     )
 
 
@@ -96,8 +98,7 @@ def evaluate(
     asked_domains = domains or params.domains
     for model in models:
         card = load_card(model)
-        priced = card.price.input_usd_per_million or card.price.output_usd_per_million
-        if max_cost is not None and priced:
+        if max_cost is not None and (card.price is None or not card.price.is_free):
             raise UsageError(
                 f"{model} has a price, and a budget for priced models is not built yet: "
                 "leave --max-cost out, or evaluate models that run on this machine"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -106,11 +108,65 @@ class FolderSource(Section):
     path: Path
 
 
+class HubSource(Section):
+    """Weights on the Hugging Face hub, pinned to a commit (safetensors only)."""
+
+    kind: Literal["hub"]
+    id: str = Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+
+
 class Price(Section):
-    """What a million tokens cost, in US dollars."""
+    """What a million tokens cost, in US dollars, and who says so."""
 
     input_usd_per_million: float = Field(ge=0)
     output_usd_per_million: float = Field(ge=0)
+    cached_input_usd_per_million: float | None = Field(None, ge=0)  # null: as other input
+    batch_discount: float = Field(0.5, ge=0, lt=1)  # off the price of what a batch asks
+    source: str | None = None  # where the price stands
+    as_of: date | None = None  # when it stood there
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is charged."""
+        return not (self.input_usd_per_million or self.output_usd_per_million)
+
+
+class Endpoint(Section):
+    """Where a remote model is asked, and how.
+
+    `body` is sent with every request, as it stands here. The key is read from the environment
+    variable that `key_env` names; it stands in no file.
+    """
+
+    base_url: str = Field(pattern=r"^https?://[^@\s]+$")
+    model: str = Field(min_length=1)
+    key_env: str | None = Field(None, pattern=r"^[A-Z][A-Z0-9_]*$")  # null: no key is needed
+    tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    temperature: float | None = Field(0.0, ge=0, le=2)  # null: not sent, where it is refused
+    has_logprobs: bool = False
+    has_batches: bool = False
+    body: dict[str, Any] = Field(default_factory=dict)
+    max_in_flight: int = Field(128, ge=1)
+    requests_per_minute: int | None = Field(None, ge=1)
+    tokens_per_minute: int | None = Field(None, ge=1)
+    timeout_s: float = Field(120.0, gt=0)  # of one attempt
+    max_attempts: int = Field(8, ge=1)  # of one request
+
+
+class Thinking(Section):
+    """How thinking is switched: what a request carries for it to be on, and to be off.
+
+    For a remote model these are fields of the request's body (``{reasoning_effort: medium}``,
+    ``{chat_template_kwargs: {enable_thinking: true}}``, a budget); for a local one, arguments of
+    the chat template (``{enable_thinking: true}``). Where `on` is null the model cannot think;
+    where `off` is null it cannot help it.
+    """
+
+    on: dict[str, Any] | None = None
+    off: dict[str, Any] | None = Field(default_factory=dict)
+    max_tokens: int = Field(4096, ge=1)  # on top of an answer's budget
+    field: str = "reasoning_content"  # of the answer's message, beside think tags in the text
 
 
 class ModelCard(Section):
@@ -120,11 +176,17 @@ class ModelCard(Section):
     title: str
     provider: str
     licence: str
+    released: date | None = None
     hub_id: str | None = None
-    source: Annotated[WheelSource | FolderSource, Field(discriminator="kind")] | None = None
+    source: (
+        Annotated[WheelSource | FolderSource | HubSource, Field(discriminator="kind")] | None
+    ) = None
+    adapter: str | None = Field(None, pattern=NAME_PATTERN)  # a folder in models/adapters
+    endpoint: Endpoint | None = None
+    thinking: Thinking | None = None
     context: int = Field(gt=0)
     counts_marker: Literal["first", "last"] = "last"
-    price: Price
+    price: Price | None = None  # null: unknown, so a run must be told to go on without it
 
 
 @dataclass(frozen=True)
@@ -139,11 +201,17 @@ class Workspace:
         What is worth fetching once: weights.
     store : Path
         The completion store.
+    secrets : mapping of str to str
+        The environment, for the keys that cards name; shown nowhere.
+    run : str
+        What all stages of one run share: its budget is counted together. Empty for a stage alone.
     """
 
     root: Path
     cache: Path
     store: Path
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    run: str = ""
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -79,6 +79,16 @@ class Protocol:
         Whether the model thinks before it answers, where it has the switch.
     is_isolated : bool
         Whether turn 2 is asked in a fresh conversation that is told the prediction.
+    asks_confidence : bool
+        Whether turn 1 also asks for the probability of being right.
+    reads_choice : bool
+        Whether both turns ask for the marker alone, and the choice's probability is read.
+    are_actions_swapped : bool
+        Whether ``DECISION: 1`` means implement, and 0 escalate.
+    has_filler : bool
+        Whether a sentence as long as the cost statement stands in its place, and says no cost.
+    has_other_signal : bool
+        Whether the signal is that of another condition of the domain.
     """
 
     intervention: str = "baseline"
@@ -87,6 +97,11 @@ class Protocol:
     framing: str | None = None
     is_thinking: bool = False
     is_isolated: bool = False
+    asks_confidence: bool = False
+    reads_choice: bool = False
+    are_actions_swapped: bool = False
+    has_filler: bool = False
+    has_other_signal: bool = False
 
 
 def first_turn(protocol: Protocol, task: Task, scenario: str, signal: str) -> str:
@@ -107,8 +122,18 @@ def first_turn(protocol: Protocol, task: Task, scenario: str, signal: str) -> st
     return "\n\n".join(parts)
 
 
-def second_turn(protocol: Protocol, task: Task) -> str:
-    """Return the user's second message: the cost, if stated, and implement or escalate."""
+def second_turn(
+    protocol: Protocol, task: Task, scenario: str = "", signal: str = "", prediction: int = 0
+) -> str:
+    """Return the user's second message: the cost, if stated, and implement or escalate.
+
+    Parameters
+    ----------
+    protocol, task : Protocol, Task
+        What is asked, and its words.
+    scenario, signal, prediction : str, str, int
+        What turn 1 was about and what it predicted: stated again where turn 2 is isolated.
+    """
     ask = (
         f"TASK: Implement your prediction, or escalate to {task.decider}? A decision counts as "
         f"correct if it implements a prediction that matches what {task.decider} decided, or "
@@ -116,6 +141,12 @@ def second_turn(protocol: Protocol, task: Task) -> str:
         f"Then end with exactly '{DECISION_MARKER} 0' (implement) or "
         f"'{DECISION_MARKER} 1' (escalate)."
     )
+    if protocol.is_isolated:
+        told = (
+            f"Somebody predicted {task.question}: "
+            f"{PREDICTION_MARKER} {task.choices[prediction]} ({task.meanings[prediction]})."
+        )
+        ask = "\n\n".join([scenario, *([signal] if protocol.has_signal else []), told, ask])
     if protocol.cost_ratio is None:
         return ask
     statement = FRAMINGS[protocol.framing or "ratio"].format(ratio=f"{protocol.cost_ratio:g}")

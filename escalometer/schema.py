@@ -78,10 +78,17 @@ DECISIONS = pa.schema(
         _field("prediction", pa.int8(), nullable=True),  # null where turn 1 gave none
         _field("escalate", pa.int8(), nullable=True),  # 1 = escalate; null where turn 2 gave none
         _field("status", pa.string()),
+        _field("detail", pa.string(), nullable=True),  # why the status is not ok: "empty answer"
+        _field("stated_confidence", pa.float64(), nullable=True),  # as the model says, in [0, 1]
+        _field("prediction_probability", pa.float64(), nullable=True),  # of the choice, as read
+        _field("escalate_probability", pa.float64(), nullable=True),  # of escalating, as read
+        _field("resolved_model", pa.string(), nullable=True),  # what an alias stood for
         _field("prompt", pa.string()),
         _field("prediction_text", pa.string(), nullable=True),
         _field("decision_prompt", pa.string(), nullable=True),
         _field("decision_text", pa.string(), nullable=True),
+        _field("prediction_thinking", pa.string(), nullable=True),
+        _field("decision_thinking", pa.string(), nullable=True),
         _field("n_prompt_tokens", pa.int64()),
         _field("n_completion_tokens", pa.int64()),
         _field("cost_usd", pa.float64()),

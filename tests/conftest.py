@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from escalometer.config import Workspace
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
@@ -71,6 +73,11 @@ def tiny_card(weights: Path) -> dict[str, object]:
         "context": 4096,
         "price": {"input_usd_per_million": 1.0, "output_usd_per_million": 2.0},
     }
+
+
+def workspace(folder: Path, **secrets: str) -> Workspace:
+    """A workspace with all its parts in `folder`."""
+    return Workspace(folder, folder, folder / "completions.sqlite", secrets)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from escalometer.elicitation.store import CompletionStore, request_key
 from escalometer.parsing import BINARY, DECISION_MARKER, PREDICTION_MARKER, parse_marker
 from escalometer.protocol import Protocol, Task, first_turn, second_turn
-from escalometer.providers import Completion, Provider, Request
+from escalometer.providers import BatchProvider, Completion, Request
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ class Engine:
         How answers are asked for and read.
     """
 
-    def __init__(self, provider: Provider, store: CompletionStore, answering: Answering) -> None:
+    def __init__(
+        self, provider: BatchProvider, store: CompletionStore, answering: Answering
+    ) -> None:
         self._provider = provider
         self._store = store
         self._answering = answering
@@ -236,10 +238,17 @@ class Engine:
             "prediction": self._choice(predicted, first),
             "escalate": escalate,
             "status": self._status(answers, escalate is not None),
+            "detail": None,
+            "stated_confidence": None,
+            "prediction_probability": None,
+            "escalate_probability": None,
+            "resolved_model": None,
             "prompt": first.messages[-1][1],
             "prediction_text": predicted.text,
             "decision_prompt": second.messages[-1][1] if second else None,
             "decision_text": decided.text if decided else None,
+            "prediction_thinking": None,
+            "decision_thinking": None,
             "n_prompt_tokens": n_prompt,
             "n_completion_tokens": n_completion,
             "cost_usd": n_prompt * how.input_usd + n_completion * how.output_usd,

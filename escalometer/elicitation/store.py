@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from escalometer.errors import DataError
 from escalometer.parsing import BINARY
@@ -34,12 +35,34 @@ create table if not exists completions (
 _AT_ONCE = 500  # well under SQLite's limit of bound values
 
 
-def request_key(identity: Mapping[str, str], request: Request) -> str:
+def request_parts(request: Request, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a request, and hashed: its fields, and what else is sent with it.
+
+    What was added to requests later is left out where it says nothing, so that old keys hold.
+    """
+    parts: dict[str, Any] = {
+        "messages": request.messages,
+        "marker": request.marker,
+        "max_tokens": request.max_tokens,
+        "force_answer": request.force_answer,
+        "is_thinking": request.is_thinking,
+        "replicate": request.replicate,
+    }
+    if request.choices != BINARY:
+        parts["choices"] = request.choices
+    if request.reads_choice:
+        parts["reads_choice"] = True
+    if parameters:
+        parts["parameters"] = dict(parameters)
+    return parts
+
+
+def request_key(
+    identity: Mapping[str, str], request: Request, parameters: Mapping[str, Any] | None = None
+) -> str:
     """Return the key of `request` to the model with `identity`: a SHA-256 in hexadecimal."""
-    asked = asdict(request)
-    if request.choices == BINARY:  # left out, so that keys from before there were others hold
-        del asked["choices"]
-    content = json.dumps([dict(identity), asked], sort_keys=True, ensure_ascii=False)
+    parts = request_parts(request, parameters or {})
+    content = json.dumps([dict(identity), parts], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -104,7 +127,7 @@ class CompletionStore:
                     request_key(identity, request),
                     datetime.now(UTC).isoformat(timespec="seconds"),
                     json.dumps(dict(identity), sort_keys=True),
-                    json.dumps(asdict(request), sort_keys=True, ensure_ascii=False),
+                    json.dumps(request_parts(request, {}), sort_keys=True, ensure_ascii=False),
                     json.dumps(asdict(completion), sort_keys=True, ensure_ascii=False),
                 ),
             )

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
-from escalometer.config import ModelCard
+from escalometer.config import ModelCard, Workspace
 from escalometer.errors import ProviderError
 from escalometer.parsing import marker_pattern, stop_pattern, strip_thinking
 from escalometer.providers import Completion, Request, _weights
@@ -26,9 +25,9 @@ _ROWS_HINT = 1024  # rows of the products that weights are laid out for: those o
 _PRECISION = "float32"  # half precision is no faster on most CPUs and changes answers
 
 
-def connect(card: ModelCard, cache: Path) -> LocalProvider:
+def connect(card: ModelCard, workspace: Workspace) -> LocalProvider:
     """Return the provider; weights are fetched and loaded at the first request."""
-    return LocalProvider(card, cache)
+    return LocalProvider(card, workspace)
 
 
 def free_threads() -> int:
@@ -58,9 +57,11 @@ class _Batch:
 class LocalProvider:
     """A causal language model in a local folder of safetensors; see `Provider`."""
 
-    def __init__(self, card: ModelCard, cache: Path) -> None:
+    can_force = True
+
+    def __init__(self, card: ModelCard, workspace: Workspace) -> None:
         self._card = card
-        self._cache_folder = cache
+        self._workspace = workspace
         self._kept: list[_Batch] = []
         self._model: Any = None
         self._tokenizer: Any = None
@@ -71,6 +72,10 @@ class LocalProvider:
             "revision": _weights.revision(card),
             "precision": _PRECISION,
         }
+
+    def parameters(self, request: Request) -> Mapping[str, Any]:  # noqa: ARG002 - the contract's
+        """Return nothing: greedy decoding has no parameters."""
+        return {}
 
     def complete(self, requests: Sequence[Request]) -> Iterator[tuple[int, Completion]]:
         """Yield (index, completion) batch by batch."""
@@ -96,7 +101,7 @@ class LocalProvider:
     def _load(self) -> None:
         if self._model is not None:
             return
-        folder = _weights.folder(self._card, self._cache_folder)
+        folder = _weights.folder(self._card, self._workspace.cache)
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         os.environ["HF_HUB_OFFLINE"] = "1"
         import torch

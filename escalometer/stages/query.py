@@ -10,11 +10,11 @@ from escalometer import interventions
 from escalometer.config import Params, Workspace, load_card
 from escalometer.elicitation.engine import Answering, Dialogue, Engine
 from escalometer.elicitation.store import CompletionStore
-from escalometer.errors import DataError
+from escalometer.errors import DataError, UsageError
 from escalometer.lifeline import Interruption
 from escalometer.progress import progress
 from escalometer.protocol import Task
-from escalometer.providers import connect
+from escalometer.providers import RemoteProvider, connect
 from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table, write_table
 from escalometer.stages import read_json
 
@@ -42,14 +42,16 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
     """
     card = load_card(model, workspace.root / "models")
     dialogues = plan(domain, params, workspace.root)
-    provider = connect(card, workspace.cache)
+    provider = connect(card, workspace)
+    if isinstance(provider, RemoteProvider):
+        raise UsageError(f"{model} is behind a server; such models cannot be asked yet")
     store = CompletionStore(workspace.store)
     answering = Answering(
         max_tokens=params.query.max_tokens,
         force_answer=params.query.force_answer,
         counts_marker=card.counts_marker,
-        input_usd=card.price.input_usd_per_million / 1e6,
-        output_usd=card.price.output_usd_per_million / 1e6,
+        input_usd=card.price.input_usd_per_million / 1e6 if card.price else 0.0,
+        output_usd=card.price.output_usd_per_million / 1e6 if card.price else 0.0,
     )
     engine = Engine(provider, store, answering)
     title = f"querying {model} on {domain}"

@@ -13,7 +13,7 @@ from escalometer.cli import _workspace
 from escalometer.config import load_card
 from escalometer.parsing import PREDICTION_MARKER, parse_marker
 from escalometer.providers import Request, connect
-from tests.conftest import ROOT
+from tests.conftest import ROOT, workspace
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_it_answers_and_we_decode_as_plain_greedy_decoding_does(cache):
     card = load_card("smollm2-135m-instruct", ROOT / "models")
     prompts = (QUESTION, "Name a color of the rainbow, and say why you like it.")
     requests = [Request((("user", prompt),), PREDICTION_MARKER, 12) for prompt in prompts]
-    answers = dict(connect(card, cache).complete(requests))
+    answers = dict(connect(card, workspace(cache)).complete(requests))
     assert "Paris" in answers[0].text
 
     folder = cache / "models" / f"{card.id}-{card.source.sha256[:12]}"
@@ -55,6 +55,6 @@ def test_it_answers_and_we_decode_as_plain_greedy_decoding_does(cache):
 def test_an_answer_that_lacks_its_marker_is_closed(cache):
     card = load_card("smollm2-135m-instruct", ROOT / "models")
     request = Request((("user", QUESTION),), PREDICTION_MARKER, 12, force_answer=True)
-    ((_, answer),) = connect(card, cache).complete([request])
+    ((_, answer),) = connect(card, workspace(cache)).complete([request])
     assert answer.finish == "forced"
     assert parse_marker(answer.text, PREDICTION_MARKER) in (0, 1)

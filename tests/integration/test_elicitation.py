@@ -15,7 +15,7 @@ from escalometer.elicitation.store import CompletionStore, request_key
 from escalometer.errors import DataError
 from escalometer.protocol import Task
 from escalometer.providers import Completion, Request, connect
-from tests.conftest import tiny_card
+from tests.conftest import tiny_card, workspace
 
 TASK = Task("whether it rains", "the farmer", ("dry", "rain"))
 TASK_OF_THREE = Task("what falls", "the farmer", ("nothing", "rain", "snow"))
@@ -44,7 +44,7 @@ def dialogues(n_scenarios: int = 3) -> list[Dialogue]:
 
 @pytest.fixture
 def provider(tiny_weights, tmp_path):
-    return connect(ModelCard.model_validate(tiny_card(tiny_weights)), tmp_path)
+    return connect(ModelCard.model_validate(tiny_card(tiny_weights)), workspace(tmp_path))
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_more_than_two_choices_leave_letters_in_the_answer_and_places_in_the_row
 
 def test_a_second_run_calls_nothing_and_gives_the_same(provider, store, tiny_weights, tmp_path):
     rows = hold(Engine(provider, store, FORCED), dialogues())
-    again = connect(ModelCard.model_validate(tiny_card(tiny_weights)), tmp_path)
+    again = connect(ModelCard.model_validate(tiny_card(tiny_weights)), workspace(tmp_path))
     engine = Engine(again, store, FORCED)
     assert hold(engine, dialogues()) == rows
     assert engine.tally.n_called == 0

@@ -23,7 +23,7 @@ from escalometer.providers import connect
 from escalometer.reporting.page import write_report
 from escalometer.schema import DECISIONS, SCENARIOS, read_table, write_table
 from escalometer.stages import ingest, sample
-from tests.conftest import ROOT, SHARED, tiny_card
+from tests.conftest import ROOT, SHARED, tiny_card, workspace
 
 NAME = "wikipedia_toxicity"
 SIGNAL = "Where the comment has the word 'page', 80% were judged not toxic."
@@ -119,7 +119,7 @@ def test_an_answer_that_quotes_the_comment_is_read_as_if_it_did_not(scenarios, w
 def rows(scenarios, tiny_weights, tmp_path_factory) -> list[dict]:
     """What a real model answered about them."""
     folder = tmp_path_factory.mktemp("answers")
-    provider = connect(ModelCard.model_validate(tiny_card(tiny_weights)), folder)
+    provider = connect(ModelCard.model_validate(tiny_card(tiny_weights)), workspace(folder))
     store = CompletionStore(folder / "completions.sqlite")
     asked = [
         Dialogue(

@@ -12,7 +12,7 @@ from escalometer.config import ModelCard
 from escalometer.errors import ProviderError
 from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
 from escalometer.providers import Request, connect, local
-from tests.conftest import tiny_card
+from tests.conftest import tiny_card, workspace
 
 PROMPTS = [
     "Rain?",
@@ -51,14 +51,14 @@ def ask(prompt: str, **changes) -> Request:
 
 def test_a_batch_answers_as_each_conversation_alone(card, plain, tmp_path):
     requests = [ask(prompt) for prompt in PROMPTS]
-    answers = dict(connect(card, tmp_path).complete(requests))
+    answers = dict(connect(card, workspace(tmp_path)).complete(requests))
     assert [answers[i].text for i in range(4)] == [plain(request) for request in requests]
     assert {answer.finish for answer in answers.values()} <= {"length", "stop"}
     assert all(answer.n_completion_tokens <= 12 for answer in answers.values())
 
 
 def test_second_turns_continue_and_fork_without_changing_an_answer(card, plain, tmp_path):
-    provider = connect(card, tmp_path)
+    provider = connect(card, workspace(tmp_path))
     first = [ask(prompt) for prompt in PROMPTS]
     answers = dict(provider.complete(first))
     second = [
@@ -82,9 +82,9 @@ def test_second_turns_continue_and_fork_without_changing_an_answer(card, plain, 
 
 
 def test_batches_larger_than_the_batch_size_are_split(card, tmp_path):
-    provider = connect(card, tmp_path)
+    provider = connect(card, workspace(tmp_path))
     together = dict(provider.complete([ask(f"question {i}") for i in range(5)]))
-    provider = connect(card, tmp_path)
+    provider = connect(card, workspace(tmp_path))
     provider.batch_size = 2
     apart = dict(provider.complete([ask(f"question {i}") for i in range(5)]))
     assert [together[i].text for i in range(5)] == [apart[i].text for i in range(5)]
@@ -92,7 +92,11 @@ def test_batches_larger_than_the_batch_size_are_split(card, tmp_path):
 
 def test_an_answer_without_its_marker_is_closed_only_where_asked(card, tmp_path):
     open_, closed = (
-        dict(connect(card, tmp_path).complete([ask(p, force_answer=force) for p in PROMPTS]))
+        dict(
+            connect(card, workspace(tmp_path)).complete(
+                [ask(p, force_answer=force) for p in PROMPTS]
+            )
+        )
         for force in (False, True)
     )
     for i in range(len(PROMPTS)):
@@ -105,7 +109,7 @@ def test_an_answer_without_its_marker_is_closed_only_where_asked(card, tmp_path)
 @pytest.mark.parametrize("choices", [("A", "B", "C"), tuple("ZYXWVUTSRQPONMLKJIHGFEDCBA")])
 def test_an_answer_is_closed_with_the_likeliest_of_all_choices(card, tmp_path, choices):
     requests = [ask(p, force_answer=True, choices=choices) for p in PROMPTS]
-    provider = connect(card, tmp_path)
+    provider = connect(card, workspace(tmp_path))
     answers = dict(provider.complete(requests))
     model = AutoModelForCausalLM.from_pretrained(card.source.path, dtype=torch.float32).eval()
     offered = [provider._tokenizer.encode(choice)[0] for choice in choices]
@@ -123,7 +127,7 @@ def test_an_answer_is_closed_with_the_likeliest_of_all_choices(card, tmp_path, c
 
 
 def test_choices_that_begin_with_the_same_token_part_at_a_later_one(card, tmp_path):
-    provider = connect(card, tmp_path)
+    provider = connect(card, workspace(tmp_path))
     provider._load()
     spelt = {"A": "qx", "B": "zz", "C": "qy"}
     encode = provider._tokenizer.encode
@@ -160,7 +164,7 @@ def test_generation_stops_at_the_marker_and_its_choice(
 ):
     # A random model writes no marker, so the logits are ours here; what ends the answer is not.
     letters = iter(script)
-    provider = connect(card, tmp_path)
+    provider = connect(card, workspace(tmp_path))
     provider._load()
     ids = {c: provider._tokenizer.encode(c)[0] for c in map(chr, range(32, 127))}
 
@@ -179,14 +183,14 @@ def test_generation_stops_at_the_marker_and_its_choice(
 
 def test_a_prompt_past_the_context_is_an_error_of_its_own_row(card, tmp_path):
     small = card.model_copy(update={"context": 60})
-    answers = dict(connect(small, tmp_path).complete([ask("Rain?" * 40), ask("x")]))
+    answers = dict(connect(small, workspace(tmp_path)).complete([ask("Rain?" * 40), ask("x")]))
     assert answers[0].finish == "error"
     assert "context" in answers[0].error
     assert answers[1].finish in ("length", "stop")
 
 
 def test_thinking_is_switched_by_the_template_or_refused(card, tiny_weights, tmp_path):
-    provider = connect(card, tmp_path)
+    provider = connect(card, workspace(tmp_path))
     provider._load()
     on = provider._tokenizer.decode(provider._encode(ask("x", is_thinking=True)))
     off = provider._tokenizer.decode(provider._encode(ask("x", is_thinking=False)))
@@ -199,7 +203,7 @@ def test_thinking_is_switched_by_the_template_or_refused(card, tiny_weights, tmp
 
 
 def test_connecting_loads_nothing(card, tmp_path):
-    provider = connect(card, tmp_path)
+    provider = connect(card, workspace(tmp_path))
     assert provider._model is None
     assert provider.identity["revision"].startswith("sha256:")
 
