@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import uuid
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ PROFILE_SOURCE = "pipeline"
 STAGES = ("ingest", "validate", "sample", "query", "analyze", "report", "track")
 
 
-def _workspace() -> Any:
+def workspace() -> Any:
+    """Return where things are on this machine, as the environment says."""
     from escalometer.config import Workspace
 
     root = Path.cwd()
@@ -30,8 +33,20 @@ def _workspace() -> Any:
             os.environ.get("ESCALOMETER_STORE") or root / ".escalometer" / "completions.sqlite"
         ),
         secrets=os.environ,
-        run=os.environ.get("ESCALOMETER_RUN", ""),
+        # Stages of one run share a budget; without a name, those that one process started.
+        run=os.environ.get("ESCALOMETER_RUN") or f"process-{os.getppid()}-{date.today()}",
+        retry=frozenset(_outcomes(os.environ.get("ESCALOMETER_RETRY", ""))),
     )
+
+
+def _outcomes(value: str) -> list[str]:
+    from escalometer.elicitation.rows import OUTCOMES
+
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    for name in names:
+        if name not in OUTCOMES:
+            raise unknown_name("outcome", name, OUTCOMES)
+    return names
 
 
 def _names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
@@ -75,35 +90,47 @@ def cli() -> None:
 @click.option("--interventions", callback=_names, metavar="I,..", help="What each dialogue varies.")
 @click.option("--cost-ratios", callback=_ratios, metavar="R,..", help="R, stated and scored.")
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Scenarios a condition.")
-@click.option("--max-cost", type=click.FloatRange(min=0), metavar="USD", help="Budget in dollars.")
+@click.option("--replicates", type=click.IntRange(min=1), metavar="N", help="Repeats of each.")
+@click.option(
+    "--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="Most to spend."
+)
+@click.option("--max-requests", type=click.IntRange(min=1), metavar="N", help="Most to ask.")
+@click.option("--allow-unpriced", is_flag=True, help="Ask models whose price nobody knows.")
+@click.option("--batch/--no-batch", default=None, help="Ask by the server's batches: half price.")
+@click.option("--retry", metavar="S,..", help="Ask again what ended so: refused,error,unparsed,…")
+@click.option("--dry-run", is_flag=True, help="Say what it would cost, and ask nothing.")
 def evaluate(
     models: tuple[str, ...],
     domains: list[str] | None,
     interventions: list[str] | None,
     cost_ratios: list[float] | None,
     samples: int | None,
+    replicates: int | None,
     max_cost: float | None,
+    max_requests: int | None,
+    allow_unpriced: bool,
+    batch: bool | None,
+    retry: str | None,
+    dry_run: bool,
 ) -> None:
     """Ask models, analyze their decisions, write the report and print each profile.
 
     MODEL is the name of a card in models/. What is given here is written into params.yaml, so
     that `dvc repro` gives the same; what is not given stays as params.yaml has it. Answers that
-    the completion store has are not asked for again.
+    the completion store has are not asked for again. `inspect/PROVIDER/MODEL` is any model that
+    inspect_ai supports. Before the first request it says what the run will cost; a run that
+    reaches --max-cost or --max-requests ends with 6 and keeps everything.
     """
     from escalometer import domains as all_domains
     from escalometer import interventions as all_interventions
     from escalometer.config import edit_params, load_card, load_params
+    from escalometer.stages._models import card_named
+    from escalometer.stages.query import check_price
 
     params = load_params()
-    asked_domains = domains or params.domains
-    for model in models:
-        card = load_card(model)
-        if max_cost is not None and (card.price is None or not card.price.is_free):
-            raise UsageError(
-                f"{model} has a price, and a budget for priced models is not built yet: "
-                "leave --max-cost out, or evaluate models that run on this machine"
-            )
-    for name in asked_domains:
+    models = tuple(card_named(model) for model in models)
+    _outcomes(retry or "")
+    for name in domains or params.domains:
         all_domains.load(name)
     for name in interventions or params.query.interventions:
         if name not in all_interventions.names():
@@ -120,25 +147,45 @@ def evaluate(
         changes[("analyze", "cost_ratios")] = cost_ratios
     if samples:
         changes[("sample", "n_per_condition")] = samples
+    asking = {
+        "n_replicates": ("query", replicates),
+        "max_cost_usd": ("ask", max_cost),
+        "max_requests": ("ask", max_requests),
+        "allow_unpriced": ("ask", allow_unpriced or None),
+        "use_batches": ("ask", batch),
+    }
+    changes |= {(part, key): value for key, (part, value) in asking.items() if value is not None}
+    for model in models:
+        if not (allow_unpriced or params.ask.allow_unpriced):
+            check_price(load_card(model), params)
     if changes:
-        edit_params(changes)
+        params = edit_params(changes)
         said = ", ".join(".".join(keys) for keys in changes)
         click.echo(f"params.yaml: set {said}", err=True)
-    _run_flow()
+    _run_flow(retry, dry_run)
+    if dry_run:
+        return
     for model in models:
         _print_profile(json.loads(_profile_path(model).read_text(encoding="utf-8")))
     report_path = Path("data/report/index.html").resolve()
     click.echo(f"\nReport: {report_path}\nRuns:   make ui (MLflow in the browser)")
 
 
-def _run_flow() -> None:
+def _run_flow(retry: str | None, dry_run: bool) -> None:
     """Run flows/evaluate.py and carry its exit code on."""
+    environment = {**os.environ, "ESCALOMETER_RUN": uuid.uuid4().hex}
+    flags = ["--end-with-parent"]
+    if retry:
+        environment["ESCALOMETER_RETRY"] = retry
+        flags.append("--ask-again")
+    if dry_run:
+        flags.append("--dry-run")
     script = Path("flows/evaluate.py")
     if not script.exists():
         raise UsageError(
             f"{script} does not exist here ({Path.cwd()}); run from the project's root"
         )
-    process = subprocess.Popen([sys.executable, str(script), "--end-with-parent"])  # noqa: S603
+    process = subprocess.Popen([sys.executable, str(script), *flags], env=environment)  # noqa: S603
     while True:
         try:
             code = process.wait()
@@ -226,7 +273,81 @@ def models_fetch(model: str) -> None:
     card = load_card(model)
     if card.provider != "local":
         raise UsageError(f"{model} does not run on this machine: there is nothing to fetch")
-    click.echo(str(_weights.folder(card, _workspace().cache)))
+    click.echo(str(_weights.folder(card, workspace().cache)))
+
+
+@models.command("add")
+@click.argument("model")
+@click.option("--name", metavar="ID", help="The card's id; made from MODEL by default.")
+def models_add(model: str, name: str | None) -> None:
+    """Write a card for MODEL and print its file.
+
+    MODEL is inspect/PROVIDER/MODEL, OWNER/NAME@COMMIT on the Hugging Face hub, a folder of
+    safetensors, or the address of an OpenAI-compatible server with the model's name:
+    http://127.0.0.1:8080/v1#my-model.
+    """
+    from escalometer.stages._models import add_card
+
+    click.echo(str(add_card(model, name=name)))
+
+
+@cli.group()
+def store() -> None:
+    """Look into the completion store: what is missing and why, what has changed."""
+
+
+@store.command("explain")
+@click.argument("model")
+@click.argument("domain")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def store_explain(model: str, domain: str, as_json: bool) -> None:
+    """Say why requests of MODEL on DOMAIN are not in the store: which part of the key differs.
+
+    Everything that determines an answer is in its key: provider, address, model, revision,
+    messages, all parameters, replicate. Each request that is not there is compared with the kept
+    one that is most like it.
+    """
+    from escalometer.config import load_params
+    from escalometer.stages import store as stage_store
+
+    found = stage_store.explain(model, domain, load_params(), workspace())
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    click.echo(
+        f"{model} on {domain}: {found['n_requests']} requests, {found['n_stored']} answers are in "
+        f"{found['store']}, {found['n_missing']} are known to be missing"
+    )
+    if found["n_explained"]:
+        click.echo(f"compared with the nearest kept one ({found['n_explained']} requests):")
+    for reason in found["reasons"]:
+        click.echo(f"  {reason['n']} × {reason['why']}")
+
+
+@store.command("canary")
+@click.argument("model")
+@click.option("--n", default=20, show_default=True, type=click.IntRange(min=1), help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def store_canary(model: str, n: int, as_json: bool) -> None:
+    """Ask MODEL again what it has answered, past the store, and say what has changed.
+
+    A hosted model can change under its name. It asks (and pays for) N answers, the same ones each
+    time, and writes none of them to the store.
+    """
+    from escalometer.config import load_params
+    from escalometer.stages import store as stage_store
+
+    found = stage_store.canary(model, n, load_params(), workspace())
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    click.echo(
+        f"{model}: of {found['n_asked']} answers, {found['n_same_text']} came back word for word, "
+        f"{found['n_same_choice']} with the same choice, {found['n_other_choice']} with another "
+        f"one, {found['n_unanswered']} not at all"
+    )
+    if found["resolved_models"]:
+        click.echo(f"answered by: {', '.join(found['resolved_models'])}")
 
 
 @cli.group()
@@ -332,7 +453,7 @@ def stage(name: str, cell: str) -> None:
     from escalometer.lifeline import end_with_parent
 
     end_with_parent()
-    params, workspace = load_params(), _workspace()
+    params, place = load_params(), workspace()
     keys = cell.split(",") if cell else []
     n_keys = {"report": 0, "query": 2}.get(name, 1)
     if len(keys) != n_keys:
@@ -340,17 +461,17 @@ def stage(name: str, cell: str) -> None:
         raise UsageError(f"stage {name} takes {needs} as --cell, not {cell!r}")
     module = importlib.import_module(f"escalometer.stages.{name}")
     if name == "ingest":
-        module.run(keys[0], workspace.root)
+        module.run(keys[0], place.root)
     elif name == "validate" or name == "sample":
-        module.run(keys[0], params, workspace.root)
+        module.run(keys[0], params, place.root)
     elif name == "query":
-        module.run(keys[0], keys[1], params, workspace)
+        module.run(keys[0], keys[1], params, place)
     elif name == "analyze":
-        module.run(keys[0], params, workspace.root)
+        module.run(keys[0], params, place.root)
     elif name == "report":
-        module.run(params, workspace.root)
+        module.run(params, place.root)
     else:
-        module.run(keys[0], params, workspace.root, os.environ.get("MLFLOW_TRACKING_URI"))
+        module.run(keys[0], params, place.root, os.environ.get("MLFLOW_TRACKING_URI"))
 
 
 def main() -> None:

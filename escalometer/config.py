@@ -58,6 +58,15 @@ class QueryParams(Section):
     n_replicates: int = Field(1, ge=1)
 
 
+class AskParams(Section):
+    """What asking may cost. None of it changes an answer, so no stage depends on it."""
+
+    max_cost_usd: float | None = Field(None, gt=0)
+    max_requests: int | None = Field(None, ge=1)
+    allow_unpriced: bool = False
+    use_batches: bool = False
+
+
 class AnalyzeParams(Section):
     """How decisions are scored."""
 
@@ -80,6 +89,7 @@ class Params(Section):
     domains: tuple[str, ...] = Field(min_length=1)
     sample: SampleParams = SampleParams()
     query: QueryParams = QueryParams()
+    ask: AskParams = AskParams()
     analyze: AnalyzeParams = AnalyzeParams()
     track: TrackParams = TrackParams()
 
@@ -204,7 +214,9 @@ class Workspace:
     secrets : mapping of str to str
         The environment, for the keys that cards name; shown nowhere.
     run : str
-        What all stages of one run share: its budget is counted together. Empty for a stage alone.
+        What all stages of one run share: its budget is counted together.
+    retry : frozenset of str
+        Outcomes whose kept answers are asked for again.
     """
 
     root: Path
@@ -212,6 +224,7 @@ class Workspace:
     store: Path
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     run: str = ""
+    retry: frozenset[str] = frozenset()
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -359,6 +372,9 @@ def edit_params(changes: dict[tuple[str, ...], Any], path: Path = PARAMS_FILE) -
     editor = YAML()
     editor.preserve_quotes = True
     editor.width = 100
+    editor.representer.add_representer(
+        type(None), lambda made, _: made.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
     content = editor.load(path.read_text(encoding="utf-8"))
     for keys, value in changes.items():
         section = content

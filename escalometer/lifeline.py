@@ -12,22 +12,24 @@ _EVERY_S = 0.5
 
 
 class Interruption:
-    """Ctrl-C that cannot get lost.
+    """Ctrl-C or SIGTERM that cannot get lost.
 
     Python drops a KeyboardInterrupt that arrives inside of a destructor or a callback, of which
-    torch has many. This one is remembered, and raised at the next `check`.
+    torch has many. This one is remembered, and raised at the next `check`. SIGTERM is told apart
+    from neither: what was answered is kept before the process ends.
     """
 
     def __init__(self) -> None:
         self._came = threading.Event()
-        signal.signal(signal.SIGINT, self._handle)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self._came.set()
         raise KeyboardInterrupt
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if Ctrl-C came."""
+        """Raise KeyboardInterrupt if one of the two came."""
         if self._came.is_set():
             raise KeyboardInterrupt
 

@@ -42,7 +42,7 @@ def stage_addresses(root: Path = Path()) -> list[str]:
         raise UsageError(f"DVC cannot read the pipeline: {error}") from error
 
 
-def bring_up_to_date(address: str, root: Path = Path()) -> bool:
+def bring_up_to_date(address: str, root: Path = Path(), is_forced: bool = False) -> bool:
     """Run the stage unless its output is current already, and return whether it ran.
 
     Parameters
@@ -51,6 +51,8 @@ def bring_up_to_date(address: str, root: Path = Path()) -> bool:
         One of `stage_addresses`; its inputs must be current.
     root : Path
         The project.
+    is_forced : bool
+        Whether to run it even if its output is current.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def bring_up_to_date(address: str, root: Path = Path()) -> bool:
     logging.getLogger("dvc").setLevel(logging.WARNING)  # the flow says what runs
     try:
         with Repo(str(root)) as repo:
-            return bool(repo.reproduce(address, single_item=True))
+            return bool(repo.reproduce(address, single_item=True, force=is_forced))
     except ReproductionError as error:
         cause = error.__cause__
         code = re.search(r"exited with (-?\d+)$", str(cause))

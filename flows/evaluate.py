@@ -17,10 +17,12 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 import prefect
 from prefect.context import get_run_context
 
+from escalometer.cli import workspace
 from escalometer.config import load_card, load_params
 from escalometer.errors import EscalometerError, Interrupted
 from escalometer.lifeline import end_with_parent
 from escalometer.pipeline import bring_up_to_date, stage_addresses
+from escalometer.stages.store import predict_cost
 from flows._server import served, wait_for_history
 
 
@@ -29,19 +31,46 @@ def _say(text: str) -> None:
 
 
 @prefect.task(task_run_name="{address}")
-def stage(address: str) -> bool:
+def stage(address: str, is_forced: bool = False) -> bool:
     """Bring one DVC stage up to date and return whether it had to run."""
-    return bring_up_to_date(address)
+    return bring_up_to_date(address, is_forced=is_forced)
+
+
+def say_cost() -> None:
+    """Say what the queries of params.yaml will cost, all models and domains together."""
+    params, place = load_params(), workspace()
+    for model in params.models:
+        forecasts = [predict_cost(model, domain, params, place) for domain in params.domains]
+        total = sum(forecasts[1:], start=forecasts[0])
+        cap = params.ask.max_cost_usd
+        _say(f"{model}: {total.spell()}{f'; budget ${cap:g}' if cap else ''}")
+        if cap and total.low_usd > cap:
+            _say("warning: that is more than the budget: the run will end early, and keep its work")
 
 
 @prefect.flow(name="evaluate")
-def evaluate() -> int:
-    """Bring the whole pipeline up to date and return how many task runs this made."""
+def evaluate(ask_again: bool = False, dry_run: bool = False) -> int:
+    """Bring the whole pipeline up to date and return how many task runs this made.
+
+    Parameters
+    ----------
+    ask_again : bool
+        Whether queries run even where they are current: some kept answers are to be replaced.
+    dry_run : bool
+        Whether to end before the first query, once it is said what it would cost.
+    """
     addresses = stage_addresses()
+    is_said = False
     for i, address in enumerate(addresses, start=1):
+        is_query = address.startswith("query@")
+        if is_query and not is_said:
+            say_cost()
+            is_said = True
+            if dry_run:
+                return i - 1
         began = time.monotonic()
         _say(f"[{i}/{len(addresses)}] {address}")
-        ran = stage(address)
+        ran = stage(address, is_query and ask_again)
         took_s = time.monotonic() - began
         _say(f"[{i}/{len(addresses)}] {address}: {f'done in {took_s:.0f} s' if ran else 'current'}")
     context = get_run_context()
@@ -60,7 +89,7 @@ def main() -> int:
             load_card(model)
         _say("starting Prefect …")
         with served():
-            evaluate()
+            evaluate("--ask-again" in sys.argv[1:], "--dry-run" in sys.argv[1:])
     except EscalometerError as error:
         _say(f"error: {error}")
         return error.exit_code

@@ -1,58 +1,77 @@
-"""Running two-turn dialogues: store first, model second, every dialogue accounted for."""
+"""Running two-turn dialogues: store first, model second, every dialogue accounted for.
+
+Dialogues with the same first turn share its completion. Turn 2 follows turn 1 at once, whichever
+way the model is asked: in batches on this machine (`batched`), many at a time behind a server
+(`concurrent`), or as a server's own batches (`batch_api`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Any, Literal
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from escalometer.elicitation.store import CompletionStore, request_key
-from escalometer.parsing import BINARY, DECISION_MARKER, PREDICTION_MARKER, parse_marker
-from escalometer.protocol import Protocol, Task, first_turn, second_turn
-from escalometer.providers import BatchProvider, Completion, Request
+from escalometer.elicitation.batched import run_batched
+from escalometer.elicitation.budget import Budget
+from escalometer.elicitation.concurrent import run_concurrently
+from escalometer.elicitation.keys import request_key
+from escalometer.elicitation.rows import Answering, Dialogue, row
+from escalometer.elicitation.store import CompletionStore, Entry
+from escalometer.elicitation.work import Keep, Work
+from escalometer.elicitation.writer import Writer
+from escalometer.parsing import BINARY, DECISION_MARKER, PREDICTION_MARKER
+from escalometer.protocol import first_turn, second_turn
+from escalometer.providers import BatchProvider, Completion, RemoteProvider, Request
 
-
-@dataclass(frozen=True)
-class Dialogue:
-    """One dialogue to hold: a scenario under a condition, in one variant of the protocol."""
-
-    domain: str
-    condition: str
-    scenario_id: str
-    task: Task
-    scenario: str
-    signal: str
-    signal_accuracy: float
-    label: int
-    protocol: Protocol
-    replicate: int = 0
-
-
-@dataclass(frozen=True)
-class Answering:
-    """How answers are asked for and read: budget in tokens, closing, which marker counts, prices.
-
-    `input_usd` and `output_usd` are dollars a token.
-    """
-
-    max_tokens: int
-    force_answer: bool
-    counts_marker: Literal["first", "last"]
-    input_usd: float = 0.0
-    output_usd: float = 0.0
-
-
-def _ignore(_n: int, _free: bool) -> None:
-    """Take no notice of progress."""
+OnAnswer = Callable[[int, bool], None]
 
 
 @dataclass
 class Tally:
-    """Counts of one run: answers that the model gave now, and answers that the store had."""
+    """Counts of one run.
+
+    Attributes
+    ----------
+    n_called, n_stored : int
+        Answers that the model gave now, and those that the store had.
+    n_passing : int
+        Requests that the provider failed on, and may not next time: not kept in the store.
+    """
 
     n_called: int = 0
     n_stored: int = 0
+    n_passing: int = 0
+
+
+@dataclass
+class Plan:
+    """The requests of some dialogues, and what is known of them.
+
+    Attributes
+    ----------
+    dialogues : sequence of Dialogue
+        What is to be held.
+    first : list of str
+        Key of each dialogue's first turn.
+    requests : dict of str to Request
+        All requests known so far; second turns are known once the first is answered.
+    answers : dict of str to Completion
+        All answers so far.
+    second : dict of int to str
+        Key of the second turn, by the dialogue's index.
+    """
+
+    dialogues: Sequence[Dialogue]
+    first: list[str] = field(default_factory=list)
+    requests: dict[str, Request] = field(default_factory=dict)
+    answers: dict[str, Completion] = field(default_factory=dict)
+    second: dict[int, str] = field(default_factory=dict)
+    of_first: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    def missing(self) -> Work:
+        """Return the known requests that have no answer."""
+        return {key: req for key, req in self.requests.items() if key not in self.answers}
 
 
 class Engine:
@@ -60,98 +79,217 @@ class Engine:
 
     Parameters
     ----------
-    provider : Provider
+    provider : BatchProvider or RemoteProvider
         The model.
     store : CompletionStore
         Asked before the model; given every answer at once.
     answering : Answering
         How answers are asked for and read.
+    budget : Budget, optional
+        What may be spent; by default there is no cap.
+    retry : frozenset of str
+        Outcomes (`rows.OUTCOMES`) whose kept answers are asked for again.
+    run : str
+        Whose budget pays.
     """
 
     def __init__(
-        self, provider: BatchProvider, store: CompletionStore, answering: Answering
+        self,
+        provider: BatchProvider | RemoteProvider,
+        store: CompletionStore,
+        answering: Answering,
+        *,
+        budget: Budget | None = None,
+        retry: frozenset[str] = frozenset(),
+        run: str = "",
     ) -> None:
         self._provider = provider
         self._store = store
-        self._answering = answering
-        self._on_answer: Callable[[int, bool], None] = _ignore
+        forces = answering.force_answer and provider.can_force
+        self._answering = replace(answering, force_answer=forces)
+        self._budget = budget or Budget(price=answering.price)
+        self._retry = retry
+        self._run = run
         self.tally = Tally()
 
-    def n_answers(self, dialogues: Sequence[Dialogue]) -> int:
-        """Return how many answers the dialogues need: shared turns count once."""
-        first = {d: self._key(self._first_request(d)) for d in dialogues}
-        second = {(first[d], second_turn(d.protocol, d.task)) for d in dialogues}
-        return len(set(first.values())) + len(second)
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """The model's, as it is in every key."""
+        return self._provider.identity
 
-    def hold(
-        self, dialogues: Sequence[Dialogue], on_answer: Callable[[int, bool], None]
-    ) -> list[dict[str, Any]]:
+    @property
+    def is_batch(self) -> bool:
+        """Whether the server's batches are used."""
+        return self._budget.is_batch
+
+    def parameters(self, request: Request) -> Mapping[str, Any]:
+        """Return what is sent with `request` beside its messages."""
+        return self._provider.parameters(request)
+
+    def choice(self, answer: Completion, request: Request) -> int | None:
+        """Return the index of the choice that `answer` states, if any."""
+        return self._answering.choice(answer, request)
+
+    def ask_past_the_store(self, work: Work) -> dict[str, Completion]:
+        """Return fresh answers by key; the store neither gives nor gets any."""
+        answers: dict[str, Completion] = {}
+
+        def keep(key: str, request: Request, completion: Completion) -> Work:
+            answers[key] = completion
+            self._budget.settle(request, completion)
+            return {}
+
+        self._drive(work, keep, None)
+        return answers
+
+    def plan(self, dialogues: Sequence[Dialogue]) -> Plan:
+        """Return the dialogues' requests with the answers that the store has."""
+        plan = Plan(dialogues)
+        for i, dialogue in enumerate(dialogues):
+            request = self._first_request(dialogue)
+            key = self._key(request)
+            plan.first.append(key)
+            plan.requests[key] = request
+            plan.of_first[key].append(i)
+        stored = self._stored(plan.requests)
+        plan.answers |= stored
+        second: Work = {}
+        for key in stored:
+            second |= self._follow(plan, key)
+        plan.answers |= self._stored(second)
+        self.tally.n_stored += len(plan.answers)
+        return plan
+
+    def n_answers(self, plan: Plan) -> int:
+        """Return how many answers the dialogues need: shared turns count once."""
+        return len(plan.of_first) + len(
+            {
+                (key, self._second_text(d, 0))
+                for key, d in zip(plan.first, plan.dialogues, strict=True)
+            }
+        )
+
+    def hold(self, plan: Plan, on_answer: OnAnswer) -> list[dict[str, Any]]:
         """Return one row of the decisions table for each dialogue, in the order given.
 
         Parameters
         ----------
-        dialogues : sequence of Dialogue
-            What to ask. Dialogues with the same first turn share its completion.
+        plan : Plan
+            From `plan`.
         on_answer : callable
             ``on_answer(n, free)`` is called when `n` more of `n_answers` are settled; `free` where
             that took no call: the store had them, or the first turn left nothing to ask.
+
+        Raises
+        ------
+        BudgetError
+            If the budget leaves no room for the next request.
+        ProviderError
+            If the model cannot be asked at all.
+        UsageError
+            If answers cannot be kept.
         """
-        self._on_answer = on_answer
-        rows: dict[int, dict[str, Any]] = {}
-        for chunk in self._chunks(dialogues):
-            first = [self._first_request(dialogues[i]) for i in chunk]
-            predictions = self._ask(first)
-            second = {
-                i: self._second_request(dialogues[i], request, answer.text)
-                for i, request, answer in zip(chunk, first, predictions, strict=True)
-                if self._choice(answer, request) is not None
-            }
-            skipped = {
-                (self._key(request), second_turn(dialogues[i].protocol, dialogues[i].task))
-                for i, request in zip(chunk, first, strict=True)
-                if i not in second
-            }
-            on_answer(len(skipped), True)
-            decisions = dict(zip(second, self._ask(list(second.values())), strict=True))
-            for i, request, answer in zip(chunk, first, predictions, strict=True):
-                rows[i] = self._row(dialogues[i], request, answer, second.get(i), decisions.get(i))
-        return [rows[i] for i in range(len(dialogues))]
+        on_answer(len(plan.answers), True)
+        for key in list(plan.answers):
+            on_answer(self._n_skipped(plan, key), True)
+        if work := plan.missing():
+            writer = Writer(self._store)
+            try:
+                self._ask(plan, work, writer, on_answer)
+            finally:
+                writer.close()
+        return self._rows(plan)
 
-    def _chunks(self, dialogues: Sequence[Dialogue]) -> Iterator[list[int]]:
-        """Yield indices of dialogues that fill one batch of first turns, similar lengths together.
+    def _ask(self, plan: Plan, work: Work, writer: Writer, on_answer: OnAnswer) -> None:
+        identity = self._provider.identity
 
-        What the store has comes first, and apart, so that a resumed run fills its batches.
-        """
-        requests = [self._first_request(dialogue) for dialogue in dialogues]
-        keys = [self._key(request) for request in requests]
-        stored = self._store.get(set(keys))
+        def keep(key: str, request: Request, completion: Completion) -> Work:
+            plan.answers[key] = completion
+            cost = self._budget.settle(request, completion)
+            self.tally.n_called += 1
+            if completion.is_passing:
+                self.tally.n_passing += 1
+            else:
+                parameters = self._provider.parameters(request)
+                writer.keep(
+                    Entry(
+                        key,
+                        identity,
+                        request,
+                        parameters,
+                        completion,
+                        self._run,
+                        cost,
+                        replaces=bool(self._retry),
+                    )
+                )
+            on_answer(1, False)
+            on_answer(self._n_skipped(plan, key), True)
+            second = self._follow(plan, key)
+            stored = self._stored(second)
+            plan.answers |= stored
+            self.tally.n_stored += len(stored)
+            on_answer(len(stored), True)
+            return {k: r for k, r in second.items() if k not in plan.answers}
 
-        def rank(i: int) -> tuple[bool, int, str]:
-            return keys[i] not in stored, len(requests[i].messages[0][1]), keys[i]
+        self._drive(work, keep, writer)
 
-        chunk: list[int] = []
-        n_first = 0
-        was_new = False
-        for key, group in groupby(sorted(range(len(dialogues)), key=rank), key=lambda i: keys[i]):
-            is_new = key not in stored
-            if chunk and (n_first == self._provider.batch_size or is_new != was_new):
-                yield chunk
-                chunk, n_first = [], 0
-            chunk.extend(group)
-            n_first += 1
-            was_new = is_new
-        if chunk:
-            yield chunk
+    def _drive(self, work: Work, keep: Keep, writer: Writer | None) -> None:
+        if isinstance(self._provider, RemoteProvider):
+            run_concurrently(self._provider, work, keep, self._budget, writer)
+        else:
+            run_batched(self._provider, work, keep, self._budget, writer)
+
+    def _follow(self, plan: Plan, key: str) -> Work:
+        """Return the second turns that follow a first one that is answered."""
+        found: Work = {}
+        answer = plan.answers[key]
+        for i in plan.of_first.get(key, ()):
+            dialogue, request = plan.dialogues[i], plan.requests[key]
+            prediction = self._answering.choice(answer, request)
+            if prediction is None:
+                continue
+            second = self._second_request(dialogue, request, answer.text, prediction)
+            plan.second[i] = second_key = self._key(second)
+            if second_key not in plan.requests:  # else it is under way, or answered
+                plan.requests[second_key] = found[second_key] = second
+        return found
+
+    def _n_skipped(self, plan: Plan, key: str) -> int:
+        """Return how many second turns fall away since the first one at `key` has no choice."""
+        if key not in plan.of_first:
+            return 0
+        if self._answering.choice(plan.answers[key], plan.requests[key]) is not None:
+            return 0
+        return len({self._second_text(plan.dialogues[i], 0) for i in plan.of_first[key]})
+
+    def _stored(self, requests: Mapping[str, Request]) -> dict[str, Completion]:
+        found = self._store.get(requests)
+        if not self._retry:
+            return found
+        return {
+            key: answer
+            for key, answer in found.items()
+            if self._answering.outcome(answer, requests[key]) not in self._retry
+        }
 
     def _first_request(self, dialogue: Dialogue) -> Request:
         prompt = first_turn(dialogue.protocol, dialogue.task, dialogue.scenario, dialogue.signal)
         messages = (("user", prompt),)
         return self._request(dialogue, messages, PREDICTION_MARKER, dialogue.task.choices)
 
-    def _second_request(self, dialogue: Dialogue, first: Request, answer: str) -> Request:
-        prompt = second_turn(dialogue.protocol, dialogue.task)
-        messages = (*first.messages, ("assistant", answer), ("user", prompt))
+    def _second_request(
+        self, dialogue: Dialogue, first: Request, answer: str, prediction: int
+    ) -> Request:
+        messages: tuple[tuple[str, str], ...] = (("user", self._second_text(dialogue, prediction)),)
+        if not dialogue.protocol.is_isolated:
+            messages = (*first.messages, ("assistant", answer), *messages)
         return self._request(dialogue, messages, DECISION_MARKER, BINARY)
+
+    def _second_text(self, dialogue: Dialogue, prediction: int) -> str:
+        return second_turn(
+            dialogue.protocol, dialogue.task, dialogue.scenario, dialogue.signal, prediction
+        )
 
     def _request(
         self,
@@ -168,89 +306,19 @@ class Engine:
             is_thinking=dialogue.protocol.is_thinking,
             replicate=dialogue.replicate,
             choices=choices,
+            reads_choice=dialogue.protocol.reads_choice,
         )
 
     def _key(self, request: Request) -> str:
-        return request_key(self._provider.identity, request)
+        provider = self._provider
+        return request_key(provider.identity, request, provider.parameters(request))
 
-    def _ask(self, requests: Sequence[Request]) -> list[Completion]:
-        """Return a completion for each request; equal requests are asked once."""
-        identity = self._provider.identity
-        keys = [self._key(request) for request in requests]
-        by_key = dict(zip(keys, requests, strict=True))
-        found = self._store.get(by_key)
-        self.tally.n_stored += len(found)
-        self._on_answer(len(found), True)
-        missing = [(key, request) for key, request in by_key.items() if key not in found]
-        if missing:
-            for i, completion in self._provider.complete([request for _, request in missing]):
-                key, request = missing[i]
-                if completion.finish != "error":  # errors are asked again next time
-                    self._store.put(identity, request, completion)
-                found[key] = completion
-                self.tally.n_called += 1
-                self._on_answer(1, False)
-        return [found[key] for key in keys]
-
-    def _choice(self, answer: Completion | None, request: Request | None) -> int | None:
-        """Return the index of the choice that `answer` to `request` states, if any."""
-        if answer is None or request is None or answer.finish in ("refused", "error"):
-            return None
-        which = self._answering.counts_marker
-        return parse_marker(answer.text, request.marker, which, request.choices)
-
-    def _status(self, answers: Sequence[Completion], is_complete: bool) -> str:
-        last = answers[-1]
-        if last.finish in ("refused", "error"):
-            return last.finish
-        if not is_complete:
-            return "truncated" if last.finish == "length" else "unparsed"
-        return "forced" if any(answer.finish == "forced" for answer in answers) else "ok"
-
-    def _row(
-        self,
-        dialogue: Dialogue,
-        first: Request,
-        predicted: Completion,
-        second: Request | None,
-        decided: Completion | None,
-    ) -> dict[str, Any]:
-        escalate = self._choice(decided, second)
-        answers = [predicted] if decided is None else [predicted, decided]
-        n_prompt = sum(answer.n_prompt_tokens for answer in answers)
-        n_completion = sum(answer.n_completion_tokens for answer in answers)
-        protocol, how = dialogue.protocol, self._answering
-        return {
-            "domain": dialogue.domain,
-            "condition": dialogue.condition,
-            "scenario_id": dialogue.scenario_id,
-            "intervention": protocol.intervention,
-            "replicate": dialogue.replicate,
-            "signal_accuracy": dialogue.signal_accuracy,
-            "has_signal": protocol.has_signal,
-            "is_thinking": protocol.is_thinking,
-            "is_isolated": protocol.is_isolated,
-            "reasoning_effort": None,
-            "cost_ratio": protocol.cost_ratio,
-            "framing": protocol.framing,
-            "force_answer": how.force_answer,
-            "label": dialogue.label,
-            "prediction": self._choice(predicted, first),
-            "escalate": escalate,
-            "status": self._status(answers, escalate is not None),
-            "detail": None,
-            "stated_confidence": None,
-            "prediction_probability": None,
-            "escalate_probability": None,
-            "resolved_model": None,
-            "prompt": first.messages[-1][1],
-            "prediction_text": predicted.text,
-            "decision_prompt": second.messages[-1][1] if second else None,
-            "decision_text": decided.text if decided else None,
-            "prediction_thinking": None,
-            "decision_thinking": None,
-            "n_prompt_tokens": n_prompt,
-            "n_completion_tokens": n_completion,
-            "cost_usd": n_prompt * how.input_usd + n_completion * how.output_usd,
-            "latency_s": sum(answer.latency_s for answer in answers),
-        }
+    def _rows(self, plan: Plan) -> list[dict[str, Any]]:
+        made = []
+        for i, (key, dialogue) in enumerate(zip(plan.first, plan.dialogues, strict=True)):
+            keys = [key, *([plan.second[i]] if i in plan.second else [])]
+            turns = [(plan.requests[k], plan.answers[k]) for k in keys]
+            made.append(
+                row(dialogue, self._answering, turns, self._provider.parameters(turns[0][0]))
+            )
+        return made

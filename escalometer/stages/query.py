@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from escalometer import interventions
-from escalometer.config import Params, Workspace, load_card
-from escalometer.elicitation.engine import Answering, Dialogue, Engine
+from escalometer.config import ModelCard, Params, Workspace, load_card
+from escalometer.elicitation.budget import Budget
+from escalometer.elicitation.engine import Engine
+from escalometer.elicitation.rows import Answering, Dialogue
 from escalometer.elicitation.store import CompletionStore
 from escalometer.errors import DataError, UsageError
 from escalometer.lifeline import Interruption
@@ -27,43 +30,40 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
     model, domain : str
         The cell.
     params : Params
-        Uses `query`.
+        Uses `query` and `ask`.
     workspace : Workspace
         Where the project, the cache and the completion store are.
 
     Raises
     ------
     UsageError
-        If a name is unknown.
+        If a name is unknown, the model has no price and nobody allowed that, or the store cannot be
+        written.
     DataError
         If the scenarios are absent or none was drawn.
     ProviderError
-        If the model cannot be fetched or loaded.
+        If the model cannot be reached, fetched or loaded.
+    BudgetError
+        If the budget is used up; what was answered is kept.
     """
     card = load_card(model, workspace.root / "models")
     dialogues = plan(domain, params, workspace.root)
-    provider = connect(card, workspace)
-    if isinstance(provider, RemoteProvider):
-        raise UsageError(f"{model} is behind a server; such models cannot be asked yet")
     store = CompletionStore(workspace.store)
-    answering = Answering(
-        max_tokens=params.query.max_tokens,
-        force_answer=params.query.force_answer,
-        counts_marker=card.counts_marker,
-        input_usd=card.price.input_usd_per_million / 1e6 if card.price else 0.0,
-        output_usd=card.price.output_usd_per_million / 1e6 if card.price else 0.0,
-    )
-    engine = Engine(provider, store, answering)
-    title = f"querying {model} on {domain}"
     interruption = Interruption()
-    with store.writing(), progress(title, engine.n_answers(dialogues), "answers") as bar:
+    try:
+        with store.writing():
+            engine = open_engine(card, params, workspace, store)
+            planned = engine.plan(dialogues)
+            title = f"querying {model} on {domain}"
+            with progress(title, engine.n_answers(planned), "answers") as bar:
 
-        def on_answer(n: int, free: bool) -> None:
-            bar.advance(n, free=free)
-            interruption.check()
+                def on_answer(n: int, free: bool) -> None:
+                    bar.advance(n, free=free)
+                    interruption.check()
 
-        rows = engine.hold(dialogues, on_answer)
-    store.close()
+                rows = engine.hold(planned, on_answer)
+    finally:
+        store.close()
     edition = read_json(workspace.root / "data" / "scenarios" / domain / "domain.json")["edition"]
     for row in rows:
         row |= {"model": model, "edition": edition}
@@ -74,6 +74,71 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
         f"{engine.tally.n_called} model calls, {engine.tally.n_stored} answers from the store",
         file=sys.stderr,
     )
+    for line in shortfalls(rows, engine.tally.n_passing):
+        print(f"warning: {line}", file=sys.stderr)
+
+
+def open_engine(
+    card: ModelCard, params: Params, workspace: Workspace, store: CompletionStore
+) -> Engine:
+    """Return the engine that asks the model of `card` within the budget of `params.ask`.
+
+    Raises
+    ------
+    UsageError
+        If the model has no price and nobody allowed that, or has no batches and they are wanted.
+    """
+    check_price(card, params)
+    provider = connect(card, workspace)
+    is_batch = params.ask.use_batches and isinstance(provider, RemoteProvider)
+    if is_batch and not (card.endpoint and card.endpoint.has_batches):
+        raise UsageError(f"models/{card.id}.yaml does not say that its endpoint takes batches")
+    n_requests, cost_usd = store.spent(workspace.run)
+    budget = Budget(
+        max_cost_usd=params.ask.max_cost_usd,
+        max_requests=params.ask.max_requests,
+        price=card.price,
+        thinking_tokens=card.thinking.max_tokens if card.thinking else 0,
+        is_batch=is_batch,
+        cost_usd=cost_usd,
+        n_requests=n_requests,
+    )
+    answering = Answering(
+        max_tokens=params.query.max_tokens,
+        force_answer=params.query.force_answer,
+        counts_marker=card.counts_marker,
+        price=card.price,
+        is_batch=is_batch,
+    )
+    return Engine(
+        provider, store, answering, budget=budget, retry=workspace.retry, run=workspace.run
+    )
+
+
+def check_price(card: ModelCard, params: Params) -> None:
+    """Raise UsageError if nobody knows what the model costs, and nobody said that this is fine."""
+    if card.price is None and not params.ask.allow_unpriced:
+        raise UsageError(
+            f"models/{card.id}.yaml has no price, so no budget could be kept: add the price, or "
+            "say --allow-unpriced"
+        )
+
+
+def shortfalls(rows: list[dict[str, Any]], n_passing: int) -> list[str]:
+    """Return what a reader of the decisions should know of those that did not end as asked."""
+    lines = []
+    counts = Counter(row["status"] for row in rows if row["status"] not in ("ok", "forced"))
+    n_empty = sum("empty" in (row["detail"] or "") for row in rows)
+    for status, n in counts.most_common():
+        example = next(row["detail"] for row in rows if row["status"] == status)
+        empty = f", {n_empty} of them empty" if status == "unparsed" and n_empty else ""
+        lines.append(f"{n} of {len(rows)} dialogues are {status}{empty}, such as: {example}")
+    if counts:
+        names = ",".join(sorted(counts))
+        lines.append(f"they are kept; `escalometer evaluate … --retry {names}` asks them again")
+    if n_passing:
+        lines.append(f"{n_passing} requests failed for a reason that may pass")
+    return lines
 
 
 def plan(domain: str, params: Params, root: Path = Path()) -> list[Dialogue]:
@@ -100,24 +165,30 @@ def plan(domain: str, params: Params, root: Path = Path()) -> list[Dialogue]:
         for name in params.query.interventions
         for protocol in interventions.variants(name, costs)
     ]
-    dialogues = [
-        Dialogue(
-            domain=domain,
-            condition=condition,
-            scenario_id=scenario["scenario_id"],
-            task=task,
-            scenario=scenario["text"],
-            signal=conditions[condition]["signal"],
-            signal_accuracy=conditions[condition]["signal_accuracy"],
-            label=scenario["label"],
-            protocol=protocol,
-            replicate=replicate,
-        )
-        for scenario in read_table(folder / "scenarios.parquet", SCENARIOS).to_pylist()
-        for condition in scenario["drawn_for"]
-        for protocol in protocols
-        for replicate in range(params.query.n_replicates)
-    ]
+    others: dict[str, str] = {}
+    if any(protocol.has_other_signal for protocol in protocols):
+        ranked = sorted(conditions, key=lambda name: (conditions[name]["signal_accuracy"], name))
+        others = interventions.other_condition(ranked)
+    dialogues = []
+    for scenario in read_table(folder / "scenarios.parquet", SCENARIOS).to_pylist():
+        for condition in scenario["drawn_for"]:
+            for protocol in protocols:
+                told = conditions[others[condition] if protocol.has_other_signal else condition]
+                dialogues += [
+                    Dialogue(
+                        domain=domain,
+                        condition=condition,
+                        scenario_id=scenario["scenario_id"],
+                        task=task,
+                        scenario=scenario["text"],
+                        signal=told["signal"],
+                        signal_accuracy=told["signal_accuracy"],
+                        label=scenario["label"],
+                        protocol=protocol,
+                        replicate=replicate,
+                    )
+                    for replicate in range(params.query.n_replicates)
+                ]
     if not dialogues:
         raise DataError(f"{folder}: no scenario was drawn for evaluation")
     return dialogues

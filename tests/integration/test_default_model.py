@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from escalometer.cli import _workspace
+from escalometer import cli
 from escalometer.config import load_card
 from escalometer.parsing import PREDICTION_MARKER, parse_marker
 from escalometer.providers import Request, connect
@@ -23,7 +23,7 @@ QUESTION = "What is the capital of France?"
 @pytest.fixture(scope="module")
 def cache() -> Path:
     card = load_card("smollm2-135m-instruct", ROOT / "models")
-    folder = _workspace().cache
+    folder = cli.workspace().cache
     if not (folder / "models" / f"{card.id}-{card.source.sha256[:12]}").exists():
         assert "CI" not in os.environ, "CI fetches the default model before the tests"
         pytest.skip("the default model's weights are not in the cache: `make model` fetches them")

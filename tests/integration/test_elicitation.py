@@ -9,9 +9,11 @@ from dataclasses import replace
 import pytest
 
 from escalometer import interventions
-from escalometer.config import ModelCard
-from escalometer.elicitation.engine import Answering, Dialogue, Engine
-from escalometer.elicitation.store import CompletionStore, request_key
+from escalometer.config import ModelCard, Price
+from escalometer.elicitation.engine import Engine
+from escalometer.elicitation.keys import request_key
+from escalometer.elicitation.rows import Answering, Dialogue
+from escalometer.elicitation.store import CompletionStore, completion_of
 from escalometer.errors import DataError
 from escalometer.protocol import Task
 from escalometer.providers import Completion, Request, connect
@@ -20,7 +22,8 @@ from tests.conftest import tiny_card, workspace
 TASK = Task("whether it rains", "the farmer", ("dry", "rain"))
 TASK_OF_THREE = Task("what falls", "the farmer", ("nothing", "rain", "snow"))
 COSTS = interventions.Costs(ratios=(4.0, 10.0), framings=("ratio",))
-FORCED = Answering(4, force_answer=True, counts_marker="last", input_usd=1e-6, output_usd=2e-6)
+PRICE = Price(input_usd_per_million=1.0, output_usd_per_million=2.0)
+FORCED = Answering(4, force_answer=True, counts_marker="last", price=PRICE)
 
 
 def dialogues(n_scenarios: int = 3) -> list[Dialogue]:
@@ -55,7 +58,7 @@ def store(tmp_path):
 
 
 def hold(engine: Engine, asked: list[Dialogue]) -> list[dict]:
-    return engine.hold(asked, lambda n, free: None)
+    return engine.hold(engine.plan(asked), lambda n, free: None)
 
 
 def test_every_dialogue_has_a_row_in_its_order_and_shared_turns_are_asked_once(provider, store):
@@ -112,7 +115,7 @@ def test_an_interrupted_run_goes_on_where_it_was(provider, store):
     provider.batch_size = 2
     first = Engine(provider, store, FORCED)
     with pytest.raises(Stopped):
-        first.hold(dialogues(), stop_at_second)
+        first.hold(first.plan(dialogues()), stop_at_second)
     assert len(store) == first.tally.n_called > 0
     second = Engine(provider, store, FORCED)
     assert len(hold(second, dialogues())) == len(dialogues())
@@ -133,10 +136,14 @@ class Scripted:
     """A provider that answers from a list: for outcomes that no model gives on demand."""
 
     batch_size = 4
+    can_force = True
     identity = {"provider": "scripted", "model": "scripted"}
 
     def __init__(self, *completions: Completion) -> None:
         self._completions = completions
+
+    def parameters(self, request):
+        return {}
 
     def complete(self, requests):
         for i in range(len(requests)):
@@ -165,15 +172,48 @@ def test_each_outcome_has_its_status(store, first, second, status, prediction):
     assert (row["escalate"] is None) == (status not in ("ok", "forced"))
 
 
-def test_an_error_is_asked_again_next_time(store):
-    failing = Scripted(Completion("", "error", 1, 0, 0.1), Completion("", "error", 1, 0, 0.1))
-    hold(Engine(failing, store, FORCED), dialogues(1)[:1])
-    assert len(store) == 0
-    working = Scripted(
-        Completion("PREDICTION: 1", "stop", 1, 1, 0.1), Completion("DECISION: 1", "stop", 1, 1, 0.1)
-    )
-    (row,) = hold(Engine(working, store, FORCED), dialogues(1)[:1])
-    assert row["status"] == "ok"
+WORKING = Scripted(
+    Completion("PREDICTION: 1", "stop", 1, 1, 0.1), Completion("DECISION: 1", "stop", 1, 1, 0.1)
+)
+
+
+def test_an_error_that_may_pass_is_asked_again_next_time(store):
+    failing = Scripted(Completion("", "error", 0, 0, 0.1, "it was away", is_passing=True))
+    engine = Engine(failing, store, FORCED)
+    (row,) = hold(engine, dialogues(1)[:1])
+    assert (row["status"], row["detail"]) == ("error", "turn 1: error: it was away")
+    assert (len(store), engine.tally.n_passing) == (0, 1)
+    (row,) = hold(Engine(WORKING, store, FORCED), dialogues(1)[:1])
+    assert (row["status"], row["detail"]) == ("ok", None)
+
+
+@pytest.mark.parametrize(
+    ("completion", "outcome"),
+    [
+        (Completion("", "error", 0, 0, 0.1, "too long"), "error"),
+        (Completion("", "refused", 9, 0, 0.1, "content filter"), "refused"),
+        (Completion(" ", "stop", 9, 0, 0.1), "empty"),
+        (Completion("I would rather", "length", 9, 4, 0.1), "truncated"),
+        (Completion("No idea.", "stop", 9, 4, 0.1), "unparsed"),
+    ],
+)
+def test_what_ended_badly_is_kept_until_it_is_asked_for_again(store, completion, outcome):
+    asked = dialogues(1)[:1]
+    (row,) = hold(Engine(Scripted(completion), store, FORCED), asked)
+    assert row["detail"].startswith(f"turn 1: {outcome}")
+    assert row["status"] == ("unparsed" if outcome == "empty" else outcome)
+    kept = Engine(WORKING, store, FORCED)
+    assert hold(kept, asked) == [row]
+    assert kept.tally.n_called == 0
+    other = Engine(WORKING, store, FORCED, retry=frozenset({"forced"}))
+    assert hold(other, asked) == [row]
+    again = Engine(WORKING, store, FORCED, retry=frozenset({outcome}))
+    (new,) = hold(again, asked)
+    assert (new["status"], again.tally.n_called) == ("ok", 2)
+    # What was paid for is still there.
+    with sqlite3.connect(store.path) as other:
+        (old,) = other.execute("select completion from superseded").fetchall()
+    assert completion_of(old[0]) == completion
 
 
 def test_everything_that_determines_an_answer_is_in_its_key():

@@ -247,8 +247,10 @@ def decision(**changes) -> dict:
         "intervention": "baseline", "replicate": 0, "signal_accuracy": 0.7, "has_signal": True,
         "is_thinking": False, "is_isolated": False, "reasoning_effort": None, "cost_ratio": None,
         "framing": None, "force_answer": False, "label": 1, "prediction": 1, "escalate": 0,
-        "status": "ok", "prompt": "p", "prediction_text": "t", "decision_prompt": "d",
-        "decision_text": "t", "n_prompt_tokens": 1, "n_completion_tokens": 1, "cost_usd": 0.0,
+        "status": "ok", "detail": None, "stated_confidence": None, "prediction_probability": None,
+        "escalate_probability": None, "resolved_model": None, "prompt": "p",
+        "prediction_text": "t", "decision_prompt": "d", "decision_text": "t",
+        "prediction_thinking": None, "decision_thinking": None, "n_prompt_tokens": 1, "n_completion_tokens": 1, "cost_usd": 0.0,
         "latency_s": 0.1, **changes,
     }  # fmt: skip
 
@@ -264,8 +266,9 @@ def test_decisions_pass_with_every_status(tmp_path):
         decision(),
         decision(intervention="cost_framing", cost_ratio=4.0, framing="ratio"),
         decision(scenario_id="1" * 16, status="forced", force_answer=True, escalate=1),
-        decision(scenario_id="2" * 16, status="unparsed", escalate=None),
-        decision(scenario_id="3" * 16, status="error", prediction=None, escalate=None,
+        decision(scenario_id="2" * 16, status="unparsed", escalate=None, detail="turn 2: empty"),
+        decision(scenario_id="3" * 16, status="error", detail="turn 1: error: cut off",
+                 prediction=None, escalate=None,
                  prediction_text=None, decision_text=None, decision_prompt=None),
     )  # fmt: skip
     validate.run("decisions", PARAMS, tmp_path)
@@ -280,6 +283,10 @@ def test_decisions_pass_with_every_status(tmp_path):
         ({"prediction": None}, "prediction must be given where the status is ok or forced"),
         ({"status": "unparsed"}, "escalate must be empty unless the status is ok or forced"),
         ({"status": "fine"}, "status must be one of ok, forced"),
+        ({"status": "refused", "escalate": None}, "detail must say why"),
+        ({"detail": "turn 2: empty"}, "detail must be empty where the status is ok or forced"),
+        ({"stated_confidence": 70.0}, "stated_confidence must be between 0 and 1"),
+        ({"escalate_probability": -0.1}, "escalate_probability must be between 0 and 1"),
         ({"label": 26}, "label must be a whole number from 0 to 25"),
         ({"prediction": -1}, "prediction must be a whole number from 0 to 25"),
         ({"signal_accuracy": 70.0}, "signal_accuracy must be between 0 and 1"),

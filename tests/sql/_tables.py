@@ -10,7 +10,16 @@ import pyarrow as pa
 
 from escalometer import schema, warehouse
 
-TEXTS = ("prompt", "prediction_text", "decision_prompt", "decision_text")
+TEXTS = (
+    "prompt",
+    "prediction_text",
+    "decision_prompt",
+    "decision_text",
+    "prediction_thinking",
+    "decision_thinking",
+    "detail",
+    "resolved_model",
+)
 COLUMNS = pa.schema([field for field in schema.DECISIONS if field.name not in TEXTS])
 
 DEFAULTS: dict[str, Any] = {
@@ -33,6 +42,9 @@ DEFAULTS: dict[str, Any] = {
     "prediction": 1,
     "escalate": 0,
     "status": "ok",
+    "stated_confidence": None,
+    "prediction_probability": None,
+    "escalate_probability": None,
     "n_prompt_tokens": 0,
     "n_completion_tokens": 0,
     "cost_usd": 0.0,

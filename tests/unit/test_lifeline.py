@@ -15,7 +15,7 @@ from escalometer.lifeline import Interruption
 
 
 def test_an_interrupt_that_was_swallowed_is_raised_at_the_next_check():
-    before = signal.getsignal(signal.SIGINT)
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         interruption = Interruption()
         interruption.check()
@@ -25,7 +25,8 @@ def test_an_interrupt_that_was_swallowed_is_raised_at_the_next_check():
         with pytest.raises(KeyboardInterrupt):
             interruption.check()
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_child_ends_with_its_parent():

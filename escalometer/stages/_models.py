@@ -1,0 +1,106 @@
+"""New model cards from what a person has at hand: an address, an id, a folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from escalometer.config import CARDS_FOLDER, ModelCard, load_card, model_names
+from escalometer.errors import UsageError
+
+_FORMS = (
+    "inspect/<provider>/<model> (any that inspect_ai supports), <owner>/<name>@<40-digit commit> "
+    "(weights on the Hugging Face hub), a folder of safetensors (with a / in it), or "
+    "<http address of an OpenAI-compatible server>#<model>"
+)
+
+
+def add_card(given: str, root: Path = Path(), name: str | None = None) -> Path:
+    """Write a card for the model that `given` names and return its file.
+
+    Parameters
+    ----------
+    given : str
+        See the error below for the forms that it may have.
+    root : Path
+        The project.
+    name : str, optional
+        The card's id; made from `given` by default.
+
+    Raises
+    ------
+    UsageError
+        If `given` has none of the forms, or there is such a card already.
+    """
+    content = _content(given)
+    card_id = name or re.sub(r"[^a-z0-9._-]+", "-", str(content.pop("stem")).lower()).strip("-._")
+    content.pop("stem", None)
+    if card_id in model_names(root / CARDS_FOLDER):
+        raise UsageError(f"models/{card_id}.yaml exists already; remove it, or say --name")
+    content = {"id": card_id, **content}
+    path = root / CARDS_FOLDER / f"{card_id}.yaml"
+    ModelCard.model_validate(content)
+    path.write_text(
+        f"# Made by `escalometer models add {given}`: check the context; add the price and where "
+        f"it stands.\n{yaml.safe_dump(content, sort_keys=False)}",
+        encoding="utf-8",
+    )
+    return path
+
+
+def card_named(given: str, root: Path = Path()) -> str:
+    """Return the id of the card that `given` names; a model of inspect_ai gets one if need be."""
+    if not given.startswith("inspect/"):
+        load_card(given, root / CARDS_FOLDER)
+        return given
+    for name in model_names(root / CARDS_FOLDER):
+        card = load_card(name, root / CARDS_FOLDER)
+        if (
+            card.provider == "inspect"
+            and card.endpoint
+            and f"inspect/{card.endpoint.model}" == given
+        ):
+            return name
+    return add_card(given, root).stem
+
+
+def _content(given: str) -> dict[str, object]:
+    basis: dict[str, object] = {"licence": "unknown: see the model's own page", "context": 8192}
+    if found := re.fullmatch(r"inspect/([^/\s]+/\S+)", given):
+        # inspect_ai finds address and key itself; the card only says which model.
+        endpoint: dict[str, object] = {"base_url": "https://inspect.invalid", "model": found[1]}
+        return {
+            "stem": given.replace("/", "-"),
+            "title": found[1],
+            "provider": "inspect",
+            "endpoint": endpoint,
+            **basis,
+        }
+    if found := re.fullmatch(r"(https?://[^#\s]+)#(\S+)", given):
+        return {
+            "stem": found[2],
+            "title": found[2],
+            "provider": "openai",
+            "endpoint": {"base_url": found[1].rstrip("/"), "model": found[2]},
+            **basis,
+        }
+    if found := re.fullmatch(r"([A-Za-z0-9._-]+/[A-Za-z0-9._-]+)@([0-9a-f]{40})", given):
+        source = {"kind": "hub", "id": found[1], "revision": found[2]}
+        return _local(found[1].rpartition("/")[2], source, basis)
+    folder = Path(given).expanduser()
+    if folder.is_dir() and list(folder.glob("*.safetensors")):
+        return _local(folder.name, {"kind": "folder", "path": str(folder.resolve())}, basis)
+    raise UsageError(f"{given!r} names no model that a card could be made of; it may be {_FORMS}")
+
+
+def _local(stem: str, source: dict[str, str], basis: dict[str, object]) -> dict[str, object]:
+    return {
+        "stem": stem,
+        "title": stem,
+        "provider": "local",
+        "source": source,
+        **basis,
+        "price": {"input_usd_per_million": 0.0, "output_usd_per_million": 0.0},
+    }
