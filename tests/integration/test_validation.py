@@ -263,6 +263,8 @@ def test_decisions_pass_with_every_status(tmp_path):
         tmp_path,
         decision(),
         decision(intervention="cost_framing", cost_ratio=4.0, framing="ratio"),
+        decision(intervention="length_control", framing="words"),
+        decision(intervention="length_control", framing="ratio"),
         decision(scenario_id="1" * 16, status="forced", force_answer=True, escalate=1),
         decision(scenario_id="2" * 16, status="unparsed", escalate=None),
         decision(scenario_id="3" * 16, status="error", prediction=None, escalate=None,
@@ -270,7 +272,7 @@ def test_decisions_pass_with_every_status(tmp_path):
     )  # fmt: skip
     validate.run("decisions", PARAMS, tmp_path)
     record = json.loads((tmp_path / "data/validation/decisions.json").read_text())
-    assert record["tables"][0]["n_rows"] == 5
+    assert record["tables"][0]["n_rows"] == 7
 
 
 @pytest.mark.parametrize(
@@ -284,6 +286,7 @@ def test_decisions_pass_with_every_status(tmp_path):
         ({"prediction": -1}, "prediction must be a whole number from 0 to 25"),
         ({"signal_accuracy": 70.0}, "signal_accuracy must be between 0 and 1"),
         ({"cost_ratio": 4.0}, "framing must be given where cost_ratio is"),
+        ({"framing": "words"}, "framing must be empty where neither a cost nor a filler"),
         ({"status": "forced"}, "force_answer must be true where the status is forced"),
     ],
 )
