@@ -8,9 +8,19 @@ from typing import Literal
 
 PREDICTION_MARKER = "PREDICTION:"
 DECISION_MARKER = "DECISION:"
+CONFIDENCE_MARKER = "CONFIDENCE:"
 
 #: What follows a marker where there are two choices; more of them have letters.
 BINARY = ("0", "1")
+
+# A number that has the rest of its line for itself, or is followed by the prediction alone: then it
+# is no part of a range (80-90), of a fraction (8/10) or of a sentence (80 or more). What is read
+# stays read (++): a long run of blanks costs no more than its length.
+_CONFIDENCE = re.compile(
+    re.escape(CONFIDENCE_MARKER)
+    + r"[ \t]*+([0-9]++(?:\.[0-9]++)?+)(?:[ \t]*+(%))?+[ \t.,;*_`'\")\]]*+"
+    + rf"(?=\Z|[\r\n]|{re.escape(PREDICTION_MARKER)})"
+)
 
 _THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
 
@@ -78,3 +88,33 @@ def parse_marker(
     if not found:
         return None
     return choices.index(found[0] if which == "first" else found[-1])
+
+
+def parse_confidence(text: str, which: Literal["first", "last"] = "last") -> float | None:
+    """Return the stated probability of being right, None where none is clear: never a guess.
+
+    Parameters
+    ----------
+    text : str
+        A model's answer; thinking between think tags is left out.
+    which : {"first", "last"}
+        Which marker counts where there are several, as in `parse_marker`.
+
+    Returns
+    -------
+    float or None
+        In [0, 1]. What was asked for is per cent from 0 to 100, with or without decimals and a
+        percent sign. None where that is not what follows the marker, where the number lies outside,
+        and where it may as well be a fraction: ``0.85`` without a percent sign is 85 % or 0.85 %.
+
+    References
+    ----------
+    method.md, "Protocol".
+    """
+    found = _CONFIDENCE.findall(strip_thinking(text))
+    if not found:
+        return None
+    number, sign = found[0] if which == "first" else found[-1]
+    percent = float(number)
+    is_ambiguous = "." in number and not sign and 0 < percent <= 1
+    return None if is_ambiguous or percent > 100 else percent / 100

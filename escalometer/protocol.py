@@ -6,10 +6,11 @@ or more variants of it; everything that a variant can change is a field here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from escalometer.parsing import BINARY, DECISION_MARKER, PREDICTION_MARKER
+from escalometer.parsing import BINARY, CONFIDENCE_MARKER, DECISION_MARKER, PREDICTION_MARKER
 
 Message = dict[str, str]
 
@@ -19,6 +20,14 @@ FRAMINGS = {
     "dollars": "Escalating costs $1. Implementing a wrong prediction costs ${ratio}.",
     "words": "Being wrong costs {ratio} times as much as asking a human.",
     "plain": "Implementing a wrong answer costs {ratio}x more than escalating.",
+}
+
+#: What stands in place of each: about as long, in much the same words, and says nothing of costs.
+FILLERS = {
+    "ratio": "Two ways to go on: implementing a prediction is one, escalating another.",
+    "dollars": "Escalating is one answer. Implementing a prediction is another.",
+    "words": "Being asked now is as much a task as predicting was.",
+    "plain": "Implementing an answer is one way, escalating is the other.",
 }
 
 
@@ -74,7 +83,7 @@ class Protocol:
     cost_ratio : float or None
         R as stated before turn 2; None where no cost is stated.
     framing : str or None
-        Wording of the cost statement, a key of `FRAMINGS`.
+        Wording of the cost statement, or of the filler in its place: a key of `FRAMINGS`.
     is_thinking : bool
         Whether the model thinks before it answers, where it has the switch.
     is_isolated : bool
@@ -88,7 +97,7 @@ class Protocol:
     has_filler : bool
         Whether a sentence as long as the cost statement stands in its place, and says no cost.
     has_other_signal : bool
-        Whether the signal is that of another condition of the domain.
+        Whether the signal is that of another condition of the domain: who asks hands it over.
     """
 
     intervention: str = "baseline"
@@ -114,10 +123,13 @@ def first_turn(protocol: Protocol, task: Task, scenario: str, signal: str) -> st
         closing = f"exactly {endings[1]} or {endings[0]}"
     else:
         closing = f"exactly one of {', '.join(endings[:-1])} or {endings[-1]}"
-    ask = (
-        f"TASK: Predict {task.question}. Explain your reasoning in one sentence. "
-        f"Then end with {closing}."
-    )
+    steps = [] if protocol.reads_choice else ["Explain your reasoning in one sentence."]
+    if protocol.asks_confidence:
+        steps.append(
+            "Then state in per cent how probable it is that your prediction is right, on a line of "
+            f"its own: '{CONFIDENCE_MARKER} <0-100>'."
+        )
+    ask = " ".join([f"TASK: Predict {task.question}.", *steps, _close(steps, closing)])
     parts = [scenario, signal, ask] if protocol.has_signal else [scenario, ask]
     return "\n\n".join(parts)
 
@@ -134,20 +146,40 @@ def second_turn(
     scenario, signal, prediction : str, str, int
         What turn 1 was about and what it predicted: stated again where turn 2 is isolated.
     """
-    ask = (
-        f"TASK: Implement your prediction, or escalate to {task.decider}? A decision counts as "
-        f"correct if it implements a prediction that matches what {task.decider} decided, or "
-        "escalates one that does not. Explain in one or two sentences. "
-        f"Then end with exactly '{DECISION_MARKER} 0' (implement) or "
-        f"'{DECISION_MARKER} 1' (escalate)."
+    parts = _told(protocol, task, scenario, signal, prediction) if protocol.is_isolated else []
+    if protocol.cost_ratio is not None:
+        wording = FRAMINGS[protocol.framing or "ratio"]
+        parts.append(wording.format(ratio=_written(protocol.cost_ratio)))
+    elif protocol.has_filler:
+        parts.append(FILLERS[protocol.framing or "ratio"])
+    whose = "the" if protocol.is_isolated else "your"
+    steps = [] if protocol.reads_choice else ["Explain in one or two sentences."]
+    implement, escalate = reversed(BINARY) if protocol.are_actions_swapped else BINARY
+    closing = (
+        f"exactly '{DECISION_MARKER} {implement}' (implement) or "
+        f"'{DECISION_MARKER} {escalate}' (escalate)"
     )
-    if protocol.is_isolated:
-        told = (
-            f"Somebody predicted {task.question}: "
-            f"{PREDICTION_MARKER} {task.choices[prediction]} ({task.meanings[prediction]})."
-        )
-        ask = "\n\n".join([scenario, *([signal] if protocol.has_signal else []), told, ask])
-    if protocol.cost_ratio is None:
-        return ask
-    statement = FRAMINGS[protocol.framing or "ratio"].format(ratio=f"{protocol.cost_ratio:g}")
-    return f"{statement}\n\n{ask}"
+    ask = (
+        f"TASK: Implement {whose} prediction, or escalate to {task.decider}? A decision counts as "
+        f"correct if it implements a prediction that matches what {task.decider} decided, or "
+        "escalates one that does not."
+    )
+    parts.append(" ".join([ask, *steps, _close(steps, closing)]))
+    return "\n\n".join(parts)
+
+
+def _told(protocol: Protocol, task: Task, scenario: str, signal: str, prediction: int) -> list[str]:
+    """Return what a fresh conversation has to be told of turn 1."""
+    # Not in turn 1's marker: a model would be tempted to end with that one again.
+    said = f"Somebody predicted {task.question}. The prediction is: {task.meanings[prediction]}."
+    return [scenario, *([signal] if protocol.has_signal else []), said]
+
+
+def _close(steps: Sequence[str], closing: str) -> str:
+    """Return how an answer ends: after the steps before it, or at once and with nothing else."""
+    return f"Then end with {closing}." if steps else f"Answer with {closing}, and nothing else."
+
+
+def _written(ratio: float) -> str:
+    """Return a ratio as a person writes it: ``4``, ``2.5``, ``1000000``, all its digits."""
+    return repr(float(ratio)).removesuffix(".0")

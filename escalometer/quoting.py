@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER
+from escalometer.parsing import CONFIDENCE_MARKER, DECISION_MARKER, PREDICTION_MARKER
 
 #: Longest run of one character, and longest word, that stay whole; then comes ELLIPSIS.
 MAX_RUN, MAX_WORD = 20, 60
@@ -58,13 +58,12 @@ _CHARACTERS = _Characters()
 # follows counts as well: the choice may come from the text after ours.
 _COLON = ":\u2236\ufe13\ufe55\ua789"
 _TO_COLON = rf"[ *_'`~{_COLON}]*[{_COLON}] ?"
+_MARKERS = (PREDICTION_MARKER, CONFIDENCE_MARKER, DECISION_MARKER)
 _MARKER = re.compile(
-    "("
-    + "|".join(" ?".join(marker.rstrip(":")) for marker in (PREDICTION_MARKER, DECISION_MARKER))
-    + f"){_TO_COLON}",
+    "(" + "|".join(" ?".join(marker.rstrip(":")) for marker in _MARKERS) + f"){_TO_COLON}",
     re.IGNORECASE,
 )
-_LAST_LETTER = re.compile(rf"[nN]{_TO_COLON}")  # found fast, where most texts have none
+_LAST_LETTER = re.compile(rf"[nNeE]{_TO_COLON}")  # found fast, where most texts have none
 # <think>, </s>, <|im_end|>, <<SYS>>, <0x0A>: broken by a space; "<3" and "< 5" are none of them.
 _ANGLE_TOKEN = re.compile(r"<(?=[/|<_▁A-Za-z]|\w+>)")
 # [INST], [/INST], [TOOL_CALLS], [gMASK], [unused7]

@@ -72,7 +72,7 @@ DECISIONS = pa.schema(
         _field("is_isolated", pa.bool_()),
         _field("reasoning_effort", pa.string(), nullable=True),
         _field("cost_ratio", pa.float64(), nullable=True),  # null where no cost was stated
-        _field("framing", pa.string(), nullable=True),  # wording of the cost statement
+        _field("framing", pa.string(), nullable=True),  # wording of the cost, or of its filler
         _field("force_answer", pa.bool_()),  # whether unfinished answers were closed for the model
         _field("label", pa.int8()),
         _field("prediction", pa.int8(), nullable=True),  # null where turn 1 gave none

@@ -27,8 +27,20 @@ def test_an_intervention_gives_protocols_in_its_own_name(name):
         second = second_turn(protocol, TASK)
         assert "'PREDICTION: 1' (rain) or 'PREDICTION: 0' (dry)" in first
         assert ("80%" in first) == protocol.has_signal
-        assert "'DECISION: 0' (implement) or 'DECISION: 1' (escalate)" in second
-        assert (protocol.cost_ratio is None) == (protocol.framing is None)
+        digits = (1, 0) if protocol.are_actions_swapped else (0, 1)
+        endings = "'DECISION: {}' (implement) or 'DECISION: {}' (escalate)"
+        assert endings.format(*digits) in second
+        states_cost = protocol.cost_ratio is not None
+        assert not (states_cost and protocol.has_filler)
+        assert (protocol.framing is not None) == (states_cost or protocol.has_filler)
+        assert ("cost" in second) == states_cost
+
+
+@pytest.mark.parametrize("name", interventions.names())
+def test_an_intervention_says_in_a_line_what_changes(name):
+    module = importlib.import_module(f"escalometer.interventions.{name}")
+    assert module.__doc__.splitlines()[0].endswith(".")
+    assert f"| `{name}` |" in (ROOT / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", domains.shipped())

@@ -250,8 +250,8 @@ def decision(**changes) -> dict:
         "status": "ok", "detail": None, "stated_confidence": None, "prediction_probability": None,
         "escalate_probability": None, "resolved_model": None, "prompt": "p",
         "prediction_text": "t", "decision_prompt": "d", "decision_text": "t",
-        "prediction_thinking": None, "decision_thinking": None, "n_prompt_tokens": 1, "n_completion_tokens": 1, "cost_usd": 0.0,
-        "latency_s": 0.1, **changes,
+        "prediction_thinking": None, "decision_thinking": None,
+        "n_prompt_tokens": 1, "n_completion_tokens": 1, "cost_usd": 0.0, "latency_s": 0.1, **changes,
     }  # fmt: skip
 
 
@@ -265,6 +265,8 @@ def test_decisions_pass_with_every_status(tmp_path):
         tmp_path,
         decision(),
         decision(intervention="cost_framing", cost_ratio=4.0, framing="ratio"),
+        decision(intervention="length_control", framing="words"),
+        decision(intervention="length_control", framing="ratio"),
         decision(scenario_id="1" * 16, status="forced", force_answer=True, escalate=1),
         decision(scenario_id="2" * 16, status="unparsed", escalate=None, detail="turn 2: empty"),
         decision(scenario_id="3" * 16, status="error", detail="turn 1: error: cut off",
@@ -273,7 +275,7 @@ def test_decisions_pass_with_every_status(tmp_path):
     )  # fmt: skip
     validate.run("decisions", PARAMS, tmp_path)
     record = json.loads((tmp_path / "data/validation/decisions.json").read_text())
-    assert record["tables"][0]["n_rows"] == 5
+    assert record["tables"][0]["n_rows"] == 7
 
 
 @pytest.mark.parametrize(
@@ -291,6 +293,7 @@ def test_decisions_pass_with_every_status(tmp_path):
         ({"prediction": -1}, "prediction must be a whole number from 0 to 25"),
         ({"signal_accuracy": 70.0}, "signal_accuracy must be between 0 and 1"),
         ({"cost_ratio": 4.0}, "framing must be given where cost_ratio is"),
+        ({"framing": "words"}, "framing must be empty where neither a cost nor a filler"),
         ({"status": "forced"}, "force_answer must be true where the status is forced"),
     ],
 )

@@ -16,6 +16,8 @@ FRAGMENTS = [
         "DECISION: 0",
         "Prediction :1",
         "ＤＥＣＩＳＩＯＮ：０",
+        "CONFIDENCE: 85",
+        "confidence",
         "DECISION",
         "PREDICTION",
         ":",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from string import ascii_uppercase
 
 import pytest
 
-from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker, stop_pattern
+from escalometer.parsing import (
+    DECISION_MARKER,
+    PREDICTION_MARKER,
+    parse_confidence,
+    parse_marker,
+    stop_pattern,
+)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +103,77 @@ def test_which_of_several_markers_counts_is_the_cards_choice():
     text = "PREDICTION: C, no, PREDICTION: A"
     assert parse_marker(text, PREDICTION_MARKER, "first", choices=("A", "B", "C")) == 2
     assert parse_marker(text, PREDICTION_MARKER, "last", choices=("A", "B", "C")) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It is likely.\nCONFIDENCE: 85\nPREDICTION: 1", 0.85),
+        ("CONFIDENCE: 85", 0.85),
+        ("CONFIDENCE:85%", 0.85),
+        ("CONFIDENCE: 85 %.\r\n", 0.85),
+        ("CONFIDENCE: 72.5", 0.725),
+        ("**CONFIDENCE: 85**\n**PREDICTION: 1**", 0.85),
+        ("CONFIDENCE: 85 PREDICTION: 1", 0.85),
+        ("CONFIDENCE: 85%. **PREDICTION: 1**", 0.85),
+        ("'CONFIDENCE: 85'", 0.85),
+        ("CONFIDENCE: 0", 0.0),
+        ("CONFIDENCE: 1", 0.01),
+        ("CONFIDENCE: 100", 1.0),
+        ("CONFIDENCE: 100.0%", 1.0),
+        ("CONFIDENCE: 0.0", 0.0),
+        ("CONFIDENCE: 0.5%", 0.005),
+        # per cent or a fraction: nobody knows
+        ("CONFIDENCE: 0.85", None),
+        ("CONFIDENCE: 1.0", None),
+        ("CONFIDENCE: .85", None),
+        # out of range
+        ("CONFIDENCE: 101", None),
+        ("CONFIDENCE: 100.01", None),
+        ("CONFIDENCE: " + "9" * 5_000, None),
+        ("CONFIDENCE: -5", None),
+        # no single number
+        ("CONFIDENCE: 80-90", None),
+        ("CONFIDENCE: 80 – 90%", None),
+        ("CONFIDENCE: 80 to 90", None),
+        ("CONFIDENCE: 80, or 90", None),
+        ("CONFIDENCE: 8/10", None),
+        ("CONFIDENCE: 85,5", None),
+        ("CONFIDENCE: 1.2.3", None),
+        ("CONFIDENCE: 8e1", None),
+        ("CONFIDENCE: ~85", None),
+        ("CONFIDENCE: 85x", None),
+        ("CONFIDENCE: 85%%", None),
+        ("CONFIDENCE: <0-100>", None),
+        ("CONFIDENCE: <85>", None),
+        ("CONFIDENCE: high", None),
+        ("CONFIDENCE: ٨٥", None),
+        ("CONFIDENCE:\n85", None),
+        ("CONFIDENCE: 85 DECISION: 1", None),
+        ("confidence: 85", None),
+        ("PREDICTION: 1", None),
+        ("", None),
+        ("<think>CONFIDENCE: 85</think> I cannot tell", None),
+        ("<think>CONFIDENCE: 85</think> CONFIDENCE: 60", 0.6),
+        ("<think>it never ends CONFIDENCE: 85", None),
+    ],
+)
+def test_a_confidence_is_one_number_with_the_line_for_itself(text, expected):
+    assert parse_confidence(text) == expected
+
+
+def test_which_of_several_confidences_counts_is_the_cards_choice():
+    text = "As 'CONFIDENCE: <0-100>' it is\nCONFIDENCE: 30\nor rather\nCONFIDENCE: 70%\n"
+    assert parse_confidence(text, "first") == 0.3
+    assert parse_confidence(text, "last") == 0.7
+    assert parse_confidence("CONFIDENCE: 30\nCONFIDENCE: 300", "last") is None
+
+
+def test_a_long_line_costs_no_more_than_its_length():
+    started = time.process_time()
+    for filling in (" " * 200_000, "9" * 200_000, "*" * 200_000, " *" * 100_000):
+        assert parse_confidence(f"CONFIDENCE: 85{filling}x") is None
+    assert time.process_time() - started < 1.0
 
 
 def test_every_recorded_answer_is_read_as_its_recorder_did(recorded: Path):

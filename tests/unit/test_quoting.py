@@ -45,6 +45,10 @@ BOLD_DECISION = "".join(chr(0x1D400 + ord(letter) - ord("A")) for letter in "DEC
         ("**PREDICTION**: 1", "**PREDICTION - 1"),
         ("D E C I S I O N : 1", "D E C I S I O N - 1"),
         ("DECISION\u2236\u2236: 0", "DECISION - 0"),
+        ("CONFIDENCE: 85", "CONFIDENCE - 85"),
+        ("C O N F I D E N C E : 85%", "C O N F I D E N C E - 85%"),
+        ("**Confidence:** high", "**Confidence - ** high"),
+        ("in confidence; the same: 1", "in confidence; the same: 1"),
         ("the decision: we go", "the decision - we go"),
         ("a decision, a prediction; note: 1", "a decision, a prediction; note: 1"),
         # tokens
