@@ -81,17 +81,20 @@ class Budget:
         n_prompt, n_answer = worst_tokens(request, self.thinking_tokens)
         return cost_of(self.price, Completion("", "stop", n_prompt, n_answer, 0.0), self.is_batch)
 
-    def reserve(self, request: Request) -> bool:
-        """Set aside what `request` may cost; False, and nothing set aside, if that is too much."""
+    def reserve(self, request: Request, is_certain: bool = False) -> bool:
+        """Set aside what `request` may cost; False, and nothing set aside, if that is too much.
+
+        What `is_certain` is under way already, and set aside in any case.
+        """
         worst = self.worst(request)
-        if self.max_requests is not None and (
-            self.n_requests + self._n_reserved + 1 > self.max_requests
-        ):
-            return False
-        if self.max_cost_usd is not None and (
-            self.cost_usd + self._reserved_usd + worst > self.max_cost_usd * (1 + 1e-9)
-        ):
-            return False
+        n_asked = self.n_requests + self._n_reserved
+        spent_usd = self.cost_usd + self._reserved_usd
+        if not is_certain:
+            if self.max_requests is not None and n_asked + 1 > self.max_requests:
+                return False
+            cap = self.max_cost_usd
+            if cap is not None and spent_usd + worst > cap * (1 + 1e-9):
+                return False
         self._reserved_usd += worst
         self._n_reserved += 1
         return True

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from escalometer.elicitation.batch_api import run_batches
 from escalometer.elicitation.batched import run_batched
 from escalometer.elicitation.budget import Budget
 from escalometer.elicitation.concurrent import run_concurrently
@@ -235,7 +236,9 @@ class Engine:
         self._drive(work, keep, writer)
 
     def _drive(self, work: Work, keep: Keep, writer: Writer | None) -> None:
-        if isinstance(self._provider, RemoteProvider):
+        if isinstance(self._provider, RemoteProvider) and self.is_batch and writer is not None:
+            run_batches(self._provider, work, keep, self._budget, writer, self._store, self._run)
+        elif isinstance(self._provider, RemoteProvider):
             run_concurrently(self._provider, work, keep, self._budget, writer)
         else:
             run_batched(self._provider, work, keep, self._budget, writer)

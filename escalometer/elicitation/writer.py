@@ -12,7 +12,6 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable
 
 from escalometer.elicitation.store import CompletionStore, Entry
 from escalometer.errors import UsageError
@@ -36,7 +35,7 @@ class Writer:
     def __init__(self, store: CompletionStore, patience_s: float = PATIENCE_S) -> None:
         self._store = store
         self._patience_s = patience_s
-        self._queue: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Entry | threading.Event | None] = queue.SimpleQueue()
         self._room = threading.Event()
         self._room.set()
         self._failure: sqlite3.Error | None = None
@@ -60,6 +59,13 @@ class Writer:
                 "room for it and run the same command: what was kept before is not asked again."
             ) from self._failure
 
+    def flush(self) -> None:
+        """Return when all that was taken so far is durable, or raise as `check` does."""
+        done = threading.Event()
+        self._queue.put(done)
+        done.wait()
+        self.check()
+
     def close(self) -> None:
         """Return when all that was taken is durable.
 
@@ -79,15 +85,19 @@ class Writer:
             while not self._queue.empty():
                 taken.append(self._queue.get())
             is_last = None in taken
-            entries = [entry for entry in taken if entry is not None]
+            entries = [entry for entry in taken if isinstance(entry, Entry)]
             if entries and self._failure is None:
-                self._patiently(lambda entries=entries: self._store.put_all(entries))  # type: ignore[misc]
+                self._write(entries)
+            for asked in taken:
+                if isinstance(asked, threading.Event):
+                    asked.set()
 
-    def _patiently(self, write: Callable[[], None]) -> None:
+    def _write(self, entries: list[Entry]) -> None:
+        """Write, again and again for a while where there is no room."""
         until = time.monotonic() + self._patience_s
         while True:
             try:
-                write()
+                self._store.put_all(entries)
             except sqlite3.Error as error:
                 if self._room.is_set():
                     print(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -150,6 +150,41 @@ class Limiter(Protocol):
         ...
 
 
+class BatchProgress(Protocol):
+    """How far a batch is: `state` is ``running``, ``done`` or ``failed``, `status` its server's."""
+
+    @property
+    def state(self) -> str: ...  # noqa: D102 - said above
+    @property
+    def status(self) -> str: ...  # noqa: D102
+    @property
+    def n_completed(self) -> int: ...  # noqa: D102
+    @property
+    def error(self) -> str | None: ...  # noqa: D102
+
+
+class BatchApi(Protocol):
+    """A server's own batches: files of requests, answered within a day at a lower price."""
+
+    def split(self, requests: Mapping[str, Request]) -> Iterator[tuple[list[str], bytes]]:
+        """Yield the ids and the content of each file that `requests` need."""
+        ...
+
+    async def submit(self, content: bytes, label: str) -> str:
+        """Return the id of the batch for a file; one with the same label is not made twice."""
+        ...
+
+    async def poll(self, batch: str) -> BatchProgress:
+        """Return how far a batch is."""
+        ...
+
+    def collect(
+        self, batch: str, requests: Mapping[str, Request]
+    ) -> AsyncIterator[tuple[str, Completion]]:
+        """Yield id and completion of every request of a batch that is done."""
+        ...
+
+
 @runtime_checkable
 class RemoteProvider(Provider, Protocol):
     """A model behind a server: many requests are under way at once, each with its own answer.
@@ -158,9 +193,12 @@ class RemoteProvider(Provider, Protocol):
     ----------
     limiter : Limiter
         Held by the engine around each `answer`; the provider tells it what the server can bear.
+    batches : BatchApi or None
+        The server's batches, where it has them.
     """
 
     limiter: Limiter
+    batches: BatchApi | None
 
     def session(self) -> AbstractAsyncContextManager[None]:
         """Hold connections open for a run."""

@@ -251,7 +251,8 @@ def decision(**changes) -> dict:
         "escalate_probability": None, "resolved_model": None, "prompt": "p",
         "prediction_text": "t", "decision_prompt": "d", "decision_text": "t",
         "prediction_thinking": None, "decision_thinking": None,
-        "n_prompt_tokens": 1, "n_completion_tokens": 1, "cost_usd": 0.0, "latency_s": 0.1, **changes,
+        "n_prompt_tokens": 1, "n_completion_tokens": 1, "cost_usd": 0.0,
+        "latency_s": 0.1, **changes,
     }  # fmt: skip
 
 
