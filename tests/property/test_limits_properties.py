@@ -215,7 +215,7 @@ def test_any_sixty_seconds_keep_the_cap_on_tokens_but_for_one_request(per_minute
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_cancelled_requests_leave_no_place_taken(seed):
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311
 
     async def main():
         limiter = AdaptiveLimiter(chance.choice([1, 4, 50]), chance.choice([None, 600]))
