@@ -1,0 +1,177 @@
+"""HTTP to one endpoint, with its key: single attempts, whose failures are values.
+
+The key is in the session's headers and nowhere else. It follows no redirect, and it is taken out
+of every byte that the server sends before anything else looks at them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from escalometer.config import ModelCard, Workspace
+from escalometer.errors import ProviderError, UsageError
+from escalometer.providers._chat import endpoint_of
+from escalometer.providers._failures import Failure
+
+_CONNECT_S = 20.0
+_INSTEAD = "[key]"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: status, case-insensitive headers, the whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A pool that throws away a connection on which something came that nobody asked for.
+
+    A response that is sent twice would otherwise be taken for the answer to the next request.
+    """
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
+
+
+class Client:
+    """One endpoint over a pool of connections.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Has an endpoint.
+    workspace : Workspace
+        Has the keys, and says which proxy stands between.
+    """
+
+    def __init__(self, card: ModelCard, workspace: Workspace) -> None:
+        self._id = card.id
+        self._endpoint = endpoint_of(card)
+        self._environment = workspace.secrets
+        self._session: aiohttp.ClientSession | None = None
+        self._hidden: tuple[bytes, ...] = ()
+
+    def _key(self) -> str | None:
+        name = self._endpoint.key_env
+        if name is None:
+            return None
+        key = self._environment.get(name, "").strip()
+        if not key:
+            raise UsageError(
+                f"{self._id}: the environment variable {name} is not set. Put the endpoint's API "
+                f"key there: export {name}=…"
+            )
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise UsageError(f"{self._id}: {name} holds characters that no API key has")
+        return key
+
+    def _proxy(self) -> str | None:
+        address = urlsplit(self._endpoint.base_url)
+        host = address.hostname or ""
+        found = {
+            name: self._environment.get(f"{name}_proxy")
+            or self._environment.get(f"{name}_PROXY".upper())
+            for name in ("http", "https", "all", "no")
+        }
+        is_near = host in ("localhost", "127.0.0.1", "::1")
+        direct = [name.strip().lstrip(".") for name in (found["no"] or "").split(",")]
+        if is_near or any(n == "*" or n and f".{host}".endswith(f".{n}") for n in direct):
+            return None
+        return found[address.scheme] or found["all"]
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[None]:
+        """Hold connections open.
+
+        Raises
+        ------
+        UsageError
+            If the card names a key that the environment does not have.
+        """
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        key = self._key()
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+            quoted = json.dumps(key)[1:-1]
+            self._hidden = tuple({key.encode(), quoted.encode()})
+        timeout = aiohttp.ClientTimeout(
+            total=self._endpoint.timeout_s,
+            sock_connect=min(_CONNECT_S, self._endpoint.timeout_s),
+        )
+        async with aiohttp.ClientSession(
+            connector=_Connector(limit=0),  # the limiter limits
+            headers=headers,
+            timeout=timeout,
+            proxy=self._proxy(),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=["User-Agent"],
+        ) as self._session:
+            try:
+                yield
+            finally:
+                self._session = None
+
+    def redacted(self, text: str) -> str:
+        """Return `text` without the key."""
+        for hidden in self._hidden:
+            text = text.replace(hidden.decode(), _INSTEAD)
+        return text
+
+    async def send(
+        self, method: str, path: str, data: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Reply | Failure:
+        """Return what one request brought, whatever its status, or why nothing came.
+
+        Parameters
+        ----------
+        method, path : str
+            `path` is put after the card's base URL.
+        data : Any
+            The body: bytes, or a form.
+        headers : mapping of str to str or None
+            In place of those of the session, where they differ.
+        """
+        if self._session is None:
+            raise ProviderError(f"{self._id} was asked outside of its session")
+        url = self._endpoint.base_url.rstrip("/") + path
+        try:
+            async with self._session.request(
+                method, url, data=data, headers=headers, allow_redirects=False
+            ) as response:
+                raw = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            failure = self._explain(error)
+        else:
+            for hidden in self._hidden:
+                if hidden in raw:
+                    raw = raw.replace(hidden, _INSTEAD.encode())
+            return Reply(response.status, response.headers, raw)
+        return failure
+
+    def _explain(self, error: Exception) -> Failure:
+        """Return what an exception means. It is not chained: some hold the request's headers."""
+        said = self.redacted(str(error)) or type(error).__name__
+        where = self._endpoint.base_url
+        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.InvalidURL):
+            return Failure("fatal", f"no connection to {where}: {said}")
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            return Failure("away", f"no connection to {where}: {said}")
+        if isinstance(error, asyncio.TimeoutError):
+            limit = self._endpoint.timeout_s
+            return Failure("overload", f"no answer within {limit:g} s (the card's timeout_s)")
+        return Failure("again", f"the connection broke: {said}")

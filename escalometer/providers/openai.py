@@ -1,0 +1,191 @@
+"""Models behind any endpoint that speaks OpenAI's chat completions.
+
+OpenAI itself, Anthropic's and Google's compatible endpoints, Together, OpenRouter, vLLM,
+llama.cpp's server, Ollama. A request is tried again here and nowhere else; what cannot get better
+is not tried again. What a server counts twice, it is asked for twice: none of these has a way to
+say that a request is a repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from escalometer.config import ModelCard, Workspace
+from escalometer.errors import ProviderError
+from escalometer.providers import Completion, Finish, Request, _chat, _failures
+from escalometer.providers._batches import Batches
+from escalometer.providers._failures import Failure
+from escalometer.providers._http import Client
+from escalometer.providers._limits import AdaptiveLimiter
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait before the next attempt, and for how long in all.
+
+    A wait is drawn between half of a bound and the bound, which grows: the half makes sure that
+    the attempts of a card's default outlast a stop of a minute (8 take 110 to 220 s), the rest
+    spreads out what failed together.
+
+    Attributes
+    ----------
+    first_s, growth, most_s : float
+        The bound of the first wait, its factor, and the largest one.
+    away_s : float
+        How long a server that answered before may refuse connections.
+    absent_s : float
+        How long one may that never answered in this session.
+    longest_s : float
+        The longest wait that a server may ask for.
+    """
+
+    first_s: float = 0.5
+    growth: float = 4.0
+    most_s: float = 60.0
+    away_s: float = 300.0
+    absent_s: float = 30.0
+    longest_s: float = 600.0
+
+    def wait_s(self, n_attempts: int, retry_after_s: float = 0.0) -> float:
+        """Return how long to wait after so many attempts: no less than the server says."""
+        bound = min(self.most_s, self.first_s * self.growth ** (n_attempts - 1))
+        drawn = random.uniform(bound / 2, bound)  # noqa: S311 - no secret
+        return max(drawn, retry_after_s + drawn / 10 if retry_after_s else 0.0)
+
+
+def connect(card: ModelCard, workspace: Workspace) -> OpenAIProvider:
+    """Return the provider; its key is looked for when a session opens."""
+    return OpenAIProvider(card, workspace)
+
+
+class OpenAIProvider:
+    """A model behind an OpenAI-compatible endpoint; see `RemoteProvider`.
+
+    Attributes
+    ----------
+    batches : Batches or None
+        The endpoint's batch API, where the card says that it has one.
+
+    Raises
+    ------
+    UsageError
+        If the card has no endpoint.
+    """
+
+    can_force = False  # no protocol for it: many refuse a conversation that ends in an answer
+
+    def __init__(
+        self, card: ModelCard, workspace: Workspace, patience: Patience | None = None
+    ) -> None:
+        self._card = card
+        self._endpoint = endpoint = _chat.endpoint_of(card)
+        self._patience = patience or Patience()
+        self._client = Client(card, workspace)
+        self._heard_at: float | None = None
+        self._n_away = 0
+        self.limiter = AdaptiveLimiter(
+            endpoint.max_in_flight, endpoint.requests_per_minute, endpoint.tokens_per_minute
+        )
+        self.batches = Batches(card, self._client) if endpoint.has_batches else None
+        self.identity = {
+            "provider": "openai",
+            "base_url": endpoint.base_url.rstrip("/"),
+            "model": endpoint.model,
+        }
+
+    def parameters(self, request: Request) -> Mapping[str, Any]:
+        """Return all that is sent beside the model and the messages; see `_chat.parameters`."""
+        return _chat.parameters(self._card, request)
+
+    def session(self) -> AbstractAsyncContextManager[None]:
+        """Hold connections open; raises `UsageError` where the key is not in the environment."""
+        self._heard_at = None
+        self._n_away = 0
+        return self._client.session()
+
+    async def answer(self, request: Request) -> Completion:
+        """Return the answer after as many attempts as the card allows; see `RemoteProvider`."""
+        time = asyncio.get_running_loop().time
+        asked_at = time()
+        sent = json.dumps(_chat.body(self._card, request), ensure_ascii=False).encode()
+        n_tokens = _chat.estimated_tokens(request.messages[-1][1]) + request.max_tokens
+        n_attempts = 0
+        while True:
+            began_at = time()
+            found = await self._attempt(sent, began_at)
+            if not isinstance(found, Failure):
+                return _chat.completion(self._card, request, found, time() - asked_at)
+            failure = found
+            if failure.kind == "fatal":
+                raise ProviderError(f"{self._card.id}: {failure.reason}")
+            if failure.kind in ("refused", "error"):
+                return self._ended(failure, time() - asked_at)
+            if failure.kind == "away":
+                delay_s = self._wait_for_server(failure, asked_at)
+            else:
+                n_attempts += 1
+                if n_attempts >= self._endpoint.max_attempts:
+                    return self._ended(failure, time() - asked_at, n_attempts)
+                delay_s = self._patience.wait_s(n_attempts, failure.retry_after_s)
+            await self.limiter.wait(delay_s, n_tokens)
+
+    async def _attempt(self, sent: bytes, began_at: float) -> dict[str, Any] | Failure:
+        """Return the decoded answer to one attempt, or its failure; the limiter learns of it."""
+        time = asyncio.get_running_loop().time
+        reply = await self._client.send("POST", "/chat/completions", sent)
+        if isinstance(reply, Failure):
+            if reply.kind != "away":
+                self._heard_at = time()
+            if reply.kind == "overload":
+                self.limiter.overloaded(0.0, began_at)
+            return reply
+        self._heard_at = time()
+        self._n_away = 0
+        found = _failures.of_answer(reply.status, reply.headers, reply.raw)
+        exhausted_s = _failures.exhausted_s(reply.headers)
+        if exhausted_s:
+            self.limiter.pause(min(exhausted_s, self._patience.most_s))
+        if not isinstance(found, Failure):
+            # Where a server makes requests queue, more of them would only run out of time there.
+            if time() - began_at < self._endpoint.timeout_s / 2:
+                self.limiter.succeeded()
+            return found
+        failure = replace(found, reason=self._client.redacted(found.reason))
+        if failure.retry_after_s > self._patience.longest_s:
+            why = f"the server says to wait {failure.retry_after_s:,.0f} s; run again after that"
+            return Failure("fatal", f"{failure.reason}: {why}")
+        if failure.kind == "overload":
+            self.limiter.overloaded(failure.retry_after_s, began_at)
+        return failure
+
+    def _wait_for_server(self, failure: Failure, asked_at: float) -> float:
+        """Return how long to wait for a server that refuses connections: they cost no attempt.
+
+        All requests wait together, and few of them look whether it is back.
+        """
+        now = asyncio.get_running_loop().time()
+        heard_at, most_s = self._heard_at, self._patience.away_s
+        if heard_at is None:
+            most_s = self._patience.absent_s
+        gone_s = now - max(asked_at, heard_at or asked_at)
+        if gone_s > most_s:
+            raise ProviderError(
+                f"{self._card.id}: {failure.reason}. It was tried for {gone_s:.0f} s. Is the "
+                "server up, and is the card's base_url right?"
+            )
+        self._n_away += 1
+        delay_s = min(5.0, self._patience.wait_s(1 + self._n_away // 8))
+        self.limiter.away(delay_s)
+        return delay_s
+
+    def _ended(self, failure: Failure, latency_s: float, n_attempts: int = 0) -> Completion:
+        """Return the outcome that a failure is; after several attempts it may pass by itself."""
+        finish: Finish = "refused" if failure.kind == "refused" else "error"
+        reason = failure.reason + (f" (attempt {n_attempts}, the last)" if n_attempts else "")
+        return Completion("", finish, 0, 0, latency_s, reason, is_passing=n_attempts > 0)
