@@ -18,7 +18,7 @@ from escalometer.elicitation.budget import Budget
 from escalometer.elicitation.concurrent import run_concurrently
 from escalometer.elicitation.keys import request_key
 from escalometer.elicitation.rows import Answering, Dialogue, row
-from escalometer.elicitation.store import CompletionStore, Entry
+from escalometer.elicitation.store import KEY_START, CompletionStore, Entry
 from escalometer.elicitation.work import Keep, Work
 from escalometer.elicitation.writer import Writer
 from escalometer.parsing import BINARY, DECISION_MARKER, PREDICTION_MARKER
@@ -204,6 +204,9 @@ class Engine:
     def _ask(self, plan: Plan, work: Work, writer: Writer, on_answer: OnAnswer) -> None:
         identity = self._provider.identity
 
+        # A look at the store for each second turn would hold up the answers that come in meanwhile.
+        known = self._store.keys(identity)
+
         def keep(key: str, request: Request, completion: Completion) -> Work:
             plan.answers[key] = completion
             cost = self._budget.settle(request, completion)
@@ -227,11 +230,13 @@ class Engine:
             on_answer(1, False)
             on_answer(self._n_skipped(plan, key), True)
             second = self._follow(plan, key)
-            stored = self._stored(second)
-            plan.answers |= stored
-            self.tally.n_stored += len(stored)
-            on_answer(len(stored), True)
-            return {k: r for k, r in second.items() if k not in plan.answers}
+            stored = self._stored({k: r for k, r in second.items() if k[:KEY_START] in known})
+            if stored:
+                plan.answers |= stored
+                self.tally.n_stored += len(stored)
+                on_answer(len(stored), True)
+                second = {k: r for k, r in second.items() if k not in stored}
+            return second
 
         self._drive(work, keep, writer)
 

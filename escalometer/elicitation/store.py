@@ -49,6 +49,8 @@ create table if not exists batches (
 );
 """
 _ADDED = {"run": "text not null default ''", "cost_usd": "real not null default 0"}
+#: What of a key is enough to know that it is not there.
+KEY_START = 16
 _AT_ONCE = 500  # well under SQLite's limit of bound values
 _DEFAULTS = {field.name: field.default for field in fields(Completion)}
 
@@ -151,6 +153,14 @@ class CompletionStore:
             for key, completion in self._reader.execute(query, some):
                 found[key] = completion_of(completion)
         return found
+
+    def keys(self, identity: Mapping[str, str]) -> set[str]:
+        """Return the keys of all of a model's completions, each cut to `KEY_START` characters."""
+        rows = self._reader.execute(
+            f"select substr(key, 1, {KEY_START}) from completions where identity = ?",  # noqa: S608
+            (json.dumps(dict(identity), sort_keys=True),),
+        )
+        return {key for (key,) in rows}
 
     def put(
         self,

@@ -90,7 +90,7 @@ class Client:
         }
         is_near = host in ("localhost", "127.0.0.1", "::1")
         direct = [name.strip().lstrip(".") for name in (found["no"] or "").split(",")]
-        if is_near or any(n == "*" or n and f".{host}".endswith(f".{n}") for n in direct):
+        if is_near or any(n == "*" or (n and f".{host}".endswith(f".{n}")) for n in direct):
             return None
         return found[address.scheme] or found["all"]
 
