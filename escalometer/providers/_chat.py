@@ -107,7 +107,7 @@ def _parts(content: Any) -> tuple[str, str]:
     return "".join(texts), "".join(thoughts)
 
 
-def _apart(text: str) -> tuple[str, str]:
+def apart(text: str) -> tuple[str, str]:
     """Return an answer and the thinking before it, where think tags tell them apart.
 
     Some chat templates open the tag in the prompt, so that an answer has its end alone. A tag that
@@ -150,7 +150,7 @@ def completion(
     message = choice["message"]
     refusal = message.get("refusal")
     text, thinking = _parts(message.get("content"))
-    text, tagged = _apart(text)
+    text, tagged = apart(text)
     field = card.thinking.field if card.thinking else "reasoning_content"
     for name in dict.fromkeys((field, "reasoning_content", "reasoning")):
         if isinstance(message.get(name), str) and message[name]:

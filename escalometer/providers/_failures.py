@@ -138,6 +138,11 @@ def _judge(status: int, error: Any, retry_after_s: float) -> Failure:
     return Failure("error", reason)
 
 
+def of_error(status: int, message: str) -> Failure:
+    """Return what an error means that somebody else had from a server."""
+    return _judge(status, message, 0.0)
+
+
 def of_answer(status: int, headers: Mapping[str, str], raw: bytes) -> dict[str, Any] | Failure:
     """Return the decoded answer, or what its failure means.
 

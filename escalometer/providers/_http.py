@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,16 +23,26 @@ from escalometer.providers._chat import endpoint_of
 from escalometer.providers._failures import Failure
 
 _CONNECT_S = 20.0
-_INSTEAD = "[key]"
+_INSTEAD = b"[key]"
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: status, case-insensitive headers, the whole body."""
+    """What came back: status, case-insensitive headers, the whole body; over which connection."""
 
     status: int
     headers: Mapping[str, str]
     raw: bytes
+    connection: Any = None
+
+    def drop_connection(self) -> None:
+        """Let nothing more come over the connection; a request that is on it breaks."""
+        if self.connection is not None:
+            self.connection.close()
+
+
+#: The connection that a task's last request went over.
+_used: ContextVar[Any] = ContextVar("_used", default=None)
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -44,8 +55,25 @@ class _Connector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             if connection.protocol is None or not connection.protocol.should_close:
+                _used.set(connection.protocol)
                 return connection
             connection.close()
+
+
+class _Hidden:
+    """A key that must not be seen, as it is and as JSON has it; its repr does not show it."""
+
+    __slots__ = ("_forms",)
+
+    def __init__(self, key: str = "") -> None:
+        self._forms = {key.encode(), json.dumps(key)[1:-1].encode()} - {b""}
+
+    def out_of(self, raw: bytes) -> bytes:
+        """Return `raw` without it."""
+        for form in self._forms:
+            if form in raw:
+                raw = raw.replace(form, _INSTEAD)
+        return raw
 
 
 class Client:
@@ -62,15 +90,15 @@ class Client:
     def __init__(self, card: ModelCard, workspace: Workspace) -> None:
         self._id = card.id
         self._endpoint = endpoint_of(card)
-        self._environment = workspace.secrets
+        self._workspace = workspace  # whose repr leaves the secrets out
         self._session: aiohttp.ClientSession | None = None
-        self._hidden: tuple[bytes, ...] = ()
+        self._hidden = _Hidden()
 
     def _key(self) -> str | None:
         name = self._endpoint.key_env
         if name is None:
             return None
-        key = self._environment.get(name, "").strip()
+        key = self._workspace.secrets.get(name, "").strip()
         if not key:
             raise UsageError(
                 f"{self._id}: the environment variable {name} is not set. Put the endpoint's API "
@@ -84,8 +112,8 @@ class Client:
         address = urlsplit(self._endpoint.base_url)
         host = address.hostname or ""
         found = {
-            name: self._environment.get(f"{name}_proxy")
-            or self._environment.get(f"{name}_PROXY".upper())
+            name: self._workspace.secrets.get(f"{name}_proxy")
+            or self._workspace.secrets.get(f"{name}_PROXY".upper())
             for name in ("http", "https", "all", "no")
         }
         is_near = host in ("localhost", "127.0.0.1", "::1")
@@ -107,8 +135,7 @@ class Client:
         key = self._key()
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
-            quoted = json.dumps(key)[1:-1]
-            self._hidden = tuple({key.encode(), quoted.encode()})
+            self._hidden = _Hidden(key)
         timeout = aiohttp.ClientTimeout(
             total=self._endpoint.timeout_s,
             sock_connect=min(_CONNECT_S, self._endpoint.timeout_s),
@@ -128,9 +155,7 @@ class Client:
 
     def redacted(self, text: str) -> str:
         """Return `text` without the key."""
-        for hidden in self._hidden:
-            text = text.replace(hidden.decode(), _INSTEAD)
-        return text
+        return self._hidden.out_of(text.encode()).decode()
 
     async def send(
         self, method: str, path: str, data: Any = None, headers: Mapping[str, str] | None = None
@@ -157,10 +182,7 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             failure = self._explain(error)
         else:
-            for hidden in self._hidden:
-                if hidden in raw:
-                    raw = raw.replace(hidden, _INSTEAD.encode())
-            return Reply(response.status, response.headers, raw)
+            return Reply(response.status, response.headers, self._hidden.out_of(raw), _used.get())
         return failure
 
     def _explain(self, error: Exception) -> Failure:

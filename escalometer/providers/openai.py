@@ -23,6 +23,7 @@ from escalometer.providers._batches import Batches
 from escalometer.providers._failures import Failure
 from escalometer.providers._http import Client
 from escalometer.providers._limits import AdaptiveLimiter
+from escalometer.providers._repeats import Repeats
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class OpenAIProvider:
         self._client = Client(card, workspace)
         self._heard_at: float | None = None
         self._n_away = 0
+        self._repeats = Repeats()
         self.limiter = AdaptiveLimiter(
             endpoint.max_in_flight, endpoint.requests_per_minute, endpoint.tokens_per_minute
         )
@@ -151,6 +153,9 @@ class OpenAIProvider:
         exhausted_s = _failures.exhausted_s(reply.headers)
         if exhausted_s:
             self.limiter.pause(min(exhausted_s, self._patience.most_s))
+        if not isinstance(found, Failure) and self._repeats.is_repeat(found, reply.raw, sent):
+            reply.drop_connection()  # the right answer is still to come over it
+            return Failure("again", "the answer to another request, a second time")
         if not isinstance(found, Failure):
             # Where a server makes requests queue, more of them would only run out of time there.
             if time() - began_at < self._endpoint.timeout_s / 2:

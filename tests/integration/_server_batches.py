@@ -1,7 +1,8 @@
 """The test server's files and batches: OpenAI's protocol, done in `batch_seconds`.
 
-Faults of kind ``batch_failed`` (the whole batch), ``batch_expired`` and ``batch_cancelled`` (its
-second half) and ``batch_line`` (lines that have `match`; `status` and `body`) strike at creation.
+Faults that strike at a batch's creation: ``batch_failed`` (the whole of it), ``batch_expired`` and
+``batch_cancelled`` (its second half), ``batch_lost`` (it is made, and the answer is a 502), and
+``batch_line`` (lines that have `match`: `status` and `body`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _UNFINISHED = {
     "batch_cancelled": "This request was not executed because the batch was cancelled.",
 }
 
+_WHOLE = {"batch_failed", *_UNFINISHED}
+
 
 class Batches:
     """Files and batches of one server."""
@@ -40,6 +43,9 @@ class Batches:
             return self._upload(headers["content-type"], raw)
         if method == "POST" and parts == ["batches"]:
             return self._create(json.loads(raw))
+        if method == "GET" and parts == ["batches"]:
+            listed = list(reversed(self.batches.values()))
+            return {"object": "list", "data": listed, "has_more": False}, 200
         known: dict[str, Any] = self.files if parts[0] == "files" else self.batches
         if len(parts) < 2 or parts[1] not in known:
             return {"error": {"message": f"No such object: {path}", "code": "not_found"}}, 404
@@ -81,7 +87,11 @@ class Batches:
         }
         self._due[name] = time.monotonic() + self._server.batch_seconds
         whole = [f for f in self._server.faults if f.kind.startswith("batch_")]
-        self._faults[name] = [f for f in whole if f.kind == "batch_line" or f.strikes("", b"")]
+        self._faults[name] = [
+            f for f in whole if f.kind == "batch_line" or (f.kind in _WHOLE and f.strikes("", b""))
+        ]
+        if any(fault.kind == "batch_lost" and fault.strikes("", b"") for fault in whole):
+            return {"error": {"message": "made, but nobody hears of it"}}, 502
         return self.batches[name], 200
 
     def _advance(self, name: str) -> None:

@@ -27,9 +27,9 @@ class Fault:
     ``cut_head`` (in the middle of the headers), ``empty`` (200 without a body), ``html`` (with
     `status`), ``wrong_json``, ``wrong_shape`` (JSON without choices), ``error_body`` (200 with
     `body`), ``status`` (`status` with `body` and `headers`), ``reset``, ``twice`` (the response is
-    sent two times), ``down`` (the server refuses connections for `seconds` from now), ``filter``,
-    ``refusal``, ``prompt_filter``, ``too_long``, ``truncated``, ``no_content``, ``no_usage``,
-    ``replace`` (200 with `body` merged into the answer), ``redirect`` (to `body`).
+    sent again, `seconds` later), ``down`` (the server refuses connections for `seconds`),
+    ``filter``, ``refusal``, ``prompt_filter``, ``too_long``, ``truncated``, ``no_content``,
+    ``no_usage``, ``replace`` (200 with `body` merged into the answer), ``redirect`` (to `body`).
     """
 
     kind: str
@@ -279,7 +279,8 @@ class _Connection(asyncio.Protocol):
             self.send({"object": "chat.completion", "choices": []})
         elif kind == "twice":
             self._server.answered[content] += 1
-            self.transport.write(whole + whole)
+            self.transport.write(whole)
+            asyncio.get_running_loop().call_later(fault.seconds, self.transport.write, whole)
             self._free()
         elif kind == "down":
             self._server.go_down(fault.seconds)
