@@ -178,6 +178,17 @@ class Thinking(Section):
     max_tokens: int = Field(4096, ge=1)  # on top of an answer's budget
     field: str = "reasoning_content"  # of the answer's message, beside think tags in the text
 
+    @model_validator(mode="before")
+    @classmethod
+    def _switches_are_no_booleans(cls, content: Any) -> Any:
+        # YAML 1.1 reads the bare keys `on` and `off` as true and false.
+        if not isinstance(content, dict):
+            return content
+        names = {True: "on", False: "off"}
+        return {
+            names[key] if isinstance(key, bool) else key: value for key, value in content.items()
+        }
+
 
 class ModelCard(Section):
     """One models/<id>.yaml: a model, where it comes from and how it is called."""
