@@ -10,7 +10,8 @@ is known and any number can be drawn. Three sides in one run:
 - adaptive: `escalometer.adaptive` until it says that it is precise.
 
 The ratio is adaptive to fixed. A fixed design of that size has an interval as narrow, but one that
-contains the threshold too seldom; the honest ratio is to a fixed design that covers 0.93 as well.
+contains the threshold too seldom. The covering ratio is to a fixed design that covers 0.93 as well:
+it has to be so large for its bias, and its interval is then narrower than asked.
 
     python benchmarks/adaptive.py path/to/decisions.parquet                # half an hour
     python benchmarks/adaptive.py path/to/decisions.parquet --studies 100  # a few minutes
@@ -175,13 +176,13 @@ def main() -> None:
     parser.add_argument("--precision", type=float, nargs="+", default=[0.02, 0.03, 0.05])
     parser.add_argument("--pool", type=int, help="cases per condition (default: without end)")
     args = parser.parse_args()
-    sides = ("fixed", "covers", "equal", "covers", "adaptive", "covers", "ratio", "honest ratio")
+    sides = ("fixed", "covers", "equal", "covers", "adaptive", "covers", "ratio", "covering ratio")
     print("| " + " | ".join(["model", "p*", "half-width", *sides]) + " |")
     print("|---" * (3 + len(sides)) + "|")
     notes = []
     for model, truth in read(args.recorded, args.pool).items():
-        honest = least_covering_n(truth, args.studies) * len(truth.keys)
-        notes.append(f"{model}: the fixed design's interval covers 0.93 from {honest:,} on")
+        covering = least_covering_n(truth, args.studies) * len(truth.keys)
+        notes.append(f"{model}: the fixed design's interval covers 0.93 from {covering:,} on")
         for precision in args.precision:
             cells = [model, f"{truth.threshold:.4f}", f"{precision}"]
             sizes = []
@@ -192,7 +193,7 @@ def main() -> None:
                 cells += [f"{sizes[-1]:,}", f"{coverage(truth, ends):.3f}"]
             ends, held = adaptive_studies(truth, precision, args.studies, seed=2)
             cells += [f"{held.mean():,.0f}", f"{coverage(truth, ends):.3f}"]
-            cells += [f"{held.mean() / n:.2f}" for n in (sizes[0], max(sizes[0], honest))]
+            cells += [f"{held.mean() / n:.2f}" for n in (sizes[0], max(sizes[0], covering))]
             print("| " + " | ".join(cells) + " |", flush=True)
     print("", *notes, sep="\n")
 
