@@ -14,10 +14,10 @@ from typing import Any
 import click
 
 from escalometer import __version__
-from escalometer.errors import EscalometerError, Interrupted, UsageError, unknown_name
+from escalometer.errors import BudgetError, EscalometerError, Interrupted, UsageError, unknown_name
 
 PROFILE_SOURCE = "pipeline"
-STAGES = ("ingest", "validate", "sample", "query", "analyze", "report", "track")
+STAGES = ("ingest", "validate", "sample", "design", "query", "analyze", "report", "track")
 
 
 def workspace() -> Any:
@@ -90,6 +90,12 @@ def cli() -> None:
 @click.option("--interventions", callback=_names, metavar="I,..", help="What each dialogue varies.")
 @click.option("--cost-ratios", callback=_ratios, metavar="R,..", help="R, stated and scored.")
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Scenarios a condition.")
+@click.option(
+    "--precision",
+    type=click.FloatRange(min=0, max=0.5, min_open=True, max_open=True),
+    metavar="W",
+    help="In place of --samples: ask until the threshold's 95 % interval is ± W, such as 0.02.",
+)
 @click.option("--replicates", type=click.IntRange(min=1), metavar="N", help="Repeats of each.")
 @click.option(
     "--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="Most to spend."
@@ -105,6 +111,7 @@ def evaluate(
     interventions: list[str] | None,
     cost_ratios: list[float] | None,
     samples: int | None,
+    precision: float | None,
     replicates: int | None,
     max_cost: float | None,
     max_requests: int | None,
@@ -125,6 +132,7 @@ def evaluate(
     from escalometer import interventions as all_interventions
     from escalometer.config import edit_params, load_card, load_params
     from escalometer.stages._models import card_named
+    from escalometer.stages.analyze import is_unfinished
     from escalometer.stages.query import check_price
 
     params = load_params()
@@ -145,8 +153,12 @@ def evaluate(
     if cost_ratios:
         changes[("query", "cost_ratios")] = cost_ratios
         changes[("analyze", "cost_ratios")] = cost_ratios
+    if samples and precision:
+        raise UsageError("--samples fixes how many are asked, --precision lets it vary: give one")
     if samples:
-        changes[("sample", "n_per_condition")] = samples
+        changes |= {("sample", "n_per_condition"): samples, ("sample", "precision"): None}
+    if precision:
+        changes[("sample", "precision")] = precision
     asking = {
         "n_replicates": ("query", replicates),
         "max_cost_usd": ("ask", max_cost),
@@ -169,6 +181,11 @@ def evaluate(
         _print_profile(json.loads(_profile_path(model).read_text(encoding="utf-8")))
     report_path = Path("data/report/index.html").resolve()
     click.echo(f"\nReport: {report_path}\nRuns:   make ui (MLflow in the browser)")
+    if any(is_unfinished(model) for model in models):
+        raise BudgetError(
+            "budget reached before the precision was: everything answered is kept and analyzed; "
+            "run the same command with a larger --max-cost or --max-requests to go on"
+        )
 
 
 def _run_flow(retry: str | None, dry_run: bool) -> None:
@@ -221,7 +238,7 @@ def profile(model: str, source: str, domains: list[str] | None, as_json: bool) -
     """Print what is known of MODEL: threshold, idea of itself, accuracy, statuses, cost."""
     from escalometer import domains as all_domains
     from escalometer.config import load_card, load_params
-    from escalometer.stages.analyze import build_profile, load_decisions
+    from escalometer.stages.analyze import build_profile, load_decisions, load_design
 
     params = load_params()
     load_card(model)
@@ -230,7 +247,8 @@ def profile(model: str, source: str, domains: list[str] | None, as_json: bool) -
     for name in domains or ():
         all_domains.load(name)
     decisions = load_decisions(model, domains or params.domains, Path())
-    made = build_profile(decisions, model, source, params, domains)
+    design = None if domains else load_design(model)
+    made = build_profile(decisions, model, source, params, domains, design)
     if as_json:
         click.echo(json.dumps(made, allow_nan=False, indent=2))
     else:
@@ -466,6 +484,8 @@ def stage(name: str, cell: str) -> None:
         module.run(keys[0], params, place.root)
     elif name == "query":
         module.run(keys[0], keys[1], params, place)
+    elif name == "design":
+        module.run(keys[0], params, place)
     elif name == "analyze":
         module.run(keys[0], params, place.root)
     elif name == "report":

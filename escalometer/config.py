@@ -33,6 +33,7 @@ class SampleParams(Section):
     """How cases become scenarios."""
 
     n_per_condition: int = Field(250, ge=1)
+    precision: float | None = Field(None, gt=0, lt=0.5)
     n_conditions: int | None = Field(None, ge=2)
     signal_share: Share = 0.5
     train_share: Share = 0.2

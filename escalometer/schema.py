@@ -54,6 +54,15 @@ SCENARIOS = pa.schema(
     ]
 )
 
+#: One row a scenario that a model is asked about under a condition.
+CHOSEN = pa.schema(
+    [
+        _field("domain", pa.string()),
+        _field("condition", pa.string()),
+        _field("scenario_id", pa.string()),
+    ]
+)
+
 STATUSES = ("ok", "forced", "unparsed", "truncated", "refused", "error")
 
 #: One row a two-turn dialogue, whatever came of it.

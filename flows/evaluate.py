@@ -22,6 +22,7 @@ from escalometer.config import load_card, load_params
 from escalometer.errors import EscalometerError, Interrupted
 from escalometer.lifeline import end_with_parent
 from escalometer.pipeline import bring_up_to_date, stage_addresses
+from escalometer.stages.analyze import is_unfinished
 from escalometer.stages.store import predict_cost
 from flows._server import served, wait_for_history
 
@@ -39,6 +40,10 @@ def stage(address: str, is_forced: bool = False) -> bool:
 def say_cost() -> None:
     """Say what the queries of params.yaml will cost, all models and domains together."""
     params, place = load_params(), workspace()
+    if params.sample.precision is not None:
+        _say(f"asking until the threshold is known to ± {params.sample.precision:g}: how many")
+        _say("dialogues that takes is not known before; --max-cost and --max-requests cap it")
+        return
     for model in params.models:
         forecasts = [predict_cost(model, domain, params, place) for domain in params.domains]
         total = sum(forecasts[1:], start=forecasts[0])
@@ -62,15 +67,16 @@ def evaluate(ask_again: bool = False, dry_run: bool = False) -> int:
     addresses = stage_addresses()
     is_said = False
     for i, address in enumerate(addresses, start=1):
-        is_query = address.startswith("query@")
-        if is_query and not is_said:
+        asks = address.startswith(("design@", "query@"))
+        if asks and not is_said:
             say_cost()
             is_said = True
             if dry_run:
                 return i - 1
         began = time.monotonic()
         _say(f"[{i}/{len(addresses)}] {address}")
-        ran = stage(address, is_query and ask_again)
+        is_open = address.startswith("design@") and is_unfinished(address.partition("@")[2])
+        ran = stage(address, is_open or (asks and ask_again))
         took_s = time.monotonic() - began
         _say(f"[{i}/{len(addresses)}] {address}: {f'done in {took_s:.0f} s' if ran else 'current'}")
     context = get_run_context()

@@ -321,10 +321,16 @@ class Engine:
         provider = self._provider
         return request_key(provider.identity, request, provider.parameters(request))
 
-    def _rows(self, plan: Plan) -> list[dict[str, Any]]:
+    def finished(self, plan: Plan) -> list[dict[str, Any]]:
+        """Return the rows of those dialogues that have all of their answers."""
+        return self._rows(plan, only_finished=True)
+
+    def _rows(self, plan: Plan, only_finished: bool = False) -> list[dict[str, Any]]:
         made = []
         for i, (key, dialogue) in enumerate(zip(plan.first, plan.dialogues, strict=True)):
             keys = [key, *([plan.second[i]] if i in plan.second else [])]
+            if only_finished and not all(k in plan.answers for k in keys):
+                continue
             turns = [(plan.requests[k], plan.answers[k]) for k in keys]
             made.append(
                 row(dialogue, self._answering, turns, self._provider.parameters(turns[0][0]))

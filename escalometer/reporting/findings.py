@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from escalometer.policy import optimal_threshold
@@ -227,6 +227,21 @@ def _threshold_finding(profile: Mapping[str, Any], kind: str) -> Finding:
     return _finding(title, fit, words, "")
 
 
+def _adaptive_finding(profile: Mapping[str, Any]) -> list[Finding]:
+    """Return the threshold of an adaptive design, with what ended it; nothing for a fixed one."""
+    design = profile.get("design")
+    if not design:
+        return []
+    found = _threshold_finding(profile, "adaptive")
+    held = f"{design['n_dialogues']:,} dialogues in {design['n_rounds']} rounds"
+    ended = {
+        "precision": f"until the interval was ± {points(design['precision']).lstrip('+')} wide",
+        "budget": "until the budget was used up",
+    }.get(design["stopped_by"], "until there were no more scenarios")
+    words = f"{found.words} {held}, {ended}."
+    return [replace(found, title="Implicit threshold p*, adaptive", words=words)]
+
+
 def findings(profile: Mapping[str, Any], cost_ratio: float = 4.0) -> list[Finding]:
     """Return the numbers that describe the model as a whole, in the order to read them.
 
@@ -257,6 +272,7 @@ def findings(profile: Mapping[str, Any], cost_ratio: float = 4.0) -> list[Findin
             "How often its prediction matches what the person decided.",
             "Undefined: no dialogue has a readable prediction.",
         ),
+        *_adaptive_finding(profile),
         _threshold_finding(profile, "linear"),
         _threshold_finding(profile, "logit"),
         Finding(

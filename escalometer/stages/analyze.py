@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from escalometer import warehouse
 from escalometer.config import Params
 from escalometer.reporting.figures import escalation_curve_figure
 from escalometer.schema import DECISIONS, read_table
-from escalometer.stages import write_json
+from escalometer.stages import read_json, write_json
 from escalometer.stages._profile import assemble
 
 #: Side domains also where no plug-in says so, as in decisions that others recorded.
@@ -71,7 +71,8 @@ def run(model: str, params: Params, root: Path = Path()) -> None:
         If the decisions of a domain are absent or lack a column.
     """
     decisions = load_decisions(model, params.domains, root)
-    tables, profile = _analyze(decisions, model, "pipeline", params, None)
+    design = load_design(model, root)
+    tables, profile = _analyze(decisions, model, "pipeline", params, None, design)
     folder = root / "data" / "profiles" / model
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
@@ -98,12 +99,25 @@ def load_decisions(model: str, domains: Sequence[str], root: Path = Path()) -> p
     return pa.concat_tables(parts)
 
 
+def load_design(model: str, root: Path = Path()) -> dict[str, Any] | None:
+    """Return what an adaptive design of `model` achieved; None where the design is fixed."""
+    path = root / "data" / "designs" / model / "design.json"
+    about = read_json(path) if path.exists() else {"kind": "fixed"}
+    return about if about["kind"] == "adaptive" else None
+
+
+def is_unfinished(model: str, root: Path = Path()) -> bool:
+    """Return whether the budget ended the design of `model` before its precision was reached."""
+    return (load_design(model, root) or {}).get("stopped_by") == "budget"
+
+
 def build_profile(
     decisions: pa.Table,
     model: str,
     source: str,
     params: Params,
     domains: Sequence[str] | None = None,
+    design: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the document of ``escalometer profile --json``.
 
@@ -118,8 +132,11 @@ def build_profile(
         Uses `seed` and `analyze`.
     domains : sequence of str, optional
         Only these. If all of them are side domains they are analyzed as if they were main ones.
+    design : mapping, optional
+        What an adaptive design achieved, from `load_design`; its own interval is the one that holds
+        for its rows, and stands beside the fits.
     """
-    return _analyze(decisions, model, source, params, domains)[1]
+    return _analyze(decisions, model, source, params, domains, design)[1]
 
 
 def _analyze(
@@ -128,6 +145,7 @@ def _analyze(
     source: str,
     params: Params,
     domains: Sequence[str] | None,
+    design: Mapping[str, Any] | None,
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     rows = decisions.select(list(COLUMNS)).filter(pc.field("model") == model)
     if domains is not None:
@@ -151,6 +169,17 @@ def _analyze(
         "force_answer": bool(pc.any(rows.column("force_answer")).as_py()),
         "human_error_rate": human_error_rate,
     }
+    if design is not None:
+        keys = ("estimate", "low", "high", "status")
+        known = {"clustered_low": None, "clustered_high": None, "slope": None}
+        known |= {"intercept": None, "r_squared": None}
+        profile["implicit_threshold"]["adaptive"] = {k: design[k] for k in keys} | known
+        profile["design"] = dict(design)
+        profile["notes"].append(
+            "Scenarios were drawn adaptively: the threshold to go by is the adaptive design's. The "
+            "linear and the logit fit are made for the same number of dialogues in each condition, "
+            "and lean towards low thresholds here."
+        )
     return tables, profile
 
 

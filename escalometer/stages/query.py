@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from escalometer.elicitation.store import CompletionStore
 from escalometer.errors import DataError, UsageError
 from escalometer.lifeline import Interruption
 from escalometer.progress import progress
-from escalometer.protocol import Task
+from escalometer.protocol import Protocol, Task
 from escalometer.providers import RemoteProvider, connect
-from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table, write_table
+from escalometer.schema import CHOSEN, CONDITIONS, DECISIONS, SCENARIOS, read_table, write_table
 from escalometer.stages import read_json
 
 
@@ -47,7 +48,7 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
         If the budget is used up; what was answered is kept.
     """
     card = load_card(model, workspace.root / "models")
-    dialogues = plan(domain, params, workspace.root)
+    dialogues = plan(domain, params, workspace.root, model)
     store = CompletionStore(workspace.store)
     interruption = Interruption()
     try:
@@ -141,54 +142,100 @@ def shortfalls(rows: list[dict[str, Any]], n_passing: int) -> list[str]:
     return lines
 
 
-def plan(domain: str, params: Params, root: Path = Path()) -> list[Dialogue]:
-    """Return the dialogues of a domain: drawn scenarios × protocol variants × replicates.
+class Cell:
+    """One domain as the models see it: scenarios, conditions, and the words of its prompts.
+
+    Raises
+    ------
+    DataError
+        If the scenarios are absent.
+    """
+
+    def __init__(self, domain: str, params: Params, root: Path = Path()) -> None:
+        self.domain = domain
+        self._folder = folder = root / "data" / "scenarios" / domain
+        about = read_json(folder / "domain.json")
+        words = about["task"]
+        self.is_main: bool = about["is_main"]
+        self.task = Task(words["question"], words["decider"], tuple(words["meanings"]))
+        self.scenarios = read_table(folder / "scenarios.parquet", SCENARIOS).to_pylist()
+        self.conditions: dict[str, dict[str, Any]] = {
+            row["condition"]: row
+            for row in read_table(folder / "conditions.parquet", CONDITIONS).to_pylist()
+        }
+        costs = interventions.Costs(params.query.cost_ratios, tuple(params.query.framings))
+        self._protocols = [
+            protocol
+            for name in params.query.interventions
+            for protocol in interventions.variants(name, costs)
+        ]
+        self._n_replicates = params.query.n_replicates
+        self._others: dict[str, str] = {}
+        if any(protocol.has_other_signal for protocol in self._protocols):
+            accuracy = {name: row["signal_accuracy"] for name, row in self.conditions.items()}
+            ranked = sorted(accuracy, key=lambda name: (accuracy[name], name))
+            self._others = interventions.other_condition(ranked)
+
+    def drawn(self) -> list[dict[str, Any]]:
+        """Return the fixed design: rows of `schema.CHOSEN`."""
+        return [
+            {"domain": self.domain, "condition": name, "scenario_id": row["scenario_id"]}
+            for row in self.scenarios
+            for name in row["drawn_for"]
+        ]
+
+    def dialogue(
+        self, scenario: Mapping[str, Any], condition: str, protocol: Protocol, replicate: int = 0
+    ) -> Dialogue:
+        """Return one dialogue about a scenario under a condition."""
+        told = self.conditions[self._others[condition] if protocol.has_other_signal else condition]
+        return Dialogue(
+            domain=self.domain,
+            condition=condition,
+            scenario_id=scenario["scenario_id"],
+            task=self.task,
+            scenario=scenario["text"],
+            signal=told["signal"],
+            signal_accuracy=told["signal_accuracy"],
+            label=scenario["label"],
+            protocol=protocol,
+            replicate=replicate,
+        )
+
+    def dialogues(self, chosen: Sequence[Mapping[str, Any]]) -> list[Dialogue]:
+        """Return the dialogues of a design: its rows × protocol variants × replicates.
+
+        Raises
+        ------
+        DataError
+            If the design is empty.
+        """
+        by_id = {row["scenario_id"]: row for row in self.scenarios}
+        found = [
+            self.dialogue(by_id[row["scenario_id"]], row["condition"], protocol, replicate)
+            for row in chosen
+            for protocol in self._protocols
+            for replicate in range(self._n_replicates)
+        ]
+        if not found:
+            raise DataError(f"{self._folder}: no scenario was drawn for evaluation")
+        return found
+
+
+def plan(
+    domain: str, params: Params, root: Path = Path(), model: str | None = None
+) -> list[Dialogue]:
+    """Return the dialogues of a domain: those of `model`'s design, or of the fixed one.
 
     Raises
     ------
     UsageError
         If a name is unknown.
     DataError
-        If the scenarios are absent or none was drawn.
+        If scenarios or the design are absent, or no scenario was drawn.
     """
-    folder = root / "data" / "scenarios" / domain
-    about = read_json(folder / "domain.json")
-    words = about["task"]
-    task = Task(words["question"], words["decider"], tuple(words["meanings"]))
-    conditions: dict[str, dict[str, Any]] = {
-        row["condition"]: row
-        for row in read_table(folder / "conditions.parquet", CONDITIONS).to_pylist()
-    }
-    costs = interventions.Costs(params.query.cost_ratios, tuple(params.query.framings))
-    protocols = [
-        protocol
-        for name in params.query.interventions
-        for protocol in interventions.variants(name, costs)
-    ]
-    others: dict[str, str] = {}
-    if any(protocol.has_other_signal for protocol in protocols):
-        ranked = sorted(conditions, key=lambda name: (conditions[name]["signal_accuracy"], name))
-        others = interventions.other_condition(ranked)
-    dialogues = []
-    for scenario in read_table(folder / "scenarios.parquet", SCENARIOS).to_pylist():
-        for condition in scenario["drawn_for"]:
-            for protocol in protocols:
-                told = conditions[others[condition] if protocol.has_other_signal else condition]
-                dialogues += [
-                    Dialogue(
-                        domain=domain,
-                        condition=condition,
-                        scenario_id=scenario["scenario_id"],
-                        task=task,
-                        scenario=scenario["text"],
-                        signal=told["signal"],
-                        signal_accuracy=told["signal_accuracy"],
-                        label=scenario["label"],
-                        protocol=protocol,
-                        replicate=replicate,
-                    )
-                    for replicate in range(params.query.n_replicates)
-                ]
-    if not dialogues:
-        raise DataError(f"{folder}: no scenario was drawn for evaluation")
-    return dialogues
+    cell = Cell(domain, params, root)
+    if model is None or params.sample.precision is None:
+        return cell.dialogues(cell.drawn())
+    path = root / "data" / "designs" / model / f"{domain}.parquet"
+    return cell.dialogues(read_table(path, CHOSEN).to_pylist())

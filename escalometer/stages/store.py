@@ -69,7 +69,7 @@ def explain(model: str, domain: str, params: Params, workspace: Workspace) -> di
     store = CompletionStore(workspace.store)
     try:
         engine = open_engine(card, params, workspace, store)
-        planned = engine.plan(plan(domain, params, workspace.root))
+        planned = engine.plan(plan(domain, params, workspace.root, model))
         missing = list(planned.missing().values())
         step = max(1, len(missing) // N_EXPLAINED)
         looked_at = missing[::step][:N_EXPLAINED]

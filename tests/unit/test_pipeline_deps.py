@@ -25,6 +25,7 @@ STAGES = {
     "validate_scenarios": "validate",
     "validate_decisions": "validate",
     "sample": "sample",
+    "design": "design",
     "query": "query",
     "analyze": "analyze",
     "report": "report",
