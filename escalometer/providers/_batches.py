@@ -8,6 +8,7 @@ its creation was lost: it looks first for one with the same label.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ MOST_REQUESTS = 50_000
 MOST_BYTES = 200_000_000
 _LABEL = "escalometer"
 _WAITS_S = (0.5, 2.0, 8.0, 30.0, 60.0)  # between attempts at one call
+_LARGE_S = 1800.0  # for a file of 200 MB
+_VOID = {"failed", "cancelled", "cancelling", "expired"}
 _ENDED = {"completed", "expired", "cancelled"}  # with results for what was done until then
 
 
@@ -128,20 +131,25 @@ class Batches:
             if not isinstance(found, Failure):
                 return str(_decoded(found)["id"])
             await self._wait_or_raise(found, wait_s, "the batch was not taken")
-            known = await self.find(label)  # it may have been made, and the answer lost
+            # It may have been made, and the answer lost.
+            known = await self.find(label, str(uploaded["id"]))
             if known is not None:
                 return known
         raise AssertionError("the last wait raises")
 
-    async def find(self, label: str) -> str | None:
-        """Return the id of the endpoint's batch with this label that did not fail, if any."""
+    async def find(self, label: str, file_id: str | None = None) -> str | None:
+        """Return the id of the batch with this label or file that did not come to nothing, if any.
+
+        Some endpoints keep no labels.
+        """
         after = ""
         while True:
             listed = await self._call("GET", f"/batches?limit=100{after}")
             rows = listed.get("data") or []
             for row in rows:
                 is_it = (row.get("metadata") or {}).get(_LABEL) == label
-                if is_it and row.get("status") not in ("failed", "cancelled", "cancelling"):
+                is_it |= file_id is not None and row.get("input_file_id") == file_id
+                if is_it and row.get("status") not in _VOID:
                     return str(row["id"])
             if not listed.get("has_more") or not rows:
                 return None
@@ -255,7 +263,8 @@ class Batches:
             # The session's content type would stand in the place of the form's, with its boundary.
             sent = sent()
             headers = {"Content-Type": sent.content_type}
-        reply = await self._client.send(method, path, sent, headers)
+        timeout_s = _LARGE_S if path.startswith("/files") else None
+        reply = await self._client.send(method, path, sent, headers, timeout_s)
         if isinstance(reply, Failure):
             return reply
         if reply.status == 200:
@@ -275,8 +284,9 @@ def _decoded(raw: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def labelled(ids: Sequence[str]) -> str:
-    """Return a label for a batch of requests with these ids, for `Batches.submit`."""
-    import hashlib
+def labelled(ids: Sequence[str], n_before: int = 0) -> str:
+    """Return a label for a batch of requests with these ids, for `Batches.submit`.
 
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    `n_before` says how many batches of exactly these have ended, so that the next is a new one.
+    """
+    return hashlib.sha256("\n".join([*ids, str(n_before)]).encode()).hexdigest()

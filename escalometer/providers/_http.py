@@ -158,7 +158,12 @@ class Client:
         return self._hidden.out_of(text.encode()).decode()
 
     async def send(
-        self, method: str, path: str, data: Any = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        data: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
     ) -> Reply | Failure:
         """Return what one request brought, whatever its status, or why nothing came.
 
@@ -170,13 +175,16 @@ class Client:
             The body: bytes, or a form.
         headers : mapping of str to str or None
             In place of those of the session, where they differ.
+        timeout_s : float or None
+            In place of the card's, for what is large.
         """
         if self._session is None:
             raise ProviderError(f"{self._id} was asked outside of its session")
         url = self._endpoint.base_url.rstrip("/") + path
+        limit = aiohttp.ClientTimeout(timeout_s) if timeout_s else self._session.timeout
         try:
             async with self._session.request(
-                method, url, data=data, headers=headers, allow_redirects=False
+                method, url, data=data, headers=headers, timeout=limit, allow_redirects=False
             ) as response:
                 raw = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -194,6 +202,7 @@ class Client:
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             return Failure("away", f"no connection to {where}: {said}")
         if isinstance(error, asyncio.TimeoutError):
-            limit = self._endpoint.timeout_s
-            return Failure("overload", f"no answer within {limit:g} s (the card's timeout_s)")
+            return Failure(
+                "overload", f"no answer in time (timeout_s: {self._endpoint.timeout_s:g})"
+            )
         return Failure("again", f"the connection broke: {said}")

@@ -13,6 +13,7 @@ from escalometer.config import ModelCard
 from escalometer.providers import Request, _chat, _failures
 from escalometer.providers._failures import Failure
 from escalometer.providers._logprobs import probabilities
+from escalometer.providers._repeats import Repeats
 
 CARD = ModelCard.model_validate(
     {
@@ -242,3 +243,18 @@ def test_no_bytes_break(raw, status):
 )
 def test_durations(said, seconds):
     assert _failures.duration_s(said) == pytest.approx(seconds)
+
+
+def test_only_a_copy_for_another_request_of_a_server_with_ids_of_its_own_is_a_repeat():
+    repeats = Repeats()
+    for name in ("a", "b", "c"):
+        assert not repeats.is_repeat({"id": name}, name.encode(), name.encode())
+    assert repeats.is_repeat({"id": "b"}, b"b", b"d")
+    assert not repeats.is_repeat({"id": "b"}, b"b", b"b")  # the same request, asked again
+    assert not repeats.is_repeat({"id": "b"}, b"another text", b"d")
+    assert not repeats.is_repeat({}, b"b", b"e")
+
+
+def test_a_server_with_one_id_is_never_said_to_repeat_itself():
+    repeats = Repeats()
+    assert not any(repeats.is_repeat({"id": "x"}, b"0", str(i).encode()) for i in range(50))
