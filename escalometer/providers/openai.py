@@ -137,8 +137,10 @@ class OpenAIProvider:
         if failure.retry_after_s > self._patience.longest_s:
             why = f"the server says to wait {failure.retry_after_s:,.0f} s; run again after that"
             return Failure("fatal", f"{failure.reason}: {why}")
-        if failure.kind == "overload":
+        if failure.kind == "overload" and not self._streak.is_long:
             self.limiter.overloaded(failure.retry_after_s, began_at)
+        else:  # in trouble altogether, which says nothing about what it bears otherwise
+            self.limiter.pause(failure.retry_after_s if failure.kind == "overload" else 0.0)
         return failure
 
     def _check_patience(self, failure: Failure, asked_at: float) -> None:
