@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 _START = 16  # requests under way at first: 100 take three round trips
@@ -117,13 +117,21 @@ class AdaptiveLimiter:
         if self._waiting:
             self._admit()
 
-    async def wait(self, delay_s: float, n_tokens: int = 0) -> None:
+    async def wait(
+        self, delay_s: float, n_tokens: int = 0, until: asyncio.Event | None = None
+    ) -> None:
         """Give the place of a request up for so long, and wait for one again before all others.
+
+        Not for so long if `until` is set before.
 
         The place is held again when this returns, and when it raises: who acquired it releases it.
         """
         with self._given_up():
-            await asyncio.sleep(delay_s)
+            if until is None:
+                await asyncio.sleep(delay_s)
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(until.wait(), delay_s)
             await self.acquire(n_tokens, is_urgent=True)
             self.n_in_flight -= 1  # `_given_up` takes it, without an await in between
 

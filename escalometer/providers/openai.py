@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from escalometer.config import ModelCard, Workspace
@@ -23,41 +22,8 @@ from escalometer.providers._batches import Batches
 from escalometer.providers._failures import Failure
 from escalometer.providers._http import Client
 from escalometer.providers._limits import AdaptiveLimiter
+from escalometer.providers._patience import Patience, Streak
 from escalometer.providers._repeats import Repeats
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait before the next attempt, and for how long in all.
-
-    A wait is drawn between half of a bound and the bound, which grows: the half makes sure that
-    the attempts of a card's default outlast a stop of a minute (8 take 110 to 220 s), the rest
-    spreads out what failed together.
-
-    Attributes
-    ----------
-    first_s, growth, most_s : float
-        The bound of the first wait, its factor, and the largest one.
-    away_s : float
-        How long a server that answered before may refuse connections.
-    absent_s : float
-        How long one may that never answered in this session.
-    longest_s : float
-        The longest wait that a server may ask for.
-    """
-
-    first_s: float = 0.5
-    growth: float = 4.0
-    most_s: float = 60.0
-    away_s: float = 300.0
-    absent_s: float = 30.0
-    longest_s: float = 600.0
-
-    def wait_s(self, n_attempts: int, retry_after_s: float = 0.0) -> float:
-        """Return how long to wait after so many attempts: no less than the server says."""
-        bound = min(self.most_s, self.first_s * self.growth ** (n_attempts - 1))
-        drawn = random.uniform(bound / 2, bound)  # noqa: S311 - no secret
-        return max(drawn, retry_after_s + drawn / 10 if retry_after_s else 0.0)
 
 
 def connect(card: ModelCard, workspace: Workspace) -> OpenAIProvider:
@@ -89,7 +55,7 @@ class OpenAIProvider:
         self._patience = patience or Patience()
         self._client = Client(card, workspace)
         self._heard_at: float | None = None
-        self._n_away = 0
+        self._streak = Streak()
         self._repeats = Repeats()
         self.limiter = AdaptiveLimiter(
             endpoint.max_in_flight, endpoint.requests_per_minute, endpoint.tokens_per_minute
@@ -108,7 +74,7 @@ class OpenAIProvider:
     def session(self) -> AbstractAsyncContextManager[None]:
         """Hold connections open; raises `UsageError` where the key is not in the environment."""
         self._heard_at = None
-        self._n_away = 0
+        self._streak = Streak()
         return self._client.session()
 
     async def answer(self, request: Request) -> Completion:
@@ -122,20 +88,27 @@ class OpenAIProvider:
             began_at = time()
             found = await self._attempt(sent, began_at)
             if not isinstance(found, Failure):
+                self._streak.end()
                 return _chat.completion(self._card, request, found, time() - asked_at)
             failure = found
             if failure.kind == "fatal":
                 raise ProviderError(f"{self._card.id}: {failure.reason}")
             if failure.kind in ("refused", "error"):
+                self._streak.end()
                 return self._ended(failure, time() - asked_at)
+            self._streak.n += 1
             if failure.kind == "away":
-                delay_s = self._wait_for_server(failure, asked_at)
+                self._check_patience(failure, asked_at)
+                delay_s = self._patience.pause_s(self._streak.n)
             else:
                 n_attempts += 1
                 if n_attempts >= self._endpoint.max_attempts:
                     return self._ended(failure, time() - asked_at, n_attempts)
                 delay_s = self._patience.wait_s(n_attempts, failure.retry_after_s)
-            await self.limiter.wait(delay_s, n_tokens)
+            if failure.kind == "away" or self._streak.is_long:
+                self.limiter.away(self._patience.pause_s(self._streak.n))
+            until = None if failure.retry_after_s else self._streak.ended
+            await self.limiter.wait(delay_s, n_tokens, until)
 
     async def _attempt(self, sent: bytes, began_at: float) -> dict[str, Any] | Failure:
         """Return the decoded answer to one attempt, or its failure; the limiter learns of it."""
@@ -148,7 +121,6 @@ class OpenAIProvider:
                 self.limiter.overloaded(0.0, began_at)
             return reply
         self._heard_at = time()
-        self._n_away = 0
         found = _failures.of_answer(reply.status, reply.headers, reply.raw)
         exhausted_s = _failures.exhausted_s(reply.headers)
         if exhausted_s:
@@ -165,29 +137,26 @@ class OpenAIProvider:
         if failure.retry_after_s > self._patience.longest_s:
             why = f"the server says to wait {failure.retry_after_s:,.0f} s; run again after that"
             return Failure("fatal", f"{failure.reason}: {why}")
-        if failure.kind == "overload":
+        if failure.kind == "overload" and not self._streak.is_long:
             self.limiter.overloaded(failure.retry_after_s, began_at)
+        else:  # in trouble altogether, which says nothing about what it bears otherwise
+            self.limiter.pause(failure.retry_after_s if failure.kind == "overload" else 0.0)
         return failure
 
-    def _wait_for_server(self, failure: Failure, asked_at: float) -> float:
-        """Return how long to wait for a server that refuses connections: they cost no attempt.
+    def _check_patience(self, failure: Failure, asked_at: float) -> None:
+        """Raise where a server has refused connections for too long; until then it costs nothing.
 
-        All requests wait together, and few of them look whether it is back.
+        Every other request would fail too: to make errors of them all would take days.
         """
-        now = asyncio.get_running_loop().time()
         heard_at, most_s = self._heard_at, self._patience.away_s
         if heard_at is None:
             most_s = self._patience.absent_s
-        gone_s = now - max(asked_at, heard_at or asked_at)
+        gone_s = asyncio.get_running_loop().time() - max(asked_at, heard_at or asked_at)
         if gone_s > most_s:
             raise ProviderError(
                 f"{self._card.id}: {failure.reason}. It was tried for {gone_s:.0f} s. Is the "
                 "server up, and is the card's base_url right?"
             )
-        self._n_away += 1
-        delay_s = min(5.0, self._patience.wait_s(1 + self._n_away // 8))
-        self.limiter.away(delay_s)
-        return delay_s
 
     def _ended(self, failure: Failure, latency_s: float, n_attempts: int = 0) -> Completion:
         """Return the outcome that a failure is; after several attempts it may pass by itself."""

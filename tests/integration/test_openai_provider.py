@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from escalometer.config import ModelCard, Workspace
 from escalometer.errors import EscalometerError, ProviderError, UsageError
 from escalometer.parsing import parse_marker
 from escalometer.providers import RemoteProvider, Request, connect
-from escalometer.providers.openai import OpenAIProvider, Patience
+from escalometer.providers._patience import Patience
+from escalometer.providers.openai import OpenAIProvider
 from tests.integration import _server_answers as answers
 from tests.integration._server import running
+from tests.integration._server_http import Fault
 
 KEY = "sk-sentinel-4f1e8b2a77c09d"
 HASTY = Patience(first_s=0.02, growth=2, most_s=0.1, away_s=2.0, absent_s=0.5, longest_s=5.0)
@@ -306,6 +309,24 @@ def test_a_server_that_stays_away_ends_the_run():
         url = server.url
     with pytest.raises(ProviderError, match=r"no connection to http://127\.0\.0\.1:.*base_url"):
         ask(hasty(url), [request(i) for i in range(20)])
+
+
+@pytest.mark.parametrize("fault", ["reset", "status"])
+def test_a_server_in_trouble_altogether_is_asked_little_until_it_is_back(fault):
+    with running(latency=0.01) as server:
+        provider = OpenAIProvider(card(server.url), place(), Patience(first_s=0.2, most_s=20))
+
+        def recover():
+            server.faults.clear()
+
+        server.faults = [Fault(fault, times=-1, status=503, skip=200)]
+        threading.Timer(3.0, recover).start()
+        began = time.monotonic()
+        found = ask(provider, [request(i) for i in range(600)])
+        assert {one.finish for one in found} == {"stop"}
+        assert max(server.answered.values()) == 1
+        assert server.n_asked < 600 + 250  # without it, each of the 400 is tried several times
+        assert time.monotonic() - began < 3 + 8  # and not only when the longest wait is over
 
 
 def test_the_default_patience_outlasts_a_minute():
