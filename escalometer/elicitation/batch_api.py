@@ -8,7 +8,6 @@ stays open for one that does.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import sys
 import time
 
@@ -83,7 +82,9 @@ class _Batches:
             known = {key for keys in batches.values() for key in keys}
             asked, n_left = self._affordable({k: r for k, r in work.items() if k not in known})
             for keys, content in api.split(asked):
-                label = hashlib.sha256(f"{self._run}{attempt}".encode() + content).hexdigest()
+                # The same for the same requests, so that a batch whose creation was not noted any
+                # more is found again; another one once that batch has ended.
+                label = api.labelled(keys, self._store.n_batches(keys))
                 name = await api.submit(content, label)
                 self._store.note_batch(name, self._provider.identity, self._run, keys)
                 batches[name] = keys

@@ -256,6 +256,11 @@ class CompletionStore:
         )
         return [(name, json.loads(keys)) for name, keys in rows]
 
+    def n_batches(self, keys: Sequence[str]) -> int:
+        """Return how many batches of exactly these requests were submitted before."""
+        query = "select count(*) from batches where keys = ?"
+        return int(self._reader.execute(query, (json.dumps(list(keys)),)).fetchone()[0])
+
     def note_batch(
         self, name: str, identity: Mapping[str, str], run: str, keys: Sequence[str]
     ) -> None:

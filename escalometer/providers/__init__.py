@@ -170,6 +170,10 @@ class BatchApi(Protocol):
         """Yield the ids and the content of each file that `requests` need."""
         ...
 
+    def labelled(self, ids: Sequence[str], n_before: int = 0) -> str:
+        """Return a label for a batch of these, of which `n_before` have ended already."""
+        ...
+
     async def submit(self, content: bytes, label: str) -> str:
         """Return the id of the batch for a file; one with the same label is not made twice."""
         ...

@@ -99,6 +99,14 @@ class Batches:
         line = {"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}
         return json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
+    @staticmethod
+    def labelled(ids: Sequence[str], n_before: int = 0) -> str:
+        """Return a label for a batch of requests with these ids, for `submit`.
+
+        `n_before` says how many batches of exactly these have ended: the next is a new one.
+        """
+        return hashlib.sha256("\n".join([*ids, str(n_before)]).encode()).hexdigest()
+
     async def submit(self, content: bytes, label: str) -> str:
         """Return the id of the batch that does what a file from `split` asks.
 
@@ -282,11 +290,3 @@ def _decoded(raw: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def labelled(ids: Sequence[str], n_before: int = 0) -> str:
-    """Return a label for a batch of requests with these ids, for `Batches.submit`.
-
-    `n_before` says how many batches of exactly these have ended, so that the next is a new one.
-    """
-    return hashlib.sha256("\n".join([*ids, str(n_before)]).encode()).hexdigest()

@@ -9,7 +9,7 @@ import pytest
 
 from escalometer.errors import ProviderError
 from escalometer.providers import Completion
-from escalometer.providers._batches import Progress, labelled
+from escalometer.providers._batches import Batches, Progress
 from escalometer.providers.openai import OpenAIProvider
 from tests.integration import _server_answers as answers
 from tests.integration._server import Server, running
@@ -30,7 +30,7 @@ def held(server: Server, requests=REQUESTS) -> tuple[list[Progress], dict[str, C
         provider = provider_of(server)
         async with provider.session():
             ((ids, content),) = provider.batches.split(requests)
-            return await provider.batches.submit(content, labelled(ids))
+            return await provider.batches.submit(content, Batches.labelled(ids))
 
     async def collect(batch: str):
         provider = provider_of(server)
@@ -111,7 +111,7 @@ def test_results_that_are_missing_are_errors_that_pass():
             provider = provider_of(server)
             async with provider.session():
                 ((ids, content),) = provider.batches.split(REQUESTS)
-                batch = await provider.batches.submit(content, labelled(ids))
+                batch = await provider.batches.submit(content, Batches.labelled(ids))
                 more = REQUESTS | {"other": request(99)}
                 return dict([pair async for pair in provider.batches.collect(batch, more)])
 
