@@ -150,7 +150,7 @@ class Endpoint(Section):
     variable that `key_env` names; it stands in no file.
     """
 
-    base_url: str = Field(pattern=r"^https?://[^@\s]+$")
+    base_url: str = Field("", pattern=r"^(https?://[^@\s]+)?$")  # empty: the provider knows
     model: str = Field(min_length=1)
     key_env: str | None = Field(None, pattern=r"^[A-Z][A-Z0-9_]*$")  # null: no key is needed
     tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"

@@ -18,9 +18,9 @@ _LEADING_THOUGHT = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL | re.IGNO
 _OPEN, _CLOSE = "<think>", "</think>"
 
 
-def endpoint_of(card: ModelCard) -> Endpoint:
+def endpoint_of(card: ModelCard, needs_address: bool = True) -> Endpoint:
     """Return where a card's model is asked; raises `UsageError` where the card does not say."""
-    if card.endpoint is None:
+    if card.endpoint is None or (needs_address and not card.endpoint.base_url):
         raise UsageError(
             f"{card.id}: its card has no endpoint (base_url, model), which its provider needs"
         )

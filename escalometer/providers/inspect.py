@@ -1,7 +1,7 @@
 """Any model that inspect_ai supports, through its model interface; an extra.
 
 The card's ``endpoint.model`` is inspect_ai's own name (``anthropic/claude-…``, ``bedrock/…``). Its
-``base_url`` is handed on, unless it ends in ``.invalid``: then it is what inspect_ai knows. Which
+``base_url`` is handed on; without one it is what inspect_ai knows. Which
 packages and environment variables a model needs, inspect_ai says. Attempts are made by inspect_ai,
 as many as the card allows, and by nobody else.
 """
@@ -12,7 +12,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from escalometer.config import ModelCard, Workspace
 from escalometer.errors import ProviderError
@@ -41,14 +40,13 @@ class InspectProvider:
 
     def __init__(self, card: ModelCard, workspace: Workspace) -> None:
         self._card = card
-        self._endpoint = endpoint = _chat.endpoint_of(card)
+        self._endpoint = endpoint = _chat.endpoint_of(card, needs_address=False)
         self._workspace = workspace
         self._model: Any = None
         self.limiter = AdaptiveLimiter(
             endpoint.max_in_flight, endpoint.requests_per_minute, endpoint.tokens_per_minute
         )
-        host = urlsplit(endpoint.base_url).hostname or ""
-        self._base_url = None if host.endswith(".invalid") else endpoint.base_url
+        self._base_url = endpoint.base_url or None
         self.identity = {
             "provider": "inspect",
             "base_url": self._base_url or "",

@@ -70,7 +70,7 @@ def _content(given: str) -> dict[str, object]:
     basis: dict[str, object] = {"licence": "unknown: see the model's own page", "context": 8192}
     if found := re.fullmatch(r"inspect/([^/\s]+/\S+)", given):
         # inspect_ai finds address and key itself; the card only says which model.
-        endpoint: dict[str, object] = {"base_url": "https://inspect.invalid", "model": found[1]}
+        endpoint: dict[str, object] = {"model": found[1]}
         return {
             "stem": given.replace("/", "-"),
             "title": found[1],

@@ -16,7 +16,7 @@ HAS_INSPECT = importlib.util.find_spec("inspect_ai") is not None
 needs_inspect = pytest.mark.skipif(
     not HAS_INSPECT, reason="inspect_ai is not installed: pip install 'escalometer[inspect]'"
 )
-OWN = "https://its-own.invalid"
+OWN = ""
 
 
 def inspected(model: str, url: str = OWN, secrets=None, **endpoint):
