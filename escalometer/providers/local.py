@@ -1,28 +1,33 @@
 """Models on this machine, through transformers and torch: batched greedy decoding.
 
-Rows of a batch share one key-value cache in which any slot can be masked. Padding, finished rows
-and text that a later turn no longer continues are all just masked slots, so turn 2 picks up where
-turn 1 ended, and several second turns fork from one first turn, without reading it again. What
-comes out is what plain greedy decoding of each conversation gives.
+What comes out is what plain greedy decoding of each conversation gives, with less work: turn 2
+picks up the keys and values that turn 1 left, several second turns fork from one first turn, rows
+that have ended leave their batch, and a choice is read off the logits of a single pass.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from escalometer.config import ModelCard, Workspace
+from escalometer.config import ModelCard, Thinking, Workspace
 from escalometer.errors import ProviderError
-from escalometer.parsing import marker_pattern, stop_pattern, strip_thinking
-from escalometer.providers import Completion, Request, _weights
+from escalometer.providers import Completion, Request, _adapters, _loading, _weights
+from escalometer.providers._writing import Answer
 
-_BATCH_SIZE = 32  # a decoding step costs nearly the same for 16 rows as for 40
-_ROWS_HINT = 1024  # rows of the products that weights are laid out for: those of prompts
+if TYPE_CHECKING:
+    from escalometer.providers._decoding import Batch, Kept
+
+_BATCH_SIZE = 64  # more rows make a decoding step no cheaper by the row
 _PRECISION = "float32"  # half precision is no faster on most CPUs and changes answers
+_SHARE = 0.4  # of the free memory that one batch may take: what layers hand on needs some, too
+_WORTH_SHARING = 64  # tokens that reading a common beginning once must save
+_RECURRENT_TOKENS = 8192  # of a batch of a model that reads prompts in one piece
+
+Messages = tuple[tuple[str, str], ...]
 
 
 def connect(card: ModelCard, workspace: Workspace) -> LocalProvider:
@@ -30,28 +35,25 @@ def connect(card: ModelCard, workspace: Workspace) -> LocalProvider:
     return LocalProvider(card, workspace)
 
 
-def free_threads() -> int:
-    """Return how many cores are idle right now, at least 1.
-
-    More threads than idle cores are far slower than fewer: they wait for each other spinning.
-    """
-    import psutil
-
-    n_cores = len(psutil.Process().cpu_affinity() or [0])
-    busy = psutil.cpu_percent(interval=0.5) / 100
-    return int(max(1, round(n_cores * (1 - busy))))
-
-
 @dataclass
-class _Batch:
-    """Rows in flight: `tokens[i]` are the tokens of row i whose keys and values are in `cache`.
+class _Job:
+    """One request on its way: `endings` are the tokens of what may close it, by choice."""
 
-    `mask` has one column a cache slot, 1 where the slot holds a token of the row.
-    """
+    index: int
+    answer: Answer
+    prompt: list[int]
+    endings: list[list[int]]
+    kept: Kept | None = None
 
-    cache: Any
-    mask: Any
-    tokens: list[list[int]]
+    @property
+    def request(self) -> Request:
+        return self.answer.request
+
+    @property
+    def length(self) -> int:
+        """What the cache must hold in the end."""
+        more = 0 if self.request.reads_choice else self.answer.budget
+        return len(self.prompt) + more + max(map(len, self.endings), default=0)
 
 
 class LocalProvider:
@@ -62,9 +64,11 @@ class LocalProvider:
     def __init__(self, card: ModelCard, workspace: Workspace) -> None:
         self._card = card
         self._workspace = workspace
-        self._kept: list[_Batch] = []
-        self._model: Any = None
+        self._decoder: Any = None
         self._tokenizer: Any = None
+        #: Rows that a later turn may continue, by their messages: those of the latest first turns.
+        self._kept: dict[Messages, list[Kept]] = {}
+        self._is_going_on = False
         self.batch_size = _BATCH_SIZE
         self.identity = {
             "provider": "local",
@@ -72,253 +76,277 @@ class LocalProvider:
             "revision": _weights.revision(card),
             "precision": _PRECISION,
         }
+        if card.adapter:
+            self.identity["adapter"] = _adapters.digest(card, workspace.root)
 
-    def parameters(self, request: Request) -> Mapping[str, Any]:  # noqa: ARG002 - the contract's
-        """Return nothing: greedy decoding has no parameters."""
-        return {}
+    def parameters(self, request: Request) -> Mapping[str, Any]:
+        """Return how thinking is switched, where the card says so: greedy decoding has no more."""
+        how: dict[str, Any] = {}
+        if self._card.thinking and (arguments := self._arguments(request, self._card.thinking)):
+            how["template"] = arguments
+        if self._thinks(request):
+            how["max_thinking_tokens"] = self._thinking.max_tokens
+        return how
 
     def complete(self, requests: Sequence[Request]) -> Iterator[tuple[int, Completion]]:
         """Yield (index, completion) batch by batch."""
         self._load()
-        prompts = [self._encode(request) for request in requests]
-        kept: list[_Batch] = []
-        for start in range(0, len(requests), self.batch_size):
-            rows = range(start, min(start + self.batch_size, len(requests)))
-            fits = [i for i in rows if self._fits(prompts[i], requests[i])]
-            for i in rows:
-                if i not in fits:
-                    yield i, self._too_long(prompts[i], requests[i])
-            if not fits:
-                continue
-            began = time.monotonic()
-            batch, answers = self._answer([requests[i] for i in fits], [prompts[i] for i in fits])
-            each_s = (time.monotonic() - began) / len(fits)
-            kept.append(batch)
-            for i, (text, finish, n_tokens) in zip(fits, answers, strict=True):
-                yield i, Completion(text, finish, len(prompts[i]), n_tokens, each_s)
-        self._kept = kept
+        jobs = [self._job(i, request) for i, request in enumerate(requests)]
+        for job in jobs:
+            if self._room(job) < 0:
+                yield job.index, self._too_long(job)
+        jobs = [job for job in jobs if self._room(job) >= 0]
+        began = time.monotonic()
+        self._is_going_on = any(job.request.messages[:-2] in self._kept for job in jobs)
+        if not self._is_going_on:
+            self._kept = {}
+        self._find_kept(jobs)
+        before_s = (time.monotonic() - began) / max(1, len(jobs))
+        for reads_choice in (True, False):
+            some = [job for job in jobs if job.request.reads_choice is reads_choice]
+            for batch in self._batches(some):
+                yield from self._complete(batch, before_s)
+
+    @property
+    def _thinking(self) -> Thinking:
+        return self._card.thinking or Thinking()
+
+    def _thinks(self, request: Request) -> bool:
+        always = self._card.thinking is not None and self._card.thinking.off is None
+        return (request.is_thinking or always) and not request.reads_choice
+
+    def _arguments(self, request: Request, thinking: Thinking) -> Mapping[str, Any]:
+        if request.is_thinking and thinking.on is None:
+            raise ProviderError(f"{self._card.id}: its card has no `thinking.on`: it cannot think")
+        return (thinking.on if request.is_thinking else thinking.off) or {}
 
     def _load(self) -> None:
-        if self._model is not None:
+        if self._decoder is not None:
             return
-        folder = _weights.folder(self._card, self._workspace.cache)
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging
+        model, self._tokenizer = _loading.load(self._card, self._workspace)
+        from escalometer.providers._decoding import Decoder
 
-        logging.disable_progress_bar()
-        torch.set_num_threads(free_threads())
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder)
-            self._model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, use_safetensors=True
-            ).eval()
-            _lay_out(self._model)
-        except (OSError, ValueError) as error:
-            raise ProviderError(f"{self._card.id}: cannot load {folder}: {error}") from error
-        stops = self._model.generation_config.eos_token_id
+        stops = model.generation_config.eos_token_id
+        if stops is None:
+            stops = self._tokenizer.eos_token_id
         self._stop_ids = set(stops if isinstance(stops, list) else [stops])
+        self._decoder = Decoder(model, next(iter(self._stop_ids)))
 
     def _encode(self, request: Request) -> list[int]:
         messages = [{"role": role, "content": content} for role, content in request.messages]
         template = self._tokenizer.chat_template or ""
-        switch = {"enable_thinking": request.is_thinking} if "enable_thinking" in template else {}
-        if request.is_thinking and not switch:
+        if self._card.thinking:
+            switch = self._arguments(request, self._card.thinking)
+        elif "enable_thinking" in template:
+            switch = {"enable_thinking": request.is_thinking}
+        elif request.is_thinking:
             raise ProviderError(f"{self._card.id}: its chat template has no thinking switch")
+        else:
+            switch = {}
         encoded = self._tokenizer.apply_chat_template(
             messages, add_generation_prompt=True, return_dict=True, **switch
         )
         return list(encoded["input_ids"])
 
-    def _fits(self, prompt: list[int], request: Request) -> bool:
-        return len(prompt) + request.max_tokens <= self._card.context
-
-    def _too_long(self, prompt: list[int], request: Request) -> Completion:
-        why = (
-            f"{len(prompt)} prompt tokens and a budget of {request.max_tokens} exceed the context "
-            f"of {self._card.context}"
-        )
-        return Completion("", "error", len(prompt), 0, 0.0, why)
-
-    def _answer(
-        self, requests: list[Request], prompts: list[list[int]]
-    ) -> tuple[_Batch, list[tuple[str, Any, int]]]:
-        batch, unread = self._start(prompts)
-        answers: list[list[int]] = [[] for _ in prompts]
-        finishes: list[str | None] = [None] * len(prompts)
-        stops = [stop_pattern(request.marker, request.choices) for request in requests]
-        cut: dict[int, str] = {}
-        while True:
-            chosen = self._read(batch, unread).argmax(-1).tolist()
-            for i, token in enumerate(chosen):
-                if finishes[i] is not None:
-                    unread[i] = []
-                    continue
-                unread[i] = [token]
-                if token in self._stop_ids:
-                    unread[i] = []
-                    finishes[i] = "stop"
-                    continue
-                answers[i].append(token)
-                # A token is a byte at least: this tail holds marker, choice and what settles it.
-                tail = answers[i][-(len(requests[i].marker) + 12) :]
-                if stops[i].search(self._decode(tail)):
-                    whole = self._decode(answers[i])
-                    text = strip_thinking(whole)
-                    found = stops[i].search(text)
-                    if found:
-                        finishes[i] = "stop"
-                        cut[i] = whole[: len(whole) - (len(text) - found.end())]
-                if finishes[i] is None and len(answers[i]) >= requests[i].max_tokens:
-                    finishes[i] = "length"
-            if all(finishes):
-                break
-        texts = [cut.get(i, self._decode(answer)) for i, answer in enumerate(answers)]
-        closed = self._close(batch, requests, texts, unread)
-        made = []
-        for i, text in enumerate(texts):
-            finish = "forced" if i in closed else finishes[i]
-            made.append((closed.get(i, text), finish, len(answers[i])))
-        return batch, made
-
-    def _close(
-        self,
-        batch: _Batch,
-        requests: list[Request],
-        texts: list[str],
-        unread: list[list[int]],
-    ) -> dict[int, str]:
-        """Return, by row, the answers without a choice, closed with the marker and the model's."""
-        closed: dict[int, str] = {}
-        plain = {"add_special_tokens": False}
-        # By row: what may close it, as text and as those of its tokens that are not yet read.
-        left: dict[int, list[tuple[str, list[int]]]] = {}
-        for i, request in enumerate(requests):
-            pattern = marker_pattern(request.marker, request.choices)
-            if not request.force_answer or pattern.search(strip_thinking(texts[i])):
-                continue
-            in_thought = strip_thinking(texts[i] + "<end>") == strip_thinking(texts[i])
-            closing = ("\n</think>\n" if in_thought else "\n") + request.marker + " "
-            left[i] = [
-                (closing + choice, self._tokenizer.encode(closing + choice, **plain))
-                for choice in request.choices
-            ]
-        unread = [new if i in left else [] for i, new in enumerate(unread)]
-        while left:
-            # What all endings of a row share is read, up to the token at which they part: into
-            # single ones where each choice is a token of its own, else the likeliest go on.
-            for i, endings in left.items():
-                shared = min(_common(endings[0][1], tokens) for _, tokens in endings[1:])
-                unread[i] = unread[i] + endings[0][1][:shared]
-                left[i] = [(ending, tokens[shared:]) for ending, tokens in endings]
-            logits = self._read(batch, unread)
-            unread = [[] for _ in requests]
-            for i, endings in list(left.items()):
-                scores = logits[i].tolist()
-                likely = max((tokens[0] for _, tokens in endings), key=scores.__getitem__)
-                left[i] = [pair for pair in endings if pair[1][0] == likely]
-                if len(left[i]) == 1:
-                    closed[i] = texts[i] + left.pop(i)[0][0]
-        return closed
-
     def _decode(self, tokens: list[int]) -> str:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=True))
 
-    def _start(self, prompts: list[list[int]]) -> tuple[_Batch, list[list[int]]]:
-        """Return a batch and what each row still has to read: kept caches are continued."""
-        import torch
-        from transformers import DynamicCache
+    def _endings(self, texts: Iterable[str]) -> list[list[int]]:
+        return [list(self._tokenizer.encode(text, add_special_tokens=False)) for text in texts]
 
-        n_best, best = 0, None
-        for kept in self._kept:
-            found = [
-                max((_common(prompt, row), -i) for i, row in enumerate(kept.tokens))
-                for prompt in prompts
-            ]
-            n_shared = sum(length for length, _ in found)
-            if n_shared > n_best:
-                n_best, best = n_shared, (kept, [-i for _, i in found], [n for n, _ in found])
-        if best is None or n_best < sum(map(len, prompts)) / 2:
-            empty = torch.zeros((len(prompts), 0), dtype=torch.long)
-            return _Batch(DynamicCache(), empty, [[] for _ in prompts]), [*prompts]
-        kept, rows, lengths = best
-        # At least the last token is read again: its output is the next token's distribution.
-        lengths = [min(n, len(p) - 1) for n, p in zip(lengths, prompts, strict=True)]
-        cache = _fork(kept.cache, rows)
-        mask = kept.mask[rows]
-        mask = mask * (mask.cumsum(-1) <= torch.tensor(lengths)[:, None])
-        tokens = [p[:n] for n, p in zip(lengths, prompts, strict=True)]
-        return _Batch(cache, mask, tokens), [p[n:] for n, p in zip(lengths, prompts, strict=True)]
+    def _job(self, index: int, request: Request) -> _Job:
+        prompt = self._encode(request)
+        opened = self._tokenizer.decode(prompt[-8:]).rstrip().endswith("<think>")
+        budget = request.max_tokens
+        if self._thinks(request):
+            # Thinking takes what the context leaves; an answer's own budget must always be there.
+            extra = self._card.context - len(prompt) - budget
+            budget += max(0, min(self._thinking.max_tokens, extra))
+        answer = Answer(request, budget, opened, self._decode)
+        endings = self._endings(answer.closings()) if request.reads_choice else []
+        return _Job(index, answer, prompt, endings)
 
-    def _read(self, batch: _Batch, unread: list[list[int]]) -> Any:
-        """Read `unread` into the batch's cache and return each row's next-token logits."""
-        import torch
+    def _room(self, job: _Job) -> int:
+        """Return how many tokens of the context would be left; negative where it is too small."""
+        return self._card.context - job.length
 
-        width = max(map(len, unread))
-        pad = next(iter(self._stop_ids))
-        block = torch.tensor([[pad] * (width - len(new)) + new for new in unread])
-        used = torch.tensor([[0] * (width - len(new)) + [1] * len(new) for new in unread])
-        batch.mask = torch.cat([batch.mask, used], dim=-1)
-        positions = (batch.mask.cumsum(-1) - 1).clamp(min=0)[:, -width:]
-        with torch.inference_mode():
-            out = self._model(
-                input_ids=block,
-                attention_mask=batch.mask,
-                position_ids=positions,
-                past_key_values=batch.cache,
-                use_cache=True,
-                logits_to_keep=1,
+    def _too_long(self, job: _Job) -> Completion:
+        why = (
+            f"{len(job.prompt)} prompt tokens and a budget of {job.length - len(job.prompt)} exceed "
+            f"the context of {self._card.context}"
+        )
+        return Completion("", "error", len(job.prompt), 0, 0.0, why)
+
+    def _find_kept(self, jobs: list[_Job]) -> None:
+        """Say of each job what it goes on from; what several begin with is read once, here."""
+        from escalometer.providers._decoding import Kept, common
+
+        together: dict[Messages, list[_Job]] = defaultdict(list)
+        for job in jobs:
+            known = self._kept.get(job.request.messages[:-2], [])
+            if len(job.request.messages) > 1 and known:
+                job.kept = max(known, key=lambda kept: common(kept.tokens, job.prompt))
+            if len(job.request.messages) > 1 and self._decoder.can_continue:
+                together[job.request.messages[:-1]].append(job)
+        shared: list[_Job] = []
+        members: list[list[_Job]] = []
+        for group in together.values():
+            first = group[0]
+            n = min(common(first.prompt, job.prompt) for job in group)
+            # One token of each prompt at least is its own to read.
+            n = min(n, *(len(job.prompt) - 1 for job in group))
+            n_known = common(first.kept.tokens, first.prompt) if first.kept else 0
+            if (len(group) - 1) * (n - n_known) >= _WORTH_SHARING:
+                shared.append(_Job(len(members), first.answer, first.prompt[:n], [], first.kept))
+                members.append(group)
+        for batch in self._batches(shared):
+            if not self._can_keep(sum(len(job.prompt) for job in batch)):
+                return
+            read, _ = self._decoder.start(
+                [job.prompt for job in batch], [job.kept for job in batch], is_read_only=True
             )
-        for row, new in zip(batch.tokens, unread, strict=True):
-            row.extend(new)
-        return out.logits[:, -1]
+            for row, job in enumerate(batch):
+                for member in members[job.index]:
+                    member.kept = Kept(read, row)
+
+    def _batches(self, jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
+        """Yield jobs of similar length together, the longest first, as many as memory bears."""
+        # Rows that read as many tokens stand together: they are read in the same block.
+        left = sorted(jobs, key=lambda job: (job.length, job.index), reverse=True)
+        while left:
+            allowed = _SHARE * _loading.free_bytes(self._decoder.device)
+            n = int(allowed // max(1, left[0].length * self._decoder.bytes_per_token))
+            if not self._decoder.can_continue:
+                n = min(n, _RECURRENT_TOKENS // left[0].length)
+            n = max(1, min(n, self.batch_size))
+            yield sorted(left[:n], key=_n_unread)
+            left = left[n:]
+
+    def _can_keep(self, n_tokens: int) -> bool:
+        allowed = _SHARE * _loading.free_bytes(self._decoder.device)
+        return bool(n_tokens * self._decoder.bytes_per_token < allowed)
+
+    def _complete(self, jobs: list[_Job], before_s: float) -> Iterator[tuple[int, Completion]]:
+        """Yield the batch's completions, from smaller batches where its memory cannot be had."""
+        began = time.monotonic()
+        try:
+            made = self._choose(jobs) if jobs[0].request.reads_choice else self._write(jobs)
+        except (RuntimeError, MemoryError) as error:
+            if not _loading.is_out_of_memory(error):
+                raise
+            made = None  # left outside the handler, which holds on to the batch's memory
+        if made is not None:
+            each_s = before_s + (time.monotonic() - began) / len(jobs)
+            for job, (finish, probabilities, n_tokens, n_cached) in zip(jobs, made, strict=True):
+                text, thinking = job.answer.parts()
+                yield job.index, Completion(
+                    text,
+                    finish,
+                    len(job.prompt),
+                    n_tokens,
+                    each_s,
+                    thinking=thinking,
+                    probabilities=probabilities,
+                    n_cached_tokens=n_cached,
+                )
+            return
+        self._release()
+        if len(jobs) == 1 and jobs[0].kept is None:
+            why = f"memory does not suffice for a prompt of {len(jobs[0].prompt)} tokens"
+            yield jobs[0].index, Completion("", "error", len(jobs[0].prompt), 0, 0.0, why)
+            return
+        half = (len(jobs) + 1) // 2
+        self.batch_size = half
+        if len(jobs) == 1:
+            self._kept, jobs[0].kept = {}, None
+        for job in jobs:
+            job.answer.restart()
+        for some in (jobs[:half], jobs[half:]):
+            if some:
+                yield from self._complete(some, before_s)
+
+    def _release(self) -> None:
+        """Give memory back that torch holds on to."""
+        import torch
+
+        if self._decoder.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _choose(self, jobs: list[_Job]) -> list[_Made]:
+        """Let each job's answer be its marker and likeliest choice; nothing is generated."""
+        from escalometer.providers._choices import Open, weigh
+
+        n_cached = [len(job.prompt) - _n_unread(job) for job in jobs]
+        rows = [Open(job.prompt, job.endings, job.kept) for job in jobs]
+        probabilities, kept = weigh(self._decoder, rows)
+        self._keep(jobs, kept)
+        made: list[_Made] = []
+        for job, row, n in zip(jobs, probabilities, n_cached, strict=True):
+            choice = row.index(max(row))
+            job.answer.close(job.answer.closings()[choice])
+            made.append(("stop", tuple(row), len(job.endings[choice]), n))
+        return made
+
+    def _write(self, jobs: list[_Job]) -> list[_Made]:
+        """Let the model write each job's answer, greedily."""
+        n_cached = [len(job.prompt) - _n_unread(job) for job in jobs]
+        longest = max(job.answer.budget for job in jobs)
+        batch, logits = self._decoder.start(
+            [job.prompt for job in jobs], [job.kept for job in jobs], longest
+        )
+        for job in jobs:
+            job.kept = None
+        live = list(jobs)
+        while live:
+            chosen = logits.argmax(-1).tolist()
+            # From the last to the first: the row that takes a leaving one's place was looked at.
+            for row in reversed(range(len(live))):
+                if live[row].answer.add(chosen[row], chosen[row] in self._stop_ids):
+                    live[row].kept = self._decoder.leave(batch, row)
+                    live[row], chosen[row] = live[-1], chosen[-1]
+                    live.pop()
+                    chosen.pop()
+            if live:
+                logits = self._decoder.step(batch, chosen)
+        self._keep(jobs, [job.kept for job in jobs if job.kept is not None])
+        self._close([job for job in jobs if job.answer.wants_closing()])
+        return [
+            (job.answer.finish or "stop", None, len(job.answer.tokens), n)
+            for job, n in zip(jobs, n_cached, strict=True)
+        ]
+
+    def _close(self, jobs: list[_Job]) -> None:
+        """Close answers that state no choice, each with the marker and the model's choice."""
+        from escalometer.providers._choices import Open, weigh
+
+        if not jobs:
+            return
+        closings = [job.answer.closings() for job in jobs]
+        rows = [
+            Open(job.prompt + job.answer.tokens, self._endings(texts), job.kept)
+            for job, texts in zip(jobs, closings, strict=True)
+        ]
+        for job, texts, row in zip(
+            jobs, closings, weigh(self._decoder, rows, is_greedy=True)[0], strict=True
+        ):
+            job.answer.close(texts[row.index(max(row))])
+
+    def _keep(self, jobs: Sequence[_Job], kept: Sequence[Kept]) -> None:
+        """Hold on to first turns' rows, which second turns may continue, while memory bears it."""
+        if self._is_going_on or not kept or any(len(job.request.messages) > 1 for job in jobs):
+            return
+        batch: Batch = kept[0].batch
+        if self._can_keep(batch.end * len(batch.tokens)):
+            for job, row in zip(jobs, kept, strict=True):
+                self._kept.setdefault(job.request.messages, []).append(row)
 
 
-def _lay_out(model: Any) -> None:
-    """Lay the weights of linear layers out for this CPU, once rather than at every product.
-
-    The same float32 products: a decoding step takes half of the time, a prompt four fifths.
-    """
-    import torch
-
-    if not torch._C._has_mkldnn:
-        return
-
-    class LaidOut(torch.nn.Module):
-        def __init__(self, linear: torch.nn.Linear) -> None:
-            super().__init__()
-            weight = linear.weight.detach()
-            self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_HINT)
-            self.bias = linear.bias
-
-        def forward(self, rows: torch.Tensor) -> Any:
-            product = torch.ops.mkldnn._linear_pointwise
-            return product(rows, self.weight, self.bias, "none", [], "")
-
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if type(child) is torch.nn.Linear:
-                setattr(module, name, LaidOut(child))
+#: Of one answer: finish, probabilities, tokens written, tokens of the prompt not read again.
+_Made = tuple[Any, tuple[float, ...] | None, int, int]
 
 
-def _common(left: list[int], right: list[int]) -> int:
-    """Return how many leading tokens two sequences share."""
-    return sum(
-        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
-    )
+def _n_unread(job: _Job) -> int:
+    """Return how many of the prompt's tokens are still to be read."""
+    from escalometer.providers._decoding import common
 
-
-def _fork(cache: Any, rows: list[int]) -> Any:
-    """Return a copy of the cache that holds `rows` of it, in that order, repeats included."""
-    import copy
-
-    import torch
-
-    forked = copy.copy(cache)
-    forked.layers = [copy.copy(layer) for layer in cache.layers]
-    for layer in forked.layers:
-        layer.keys = layer.keys[torch.tensor(rows)]
-        layer.values = layer.values[torch.tensor(rows)]
-    return forked
+    return len(job.prompt) - (common(job.kept.tokens, job.prompt) if job.kept else 0)

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from escalometer.config import ModelCard
 from escalometer.errors import ProviderError
 from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
-from escalometer.providers import Request, connect, local
+from escalometer.providers import Request, _loading, connect
 from tests.conftest import tiny_card, workspace
 
 PROMPTS = [
@@ -49,6 +49,32 @@ def ask(prompt: str, **changes) -> Request:
     return Request(messages=(("user", prompt),), **fields)
 
 
+def spied(provider) -> list[tuple[int, int]]:
+    """What the model reads from now on: (rows, tokens of each) by call."""
+    read = []
+    logits = provider._decoder._logits
+
+    def reading(input_ids, **how):
+        read.append(tuple(input_ids.shape))
+        return logits(input_ids=input_ids, **how)
+
+    provider._decoder._logits = reading
+    return read
+
+
+def scripted(provider, script: str) -> None:
+    """Let the model write `script`: a random one writes no marker."""
+    provider._load()
+    letters = iter(script)
+
+    def saying(input_ids, **how):
+        logits = torch.zeros(1, 258)
+        logits[0, provider._tokenizer.encode(next(letters))[0]] = 1
+        return logits
+
+    provider._decoder._logits = saying
+
+
 def test_a_batch_answers_as_each_conversation_alone(card, plain, tmp_path):
     requests = [ask(prompt) for prompt in PROMPTS]
     answers = dict(connect(card, workspace(tmp_path)).complete(requests))
@@ -70,15 +96,43 @@ def test_second_turns_continue_and_fork_without_changing_an_answer(card, plain, 
         for i, request in enumerate(first)
         for cost in (4, 20)
     ]
-    n_read = []
-    read = provider._read
-    provider._read = lambda batch, unread: (
-        n_read.append(max(map(len, unread))),
-        read(batch, unread),
-    )[1]
+    read = spied(provider)
     continued = dict(provider.complete(second))
-    assert max(n_read) < min(answer.n_prompt_tokens for answer in continued.values())
+    assert max(n_tokens for _, n_tokens in read) < min(a.n_prompt_tokens for a in continued.values())
+    assert all(answer.n_cached_tokens > 0 for answer in continued.values())
     assert [continued[i].text for i in range(8)] == [plain(request) for request in second]
+
+
+def test_twenty_four_second_turns_read_their_common_beginning_once(card, plain, tmp_path):
+    # Nothing is kept: turn 1 was answered by an earlier process.
+    told = "A long story. " * 12
+    second = [
+        Request(
+            messages=(("user", told), ("assistant", "So it is."), ("user", f"{cost}? " + "Go. " * n)),
+            marker=DECISION_MARKER,
+            max_tokens=8,
+        )
+        for cost in (2, 4, 8, 10, 20, 50)
+        for n in (1, 3, 5, 9)
+    ]
+    provider = connect(card, workspace(tmp_path))
+    provider._load()
+    read = spied(provider)
+    answers = dict(provider.complete(second))
+    n_once = sum(n_rows * n_tokens for n_rows, n_tokens in read if n_tokens > 1)
+    assert n_once < sum(answer.n_prompt_tokens for answer in answers.values()) / 3
+    assert [answers[i].text for i in range(24)] == [plain(request) for request in second]
+
+
+def test_rows_that_have_ended_leave_the_batch(card, tmp_path):
+    provider = connect(card, workspace(tmp_path))
+    provider._load()
+    read = spied(provider)
+    answers = dict(provider.complete([ask(p, max_tokens=n) for p, n in zip(PROMPTS, (9, 2, 5, 7))]))
+    n_live = [n_rows for n_rows, n_tokens in read if n_tokens == 1]
+    lengths = [answer.n_completion_tokens for answer in answers.values()]
+    # Each answer's first token comes of reading its prompt.
+    assert n_live == [sum(n > step for n in lengths) for step in range(1, max(lengths))]
 
 
 def test_batches_larger_than_the_batch_size_are_split(card, tmp_path):
@@ -138,13 +192,12 @@ def test_choices_that_begin_with_the_same_token_part_at_a_later_one(card, tmp_pa
     provider._tokenizer.encode = encode_apart
     first, second = (encode(letter)[0] for letter in "qy")
 
-    def scripted(batch, unread):
-        batch.tokens[0].extend(unread[0])
+    def scripted(input_ids, **how):
         logits = torch.zeros(1, 258)
-        logits[0, first if batch.tokens[0][-1] != first else second] = 1
+        logits[0, first if int(input_ids[0, -1]) != first else second] = 1
         return logits
 
-    provider._read = scripted
+    provider._decoder._logits = scripted
     request = ask("x", max_tokens=1, force_answer=True, choices=("A", "B", "C"))
     ((_, answer),) = provider.complete([request])
     assert answer.text == "q\nPREDICTION: C"
@@ -156,27 +209,19 @@ def test_choices_that_begin_with_the_same_token_part_at_a_later_one(card, tmp_pa
         ("so PREDICTION: 1 and then it rambles on", ("0", "1"), "so PREDICTION: 1", 16),
         ("so PREDICTION: B. And then it rambles", ("A", "B", "C"), "so PREDICTION: B", 18),
         ("PREDICTION: Billing. PREDICTION: B", ("A", "B", "C"), "PREDICTION: Billing. PREDI", 26),
-        ("<think>PREDICTION: A</think>PREDICTION: B  ", ("A", "B", "C"), None, 43),
+        ("<think>PREDICTION: A</think>PREDICTION: B  ", ("A", "B", "C"), "PREDICTION: B", 43),
     ],
 )
 def test_generation_stops_at_the_marker_and_its_choice(
     card, tmp_path, script, choices, text, n_tokens
 ):
     # A random model writes no marker, so the logits are ours here; what ends the answer is not.
-    letters = iter(script)
     provider = connect(card, workspace(tmp_path))
-    provider._load()
-    ids = {c: provider._tokenizer.encode(c)[0] for c in map(chr, range(32, 127))}
-
-    def scripted(batch, unread):
-        logits = torch.zeros(1, 258)
-        logits[0, ids[next(letters)]] = 1
-        return logits
-
-    provider._read = scripted
+    scripted(provider, script)
     budget = 26 if "Billing" in script else 60
     ((_, answer),) = provider.complete([ask("Rain?", max_tokens=budget, choices=choices)])
-    assert answer.text == (text or script.rstrip())
+    assert answer.text == text
+    assert answer.thinking == ("PREDICTION: A" if "<think>" in script else "")
     assert answer.finish == ("stop" if n_tokens < budget else "length")
     assert answer.n_completion_tokens == n_tokens
 
@@ -204,9 +249,9 @@ def test_thinking_is_switched_by_the_template_or_refused(card, tiny_weights, tmp
 
 def test_connecting_loads_nothing(card, tmp_path):
     provider = connect(card, workspace(tmp_path))
-    assert provider._model is None
+    assert provider._decoder is None
     assert provider.identity["revision"].startswith("sha256:")
 
 
 def test_there_is_always_a_thread():
-    assert local.free_threads() >= 1
+    assert _loading.free_threads() >= 1

@@ -1,0 +1,121 @@
+"""LoRA adapters of one's own training: found by name, checked, merged into the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from escalometer.config import FolderSource, HubSource, ModelCard
+from escalometer.errors import ProviderError
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+
+
+def folder(card: ModelCard, root: Path) -> Path:
+    """Return where the card's adapter is: models/adapters/<name> of the project.
+
+    Raises
+    ------
+    ProviderError
+        If it is not there, or not in safetensors.
+    """
+    path = root / "models" / "adapters" / str(card.adapter)
+    missing = [name for name in (CONFIG, WEIGHTS) if not (path / name).is_file()]
+    if not missing:
+        return path
+    what = f"{card.id}: the adapter {card.adapter!r} lacks {' and '.join(missing)} in {path}"
+    if (path / "adapter_model.bin").is_file():
+        raise ProviderError(
+            f"{what}; a pickled adapter_model.bin is not read, since loading it may run code: "
+            "save it as safetensors"
+        )
+    raise ProviderError(f"{what}; train it, or fetch it with `dvc pull`")
+
+
+def digest(card: ModelCard, root: Path) -> str:
+    """Return what identifies the adapter's exact bytes: its weights and how they are scaled.
+
+    Raises
+    ------
+    ProviderError
+        As of `folder`.
+    """
+    path = folder(card, root)
+    both = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        both.update(hashlib.sha256((path / name).read_bytes()).digest())
+    return f"{card.adapter}@sha256:{both.hexdigest()}"
+
+
+def merge(model: Any, card: ModelCard, root: Path) -> Any:
+    """Return the model with the card's adapter added to its weights.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        In float32; it is changed.
+    card : ModelCard
+        Names the adapter.
+    root : Path
+        The project.
+
+    Raises
+    ------
+    ProviderError
+        If the adapter is absent, broken, no LoRA, or made for another model.
+    """
+    from peft import LoraConfig, PeftModel
+    from peft.utils import get_peft_model_state_dict
+    from safetensors import SafetensorError, safe_open
+
+    path = folder(card, root)
+    what = f"{card.id}: the adapter {card.adapter!r} in {path}"
+    try:
+        about = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        config = LoraConfig.from_pretrained(str(path))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ProviderError(f"{what} has a broken {CONFIG}: {error}") from error
+    if about.get("peft_type") != "LORA":
+        raise ProviderError(f"{what} is {about.get('peft_type')!r}; only LORA can be merged")
+    _check_base(card, str(config.base_model_name_or_path or ""), what)
+    try:
+        with safe_open(path / WEIGHTS, framework="pt") as file:
+            found = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ProviderError(
+            f"{what} has a broken {WEIGHTS} ({error}); fetch or train it again"
+        ) from error
+    other = f"{what} was made for another model than {card.hub_id or card.id}"
+    try:
+        # Its own weights are read below: peft warns of what is absent, here it is refused.
+        wrapped = PeftModel(model, config)
+    except (ValueError, KeyError) as error:  # none of its target modules is there
+        raise ProviderError(f"{other}: {error}") from error
+    wanted = {name: list(x.shape) for name, x in get_peft_model_state_dict(wrapped).items()}
+    if odd := sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name)):
+        name = odd[0]
+        raise ProviderError(
+            f"{other}: {len(odd)} of its tensors do not fit, such as {name}, which is "
+            f"{found.get(name, 'absent')} there and {wanted.get(name, 'absent')} here"
+        )
+    wrapped.load_adapter(str(path), adapter_name="default", is_trainable=False)
+    return wrapped.merge_and_unload(safe_merge=True).eval()
+
+
+def _check_base(card: ModelCard, base: str, what: str) -> None:
+    """Refuse an adapter that names a base which the card's weights cannot be."""
+    known = {card.id, card.hub_id}
+    if isinstance(card.source, HubSource):
+        known.add(card.source.id)
+    if isinstance(card.source, FolderSource):
+        known |= {str(card.source.path), card.source.path.name}
+    # A folder says nothing, wherever it was; of hub ids, only two different ones tell.
+    is_hub_id = base.count("/") == 1 and not base.startswith((".", "/", "~"))
+    hub_ids = {name for name in known if name and "/" in name and not name.startswith("/")}
+    if is_hub_id and hub_ids and base not in hub_ids:
+        raise ProviderError(
+            f"{what} was trained on {base}, but the card's weights are {' or '.join(hub_ids)}"
+        )

@@ -1,0 +1,275 @@
+"""Batches of conversations over one key-value cache: reading, decoding, leaving, going on.
+
+Rows of a batch end at the same slot of the cache and have nothing but padding before their first
+one, so that a row's tokens lie side by side: what a model with a sliding window counts on. Room is
+set aside once; a step writes into it rather than copying the cache. A row that has ended changes
+places with the last one still alive, and steps go on with the rows before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+import torch
+from transformers import Cache, DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+#: Prompts are read in blocks of about so many tokens: what layers hand on stays in the CPU's cache.
+_BLOCK_TOKENS = 1024
+#: Slots set aside for what is written, at first: most answers are shorter than their budget.
+_SPARE_SLOTS = 128
+
+
+class _Room(DynamicLayer):  # type: ignore[misc]
+    """Keys and values of one layer in room set aside; reads and writes go through a window.
+
+    Attributes
+    ----------
+    keys, values : tensor of shape (rows, heads, slots, size)
+        Zeros where nothing was written: masked slots must hold numbers, or they would spread.
+    """
+
+    def __init__(self, rows: int, slots: int, like: tuple[torch.Tensor, torch.Tensor]) -> None:
+        super().__init__()
+        self.keys, self.values = (
+            torch.zeros((rows, x.shape[1], slots, x.shape[3]), dtype=x.dtype, device=x.device)
+            for x in like
+        )
+        self.is_initialized = True
+        self.look(slice(0, rows), 0, 0)
+
+    def look(self, rows: slice, first: int, end: int) -> None:
+        """Move the window: what is read next belongs to `rows` and ends before slot `end`."""
+        self._rows, self._first, self._end = rows, first, end
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        new = slice(self._end - key_states.shape[2], self._end)
+        self.keys[self._rows, :, new] = key_states
+        self.values[self._rows, :, new] = value_states
+        seen = slice(self._first, self._end)
+        return self.keys[self._rows, :, seen], self.values[self._rows, :, seen]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:  # noqa: ARG002 - transformers'
+        return self._end - self._first, 0
+
+    def get_seq_length(self) -> int:
+        return self._end - self._first - self._n_new
+
+    def expect(self, n_new: int) -> None:
+        """Say how many of the window's slots are about to be written."""
+        self._n_new = n_new
+
+    def widen(self, slots: int) -> None:
+        """Have room for `slots` slots."""
+        missing = slots - self.keys.shape[2]
+        self.keys, self.values = (
+            torch.cat([x, x.new_zeros((*x.shape[:2], missing, x.shape[3]))], dim=2)
+            for x in (self.keys, self.values)
+        )
+
+    def swap(self, row: int, other: int) -> None:
+        """Let two rows change places."""
+        for x in (self.keys, self.values):
+            x[[row, other]] = x[[other, row]]
+
+
+@dataclass
+class Batch:
+    """Rows in flight.
+
+    Attributes
+    ----------
+    cache : Cache
+        Keys and values, by layer.
+    tokens : list of list of int
+        By row, the tokens whose keys and values are in the cache.
+    first : list of int
+        By row, its first slot.
+    end : int
+        The slot after the last one in use.
+    n_live : int
+        Rows that go on; those behind them have ended.
+    """
+
+    cache: Any
+    tokens: list[list[int]]
+    first: list[int]
+    end: int
+    n_live: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A row that has ended, in the batch that holds its keys and values."""
+
+    batch: Batch
+    row: int
+
+    @property
+    def tokens(self) -> list[int]:
+        """What was read."""
+        return self.batch.tokens[self.row]
+
+
+def common(left: Sequence[int], right: Sequence[int]) -> int:
+    """Return how many leading tokens two sequences share."""
+    return sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
+    )
+
+
+class Decoder:
+    """A causal model, read and continued in batches; `start`, then `step` and `leave`.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        On its device, in evaluation mode.
+    pad : int
+        Any token: it fills what nobody looks at.
+
+    Attributes
+    ----------
+    can_continue : bool
+        Whether what was read can be read on from anywhere: keys and values alone are the state. A
+        model with recurrent layers reads each conversation from its beginning.
+    bytes_per_token : int
+        What one token of one row takes in the cache.
+    """
+
+    def __init__(self, model: Any, pad: int) -> None:
+        self._model = model
+        self._pad = pad
+        self.device = model.device
+        cache = DynamicCache(config=model.config)
+        plain = (DynamicLayer, DynamicSlidingWindowLayer)
+        self.can_continue = all(type(layer) in plain for layer in cache.layers)
+        # One token tells what the layers keep, whatever the architecture calls it.
+        with torch.inference_mode():
+            one = torch.tensor([[pad]], device=self.device)
+            model(input_ids=one, past_key_values=cache, use_cache=True)
+        held = [(x.keys, x.values) for x in cache.layers if getattr(x, "keys", None) is not None]
+        self._like = held
+        self.bytes_per_token = sum(x.numel() * x.element_size() for pair in held for x in pair)
+        self.can_continue = self.can_continue and len(held) == len(cache.layers)
+
+    def start(
+        self,
+        prompts: Sequence[list[int]],
+        kept: Sequence[Kept | None],
+        n_more: int = 0,
+        is_read_only: bool = False,
+    ) -> tuple[Batch, torch.Tensor]:
+        """Read prompts and return them as a batch, with each row's next-token logits.
+
+        Parameters
+        ----------
+        prompts : sequence of list of int
+            One a row, of at least one token.
+        kept : sequence of Kept or None
+            By row, what it may go on from: the tokens that both begin with are not read again.
+        n_more : int
+            How many tokens may be written after the prompts.
+        is_read_only : bool
+            Whether nothing is written after the prompts, and so all rows have ended.
+        """
+        end = max(map(len, prompts))
+        first = [end - len(prompt) for prompt in prompts]
+        batch = Batch(None, [list(prompt) for prompt in prompts], first, end, len(prompts))
+        if not self.can_continue:
+            batch.cache = DynamicCache(config=self._model.config)
+            logits = self._read(batch, slice(0, len(prompts)), 0, end)
+            return batch, logits
+        slots = end if is_read_only else end + min(n_more, _SPARE_SLOTS)
+        batch.cache = Cache(layers=[_Room(len(prompts), slots, like) for like in self._like])
+        # The last token is always read again: its output is the next token's distribution.
+        n_known = [
+            min(common(prompt, old.tokens), len(prompt) - 1) if old else 0
+            for prompt, old in zip(prompts, kept, strict=True)
+        ]
+        logits = []
+        for rows in self._blocks([len(p) - n for p, n in zip(prompts, n_known, strict=True)]):
+            span = range(rows.start, rows.stop)
+            # All rows of a block read as many tokens, those with fewer unread some known ones
+            # again: it costs what padding would, and leaves no gap.
+            n_new = max(len(prompts[i]) - n_known[i] for i in span)
+            for i in span:
+                self._copy(kept[i], batch, i, len(prompts[i]) - n_new)
+            logits.append(self._read(batch, rows, min(first[i] for i in span), n_new))
+        if is_read_only:
+            batch.n_live = 0
+        return batch, torch.cat(logits)
+
+    def step(self, batch: Batch, tokens: Sequence[int]) -> torch.Tensor:
+        """Read one more token of each live row and return the next token's logits."""
+        for row, token in enumerate(tokens):
+            batch.tokens[row].append(token)
+        batch.end += 1
+        if self.can_continue and batch.end > batch.cache.layers[0].keys.shape[2]:
+            for layer in batch.cache.layers:
+                layer.widen(batch.end + max(_SPARE_SLOTS, batch.end // 4))
+        rows = slice(0, batch.n_live)
+        return self._read(batch, rows, min(batch.first[rows]), 1)
+
+    def leave(self, batch: Batch, row: int) -> Kept | None:
+        """Let a row end: the last live one takes its place; return it where it can be continued."""
+        last = batch.n_live - 1
+        if self.can_continue:
+            if row != last:
+                for layer in batch.cache.layers:
+                    layer.swap(row, last)
+        else:
+            places = [*range(row), last, *range(row + 1, last)][:last]
+            batch.cache.reorder_cache(torch.tensor(places, device=self.device))
+        for of_rows in (batch.tokens, batch.first):
+            of_rows[row], of_rows[last] = of_rows[last], of_rows[row]
+        batch.n_live = last
+        return Kept(batch, last) if self.can_continue else None
+
+    def _blocks(self, n_unread: list[int]) -> list[slice]:
+        """Return runs of rows that are read together."""
+        blocks, begin = [], 0
+        for i in range(len(n_unread)):
+            if (i + 1 - begin) * max(n_unread[begin : i + 1]) > _BLOCK_TOKENS and i > begin:
+                blocks.append(slice(begin, i))
+                begin = i
+        return [*blocks, slice(begin, len(n_unread))]
+
+    def _copy(self, kept: Kept | None, batch: Batch, row: int, n: int) -> None:
+        if kept is None or n <= 0:
+            return
+        begin, old = batch.first[row], kept.batch.first[kept.row]
+        for layer, source in zip(batch.cache.layers, kept.batch.cache.layers, strict=True):
+            layer.keys[row, :, begin : begin + n] = source.keys[kept.row, :, old : old + n]
+            layer.values[row, :, begin : begin + n] = source.values[kept.row, :, old : old + n]
+
+    def _read(self, batch: Batch, rows: slice, begin: int, n_new: int) -> torch.Tensor:
+        """Read the last `n_new` slots of `rows`, which have nothing before slot `begin`."""
+        width = batch.end - begin
+        if self.can_continue:
+            for layer in batch.cache.layers:
+                layer.look(rows, begin, batch.end)
+                layer.expect(n_new)
+        else:
+            begin, width = 0, batch.end
+        block = [[self._pad] * (n_new - len(row)) + row[-n_new:] for row in batch.tokens[rows]]
+        slots = torch.arange(width, device=self.device)
+        first = torch.tensor(batch.first[rows], device=self.device)[:, None] - begin
+        with torch.inference_mode():
+            return self._logits(
+                input_ids=torch.tensor(block, device=self.device),
+                attention_mask=(slots >= first).long(),
+                position_ids=(slots[-n_new:] - first).clamp(min=0),
+                past_key_values=batch.cache,
+            )
+
+    def _logits(self, **inputs: Any) -> torch.Tensor:
+        """Call the model; return the logits after each row's last token, (rows, vocabulary)."""
+        out = self._model(**inputs, use_cache=True, logits_to_keep=1)
+        logits: torch.Tensor = out.logits[:, -1]
+        return logits
