@@ -505,7 +505,10 @@ def main() -> None:
         error.show()
         code = UsageError.exit_code
     except EscalometerError as error:
-        click.echo(f"error: {error}", err=True)
+        from escalometer.reporting.wording import visible
+
+        # A message may hold what stands in somebody's file, terminal escapes and all.
+        click.echo(f"error: {visible(error)}", err=True)
         code = error.exit_code
     except KeyboardInterrupt:
         click.echo("interrupted; what was answered is kept: run this again to go on", err=True)

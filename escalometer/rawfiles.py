@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import lzma
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -24,6 +26,17 @@ from escalometer.errors import DataError
 
 KINDS = (".csv", ".tsv", ".parquet")
 _ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
+#: What the standard library raises for packings that are broken, encrypted or of an unknown method.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -44,9 +57,13 @@ class Found(NamedTuple):
     files: dict[str, RawFile]
 
 
+def _without_gz(name: str) -> str:
+    return name[: -len(".gz")] if name.lower().endswith(".gz") else name
+
+
 def _parts(name: str) -> tuple[str, str]:
     """Return a file's name without its endings, and its kind; no kind where it holds no table."""
-    plain = name.removesuffix(".gz")
+    plain = _without_gz(name)
     for kind in KINDS:
         if plain.lower().endswith(kind):
             return plain[: -len(kind)], kind
@@ -61,7 +78,9 @@ def _archive_members(path: Path) -> list[str]:
         else:
             with tarfile.open(path) as archive:
                 names = [member.name for member in archive.getmembers() if member.isfile()]
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+                while archive.fileobj and archive.fileobj.read(1 << 20):
+                    pass  # on to the checksum of what the archive is packed in
+    except _DAMAGE as error:
         raise DataError(f"{path} is a damaged archive: {error}; get it again") from error
     # What macOS adds beside each file is none of ours.
     return [n for n in names if _parts(n)[1] and not n.startswith("__MACOSX")]
@@ -94,7 +113,7 @@ def candidates(raw_table: RawTable, folder: Path) -> list[RawFile]:
             continue
         members = _archive_members(path)
         named = [n for n in members if _matches(_parts(PurePosixPath(n).name)[0], raw_table)]
-        bare = path.name
+        bare = path.name.lower()
         for ending in (*_ARCHIVES, *KINDS):
             bare = bare.removesuffix(ending)
         if not named and len(members) == 1 and _matches(bare, raw_table):
@@ -193,7 +212,7 @@ def _stream(raw: RawFile) -> Iterator[IO[bytes]]:
             stream = stack.enter_context(tarfile.open(raw.path)).extractfile(raw.member)
         if stream is None:
             raise DataError(f"{raw} is no file")
-        if name.endswith(".gz"):
+        if name.lower().endswith(".gz"):
             stream = cast(IO[bytes], gzip.GzipFile(fileobj=stream))
         yield stream
 
@@ -207,16 +226,16 @@ def opened(raw: RawFile) -> Iterator[Path]:
     DataError
         If the packing is damaged.
     """
-    if raw.member is None and not raw.path.name.endswith(".gz"):
+    if raw.member is None and not raw.path.name.lower().endswith(".gz"):
         yield raw.path
         return
     with tempfile.TemporaryDirectory(prefix="escalometer-") as folder:
-        name = PurePosixPath(raw.member or raw.path.name).name.removesuffix(".gz")
-        path = Path(folder) / name
+        name = PurePosixPath(raw.member or raw.path.name).name
+        path = Path(folder) / _without_gz(name)
         try:
             with _stream(raw) as source, path.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
-        except (OSError, EOFError, zipfile.BadZipFile, RuntimeError, ValueError) as error:
+        except _DAMAGE as error:
             raise DataError(f"{raw} cannot be unpacked: {error}; get it again") from error
         yield path
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
-import mmap
+import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -20,6 +21,9 @@ from escalometer.errors import DataError
 from escalometer.rawfiles import RawFile
 
 SQL_FOLDER = Path("sql")
+
+#: Of a header that lacks something, messages list so many names.
+MOST_NAMES = 200
 
 #: How messages call the types that raw columns are declared in.
 _KINDS = {
@@ -89,13 +93,26 @@ def _lines(path: Path) -> Iterator[str]:
             yield line.decode("utf-8" if number else "utf-8-sig")
 
 
+#: How files begin that are no text, whatever their names say, and what their names should end in.
+_MAGIC = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"PAR1": ".parquet"}
+
+
 def _header(raw_table: RawTable, path: Path) -> list[str]:
+    with path.open("rb") as file:
+        start = file.read(4)
+    for magic, ending in _MAGIC.items():
+        if start.startswith(magic) and not path.name.endswith(ending):
+            raise DataError(f"{path} is no text but a {ending} file: name it so")
     try:
         delimiter = _delimiter(raw_table, path)
         header = next(csv.reader(_lines(path), strict=True, delimiter=delimiter), [])
     except UnicodeDecodeError as error:
         raise _not_utf8(path, 1, error) from error
     except csv.Error as error:
+        if "new-line" in str(error):
+            raise DataError(
+                f"{path}, row 1: its lines end in a carriage return alone; save it with line feeds"
+            ) from error
         raise DataError(f"{path}, row 1: the header is not readable as CSV: {error}") from error
     if any("\0" in name for name in header):  # UTF-16 of English text is UTF-8 with many zeros
         raise DataError(f"{path}, row 1: is not UTF-8 text (found zero bytes); save it as UTF-8")
@@ -120,14 +137,33 @@ def _unreadable(raw_table: RawTable, path: Path, error: Exception) -> DataError:
                 n_rows += 1
         except UnicodeDecodeError as found:
             return _not_utf8(path, n_rows + 1, found)
-        except (csv.Error, OSError, EOFError):
+        except (csv.Error, OSError, EOFError, zlib.error):
             pass  # DuckDB has said it better
     return DataError(f"{path} is not readable: {_first_lines(error)}")
 
 
-def _has_quotes(path: Path) -> bool:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(b'"') >= 0
+def _n_quotes(path: Path) -> int:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        return sum(chunk.count(b'"') for chunk in iter(lambda: file.read(1 << 20), b""))
+
+
+def _check_quotes(
+    connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: Path, found: list[str]
+) -> None:
+    """Refuse a file in which a quotation mark opens and none closes.
+
+    Reading on one thread, DuckDB drops all rows from there on without a word; on several, it tells.
+    """
+    source = _csv_source(raw_table, path, [(name, "varchar") for name in found], True)
+    try:
+        connection.execute(f"select count(*) from {source}", {"path": str(path)})  # noqa: S608
+    except duckdb.Error as error:
+        if "unterminated quote" in str(error):
+            line = re.search(r"Line: (\d+)", str(error))
+            raise DataError(
+                f"{path}{f', line {line[1]}' if line else ''}: a quotation mark opens and none "
+                "closes: put quotation marks within a text twice, or get the file again"
+            ) from error
 
 
 def _csv_source(
@@ -245,7 +281,7 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
             found = _header(raw_table, path)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
-    except (duckdb.Error, OSError, EOFError) as error:
+    except (duckdb.Error, OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is not readable: {_first_lines(error)}") from error
     if not found:
         raise DataError(f"{path} is empty: it needs a header row and at least one row below it")
@@ -253,21 +289,37 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
     if lacking:
         raise DataError(
             f"{path}, row 1: lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}; "
-            f"it has {', '.join(found)}"
+            f"it has {_listed(found)}{_other_delimiter(raw_table, path, found)}"
         )
     twice = sorted({name for name in raw_table.columns if found.count(name) > 1})
     if twice:
         raise DataError(f"{path}, row 1: has more than one column {', '.join(twice)}")
     try:
-        if not _load_typed(connection, raw_table, path, found):
+        n_quotes = 0 if _ending(path) == "parquet" else _n_quotes(path)
+        if n_quotes % 2:
+            _check_quotes(connection, raw_table, path, found)
+        if not _load_typed(connection, raw_table, path, found, has_quotes=n_quotes > 0):
             _load_text(connection, raw_table, path, found)
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError, EOFError, zlib.error) as error:
         raise _unreadable(raw_table, path, error) from error
     counted = connection.execute(f"select count(*) from {_quoted(raw_table.name)}")  # noqa: S608
     n_rows = int(counted.fetchall()[0][0])
     if n_rows == 0:
         raise DataError(f"{path} has a header and no rows below it")
     return n_rows
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(name[:200] for name in names[:MOST_NAMES]) + more
+
+
+def _other_delimiter(raw_table: RawTable, path: Path, found: list[str]) -> str:
+    wanted = _delimiter(raw_table, path)
+    if len(found) > 1 or not any(mark in found[0] for mark in ",;\t|"):
+        return ""
+    names = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+    return f". Values must be separated by {names.get(wanted, wanted)}"
 
 
 def _first_lines(error: Exception) -> str:
@@ -295,7 +347,11 @@ def _typed(name: str, kind: str) -> tuple[str, str]:
 
 
 def _load_typed(
-    connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: Path, found: list[str]
+    connection: duckdb.DuckDBPyConnection,
+    raw_table: RawTable,
+    path: Path,
+    found: list[str],
+    has_quotes: bool,
 ) -> bool:
     """Load a file in one fast pass, or return False: some value or column does not fit."""
     read = {name: _typed(name, kind) for name, kind in raw_table.columns.items()}
@@ -306,7 +362,7 @@ def _load_typed(
     else:
         columns = [(name, read[name][0] if name in read else "varchar") for name in found]
         # Without quotes every line is a row, wherever in the file a thread begins.
-        parallel = path.suffix != ".gz" and not _has_quotes(path)
+        parallel = path.suffix != ".gz" and not has_quotes
         first, source = 2, _csv_source(raw_table, path, columns, parallel)
     values = ", ".join(f"{value} as {_quoted(name)}" for name, (_, value) in read.items())
     names = ", ".join(_quoted(name) for name in read)

@@ -81,6 +81,13 @@ def origin(profile: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def editions(profile: Mapping[str, Any]) -> str:
+    """Return in a line which editions of the domains' data it was; empty where that is unknown."""
+    found = profile.get("editions") or {}
+    listed = ", ".join(f"{domain} ({edition})" for domain, edition in found.items())
+    return f"Editions of the data: {listed}" if listed else ""
+
+
 def missing(profile: Mapping[str, Any]) -> int:
     """Return how many dialogues lack a prediction or an action."""
     return sum(int(profile["statuses"].get(status, 0)) for status in MISSING)

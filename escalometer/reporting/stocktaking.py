@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from escalometer.quoting import plain
@@ -54,21 +55,28 @@ def _print_present(entry: Mapping[str, Any], console: Console) -> None:
     if "conditions" not in entry:
         return
     console.print(f"  {entry['n_cases']:,} cases, {entry['n_scenarios']:,} distinct scenarios")
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for name in ("  condition", "rows", "%", "signal rows", "%", "published", ""):
-        left = name in ("  condition", "")
-        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("condition", "rows", "%", "signal rows", "%", "published", ""):
+        is_text = name in ("condition", "")
+        # Where the terminal is narrow, names wrap and numbers stay whole.
+        table.add_column(
+            name,
+            justify="left" if is_text else "right",
+            no_wrap=name != "condition",
+            overflow="fold",
+        )
     for row in entry["conditions"]:
         published = row["percent_published"]
+        off = max(abs(row[name] - (published or 0)) for name in ("percent_all", "percent_signal"))
         table.add_row(
-            f"  {escape(row['condition'])}",
+            escape(row["condition"]),
             f"{row['n_all']:,}",
-            f"{row['percent_all']:.1f}",
+            f"{row['percent_all']:.2f}",
             f"{row['n_signal']:,}",
-            f"{row['percent_signal']:.1f}",
+            f"{row['percent_signal']:.2f}",
             "—" if published is None else f"{published}",
-            "[yellow]! over 3 points off[/yellow]" if row["is_far"] else "",
+            f"[yellow]! {off:.1f} points off[/yellow]" if row["is_far"] else "",
         )
-    console.print(table)
+    console.print(Padding(table, (0, 0, 0, 2)))
     for note in entry["notes"]:
         console.print(f"  note: {escape(note)}")

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from escalometer.reporting.findings import (
+    editions,
     findings,
     headline,
     origin,
@@ -85,6 +86,7 @@ def _parts(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType
     parts: list[RenderableType] = [
         Text(f"Escalation profile of {name}", style="bold"),
         Text(visible(origin(profile))),
+        *([Text(visible(editions(profile)))] if editions(profile) else []),
         Text(),
         Text(visible(headline(profile, cost_ratio)), style="bold"),
         Text(),

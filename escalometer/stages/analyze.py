@@ -165,6 +165,7 @@ def _analyze(
     profile = {
         "model": model,
         "source": source,
+        "editions": _editions(decisions, model, rows.column("domain").unique().to_pylist()),
         **assemble(tables, side, human_error_rate, n_bootstrap, rng),
         "force_answer": bool(pc.any(rows.column("force_answer")).as_py()),
         "human_error_rate": human_error_rate,
@@ -181,6 +182,19 @@ def _analyze(
             "and lean towards low thresholds here."
         )
     return tables, profile
+
+
+def _editions(decisions: pa.Table, model: str, present: Sequence[str]) -> dict[str, str]:
+    """Return which edition of its data each domain was asked about; recorded ones may not say."""
+    if "edition" not in decisions.column_names:
+        return {}
+    own = decisions.select(["model", "domain", "edition"]).filter(pc.field("model") == model)
+    pairs = own.group_by(["domain", "edition"]).aggregate([]).to_pylist()
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        if pair["domain"] in present and pair["edition"] is not None:
+            found.setdefault(pair["domain"], []).append(pair["edition"])
+    return {domain: ", ".join(sorted(found[domain])) for domain in sorted(found)}
 
 
 def side_domains(present: Iterable[str], asked: Sequence[str] | None = None) -> list[str]:

@@ -64,6 +64,17 @@ def _profile(rows: list[dict[str, Any]], domains: list[str] | None = None) -> di
     return made
 
 
+def test_the_profile_names_the_edition_of_each_domain():
+    rows = [
+        {"domain": "movielens", "edition": "raw"},
+        {"domain": "moral_machine", "edition": "derived"},
+        {"domain": "movielens", "edition": "other", "model": "another"},
+    ]
+    assert _profile(rows)["editions"] == {"moral_machine": "derived", "movielens": "raw"}
+    recorded = decisions(rows).drop(["edition"])
+    assert analyze.build_profile(recorded, "m", "here", PARAMS)["editions"] == {}
+
+
 def _check_interval(found: dict[str, Any]) -> None:
     assert set(found) >= INTERVAL
     assert all(found[key] is None or isinstance(found[key], float) for key in INTERVAL)

@@ -44,7 +44,7 @@ def refusal(path: Path, raw_table: RawTable = ROWS) -> str:
 
 def slowly(path: Path, monkeypatch: pytest.MonkeyPatch, raw_table: RawTable = ROWS) -> list[tuple]:
     with monkeypatch.context() as patch:
-        patch.setattr(warehouse, "_load_typed", lambda *_: False)
+        patch.setattr(warehouse, "_load_typed", lambda *_, **_options: False)
         return read(path, raw_table)
 
 
@@ -223,3 +223,32 @@ def test_a_failure_leaves_the_table_that_was_there(tmp_path):
         with pytest.raises(DataError):
             warehouse.read_raw(connection, ROWS, write(tmp_path, HEADER + "x,2,3,w,,\n", "bad.csv"))
         assert len(connection.table("rows").fetchall()) == 1
+
+
+def test_a_quotation_mark_that_never_closes_is_refused_wherever_it_opens(tmp_path):
+    rows = "".join(f"{i},1,1,w,2020-01-01,true\n" for i in range(5000))
+    for opens in ('7,1,1,"w,2020-01-01,true\n', '7,1,1,w,2020-01-01,"true'):
+        path = write(tmp_path, f"{HEADER}{rows}{opens}{rows if opens.endswith(chr(10)) else ''}")
+        assert "rows.csv, line 5002: a quotation mark opens and none closes" in refusal(path)
+    # An inch is none.
+    path = write(tmp_path, f'{HEADER}{rows}7,1,1,5" pipe,2020-01-01,true\n{rows}')
+    assert len(read(path)) == 10001
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\x1f\x8b and so on", "is no text but a .gz file"),
+        (b"PK\x03\x04 and so on", "is no text but a .zip file"),
+        (b"PAR1 and so on", "is no text but a .parquet file"),
+        (HEADER.encode().replace(b"\n", b"\r") + b"1,1,1,w,2020-01-01,true\r", "carriage return"),
+        (HEADER.replace(",", ";") + "1;1;1;w;2020-01-01;true\n", "must be separated by commas"),
+    ],
+)
+def test_what_a_file_is_instead_is_said(content, says, tmp_path):
+    assert says in refusal(write(tmp_path, content))
+
+
+def test_a_header_without_end_is_not_said_to_its_end(tmp_path):
+    said = refusal(write(tmp_path, ",".join(["x" * 1000] * 5000) + "\n"))
+    assert len(said) < 100_000 and "and 4800 more" in said

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from escalometer.config import Params
 from escalometer.errors import DataError, UsageError
 from escalometer.reporting.figures import escalation_curve_figure, escalation_curve_svg
 from escalometer.reporting.findings import headline
 from escalometer.reporting.page import write_report
+from escalometer.reporting.stocktaking import print_status
 from escalometer.reporting.text import print_profile, profile_text
 from escalometer.reporting.variants import intervention_rows
 from escalometer.reporting.wording import points, share, span, visible
@@ -146,6 +148,16 @@ def test_text_has_every_number_with_its_interval(profile: dict[str, Any]) -> Non
     ):
         assert expected in text
     assert "force_answer" not in text
+
+
+def test_text_and_page_name_the_edition(profile: dict[str, Any], tmp_path: Path) -> None:
+    assert "Editions" not in profile_text(profile)  # recorded decisions do not say
+    profile["editions"] = {"movielens": "dslabs", "hmda_mortgages": "raw"}
+    text = profile_text(profile)
+    assert "Editions of the data: movielens (dslabs), hmda_mortgages (raw)" in text
+    page = tmp_path / "index.html"
+    write_report([profile], [], [], [], page, {"cost_ratio": 4.0})
+    assert page.read_text("utf-8").count("edition of the data: dslabs") == 1
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -570,3 +582,41 @@ def test_conditions_without_a_usable_dialogue_get_their_row(
     write_table(rows, CONDITIONS, data / "scenarios/movielens/conditions.parquet")
     page = Page(stage.run(PARAMS, project).read_text(encoding="utf-8"))
     assert "lost 66 % — — — 0 2" in page.text
+
+
+# ---------------------------------------------------------------- what data there is
+
+
+def test_a_narrow_terminal_cuts_no_number() -> None:
+    entry = {
+        "domain": "d",
+        "title": "D",
+        "is_present": True,
+        "problem": None,
+        "edition": "raw",
+        "is_derived": False,
+        "release": "r",
+        "decisions_of": "people",
+        "licence": "l",
+        "files": [{"file": "f.csv", "n_rows": 1234567, "sha256": "0" * 64}],
+        "n_cases": 1234567,
+        "n_scenarios": 1234567,
+        "conditions": [
+            {
+                "condition": "a_condition_whose_name_is_far_longer_than_any_column_can_be",
+                "n_all": 1234567,
+                "percent_all": 55.45,
+                "n_signal": 654321,
+                "percent_signal": 50.0,
+                "percent_published": 54,
+                "is_far": True,
+            }
+        ],
+        "notes": [],
+    }
+    console = Console(file=io.StringIO(), width=80, highlight=False)
+    print_status([entry], console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(len(line) for line in said.splitlines()) <= 80
+    for number in ("1,234,567", "55.45", "654,321", "50.00", " 54 ", "! 4.0 points off"):
+        assert number in said
