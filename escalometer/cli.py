@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from escalometer import __version__
+from escalometer.commands import data, domains, models, store
 from escalometer.errors import BudgetError, EscalometerError, Interrupted, UsageError, unknown_name
 
 PROFILE_SOURCE = "pipeline"
@@ -75,13 +76,15 @@ def _ratios(context: click.Context, parameter: click.Parameter, value: str | Non
     "configuration · 4 bad data · 5 model unavailable · 6 budget reached · 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="escalometer")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Measure where a language model acts, and where it escalates to a person.
 
     A first look: `escalometer evaluate smollm2-135m-instruct`, then
     `escalometer profile smollm2-135m-instruct`. Run it from the project's root: params.yaml says
     what is asked, models/ which models there are.
     """
+    context.obj = workspace
 
 
 @cli.command()
@@ -266,198 +269,8 @@ def report(out: Path | None) -> None:
     click.echo(str(path.resolve()))
 
 
-@cli.group()
-def models() -> None:
-    """Model cards: what can be evaluated."""
-
-
-@models.command("list")
-def models_list() -> None:
-    """Print the models that there are cards of."""
-    from escalometer.config import load_card, model_names
-
-    for name in model_names():
-        card = load_card(name)
-        click.echo(f"{name}\t{card.provider}\t{card.licence}\t{card.title}")
-
-
-@models.command("fetch")
-@click.argument("model")
-def models_fetch(model: str) -> None:
-    """Fetch MODEL's weights now, rather than at its first request, and print where they are."""
-    from escalometer.config import load_card
-    from escalometer.providers import _weights
-
-    card = load_card(model)
-    if card.provider != "local":
-        raise UsageError(f"{model} does not run on this machine: there is nothing to fetch")
-    click.echo(str(_weights.folder(card, workspace().cache)))
-
-
-@models.command("add")
-@click.argument("model")
-@click.option("--name", metavar="ID", help="The card's id; made from MODEL by default.")
-def models_add(model: str, name: str | None) -> None:
-    """Write a card for MODEL and print its file.
-
-    MODEL is inspect/PROVIDER/MODEL, OWNER/NAME@COMMIT on the Hugging Face hub, a folder of
-    safetensors, or the address of an OpenAI-compatible server with the model's name:
-    http://127.0.0.1:8080/v1#my-model.
-    """
-    from escalometer.stages._models import add_card
-
-    click.echo(str(add_card(model, name=name)))
-
-
-@cli.group()
-def store() -> None:
-    """Look into the completion store: what is missing and why, what has changed."""
-
-
-@store.command("explain")
-@click.argument("model")
-@click.argument("domain")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def store_explain(model: str, domain: str, as_json: bool) -> None:
-    """Say why requests of MODEL on DOMAIN are not in the store: which part of the key differs.
-
-    Everything that determines an answer is in its key: provider, address, model, revision,
-    messages, all parameters, replicate. Each request that is not there is compared with the kept
-    one that is most like it.
-    """
-    from escalometer.config import load_params
-    from escalometer.stages import store as stage_store
-
-    found = stage_store.explain(model, domain, load_params(), workspace())
-    if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-        return
-    click.echo(
-        f"{model} on {domain}: {found['n_requests']} requests, {found['n_stored']} answers are in "
-        f"{found['store']}, {found['n_missing']} are known to be missing"
-    )
-    if found["n_explained"]:
-        click.echo(f"compared with the nearest kept one ({found['n_explained']} requests):")
-    for reason in found["reasons"]:
-        click.echo(f"  {reason['n']} × {reason['why']}")
-
-
-@store.command("canary")
-@click.argument("model")
-@click.option("--n", default=20, show_default=True, type=click.IntRange(min=1), help="How many.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def store_canary(model: str, n: int, as_json: bool) -> None:
-    """Ask MODEL again what it has answered, past the store, and say what has changed.
-
-    A hosted model can change under its name. It asks (and pays for) N answers, the same ones each
-    time, and writes none of them to the store.
-    """
-    from escalometer.config import load_params
-    from escalometer.stages import store as stage_store
-
-    found = stage_store.canary(model, n, load_params(), workspace())
-    if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-        return
-    click.echo(
-        f"{model}: of {found['n_asked']} answers, {found['n_same_text']} came back word for word, "
-        f"{found['n_same_choice']} with the same choice, {found['n_other_choice']} with another "
-        f"one, {found['n_unanswered']} not at all"
-    )
-    if found["resolved_models"]:
-        click.echo(f"answered by: {', '.join(found['resolved_models'])}")
-
-
-@cli.group()
-def domains() -> None:
-    """Domains: tables of recorded human decisions."""
-
-
-@domains.command("list")
-def domains_list() -> None:
-    """Print the domains that there are, with whose decisions they hold."""
-    from escalometer import domains as all_domains
-
-    for name in all_domains.names():
-        try:
-            domain = all_domains.load(name)
-        except EscalometerError:  # of one's own: it must not hide the others
-            file = all_domains.OWN_FOLDER / f"{name}.yaml"
-            click.echo(f"{name}\tnot usable: escalometer domains check {file}")
-            continue
-        n_given = len(domain.conditions)
-        click.echo(f"{name}\t{domain.title}\t{n_given or 'learned'} conditions")
-
-
-@domains.command("check")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--write-suite", is_flag=True, help="Hold later files against what these rows show.")
-def domains_check(file: Path, as_json: bool, write_suite: bool) -> None:
-    """Say what is wrong with a domain of your own, and what a run would ask.
-
-    FILE is its YAML, in domains/ or elsewhere. It prints what is wrong and what to do about it,
-    rows, outcomes, conditions with their percentages, whether the text's form gives the label
-    away, both turns as a model sees them, and what Great Expectations inferred. It exits with 0
-    where the domain can be used, 3 where the YAML is wrong and 4 where the rows are.
-
-    README.md, section "Your own decisions", has an example to begin with; so has examples/.
-    """
-    from escalometer.config import load_params
-    from escalometer.reporting.checked import print_check
-    from escalometer.stages import check
-
-    report = check.run(file, load_params(), Path(), write_suite)
-    if as_json:
-        click.echo(json.dumps(report, allow_nan=False, indent=2))
-    else:
-        print_check(report, sys.stdout)
-    if report["exit_code"]:
-        raise SystemExit(report["exit_code"])
-
-
-@cli.group()
-def data() -> None:
-    """Raw files of domains: what is there, and fetching what is public."""
-
-
-@data.command("status")
-@click.argument("names", nargs=-1, metavar="[DOMAIN]...")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def data_status(names: tuple[str, ...], as_json: bool) -> None:
-    """Print what there is of each domain: edition, rows, digests, licence, percentages.
-
-    Percentages are of the rows at hand, beside the published ones where there are any.
-    """
-    from escalometer.config import load_params
-    from escalometer.stages import data as stage_data
-
-    entries = stage_data.status(load_params(), Path(), names)
-    if as_json:
-        click.echo(json.dumps(entries, allow_nan=False, indent=2, ensure_ascii=False))
-        return
-    from rich.console import Console
-
-    from escalometer.reporting.stocktaking import print_status
-
-    console = Console(highlight=False, soft_wrap=True)
-    console.width = max(console.width, 100)  # columns stay whole where the output goes to a file
-    print_status(entries, console)
-
-
-@data.command("fetch")
-@click.argument("domain")
-@click.option("--release", metavar="NAME", help="Which release, such as ml-25m; else the first.")
-def data_fetch(domain: str, release: str | None) -> None:
-    """Download DOMAIN's public files into data/raw/DOMAIN/, verified where a checksum is published.
-
-    A download that broke off goes on where it was. What needs a login is explained.
-    """
-    from escalometer.stages import data as stage_data
-
-    about = stage_data.fetch(domain, release)
-    for file in about["files"]:
-        click.echo(f"data/raw/{domain}/{file['file']}\t{file['n_rows']} rows\t{file['origin']}")
+for _commands in (data.data, domains.domains, models.models, store.store):
+    cli.add_command(_commands)
 
 
 @cli.command()

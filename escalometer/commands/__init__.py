@@ -1,0 +1,12 @@
+"""Groups of commands, one file each; `cli` puts them together and reads the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from escalometer.config import Workspace
+
+#: Asks the environment where things are on this machine; `cli` hands it to every command.
+Place = Callable[[], "Workspace"]
