@@ -98,7 +98,9 @@ def test_second_turns_continue_and_fork_without_changing_an_answer(card, plain, 
     ]
     read = spied(provider)
     continued = dict(provider.complete(second))
-    assert max(n_tokens for _, n_tokens in read) < min(a.n_prompt_tokens for a in continued.values())
+    assert max(n_tokens for _, n_tokens in read) < min(
+        a.n_prompt_tokens for a in continued.values()
+    )
     assert all(answer.n_cached_tokens > 0 for answer in continued.values())
     assert [continued[i].text for i in range(8)] == [plain(request) for request in second]
 
@@ -108,7 +110,11 @@ def test_twenty_four_second_turns_read_their_common_beginning_once(card, plain, 
     told = "A long story. " * 12
     second = [
         Request(
-            messages=(("user", told), ("assistant", "So it is."), ("user", f"{cost}? " + "Go. " * n)),
+            messages=(
+                ("user", told),
+                ("assistant", "So it is."),
+                ("user", f"{cost}? " + "Go. " * n),
+            ),
             marker=DECISION_MARKER,
             max_tokens=8,
         )

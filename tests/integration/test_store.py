@@ -1,0 +1,142 @@
+"""The store's writing thread, and what the store says of a request that it does not have."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import replace
+
+import pytest
+
+from escalometer.elicitation.keys import differences, request_key, request_of, request_parts
+from escalometer.elicitation.store import CompletionStore, Entry
+from escalometer.elicitation.writer import Writer
+from escalometer.errors import UsageError
+from escalometer.providers import Completion, Request
+
+IDENTITY = {"provider": "openai", "model": "m", "base_url": "http://h/v1"}
+ASKED = Request((("user", "Cloud number 7. Rain?"),), "PREDICTION:", 16)
+
+
+def entry(i: int, **changes) -> Entry:
+    asked = replace(ASKED, messages=(("user", f"Cloud number {i}. Rain?"),))
+    answer = Completion(f"answer {i}", "stop", 1, 1, 0.1)
+    key = request_key(IDENTITY, asked)
+    return Entry(key, IDENTITY, asked, {}, answer, run="r", cost_usd=0.5, **changes)
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = CompletionStore(tmp_path / "completions.sqlite")
+    yield made
+    made.close()
+
+
+def test_all_that_was_taken_is_there_when_it_closes(store):
+    writer = Writer(store)
+    for i in range(500):
+        writer.keep(entry(i))
+    writer.close()
+    assert len(store) == 500
+    assert store.get([entry(7).key])[entry(7).key].text == "answer 7"
+    assert store.spent("r") == (500, 250.0)
+    assert store.spent("another") == (0, 0.0)
+
+
+def test_a_store_that_cannot_be_written_for_long_ends_in_words(store, capsys):
+    store._db.execute("pragma query_only = on")
+    writer = Writer(store, patience_s=0.2)
+    writer.keep(entry(1))
+    with pytest.raises(UsageError, match="cannot be written"):
+        writer.flush()
+    assert writer.is_stuck
+    assert "waiting for room" in capsys.readouterr().err
+    with pytest.raises(UsageError):
+        writer.close()
+
+
+def test_room_that_comes_back_in_time_loses_nothing(store):
+    store._db.execute("pragma query_only = on")
+    writer = Writer(store, patience_s=20)
+    writer.keep(entry(1))
+    while not writer.is_stuck:
+        pass
+    store._db.execute("pragma query_only = off")
+    writer.flush()
+    assert not writer.is_stuck
+    writer.close()
+    assert len(store) == 1
+
+
+def test_a_store_from_before_there_were_runs_is_taken_up(tmp_path):
+    path = tmp_path / "old.sqlite"
+    with sqlite3.connect(path) as old:
+        old.execute(
+            "create table completions (key text primary key, created_at text not null, "
+            "identity text not null, request text not null, completion text not null)"
+        )
+        said = {"text": "yes", "finish": "stop", "n_prompt_tokens": 1, "n_completion_tokens": 1}
+        said |= {"latency_s": 0.1, "error": None}
+        old.execute(
+            "insert into completions values (?, 'then', ?, ?, ?)",
+            (
+                request_key(IDENTITY, ASKED),
+                json.dumps(IDENTITY),
+                json.dumps(request_parts(ASKED, {})),
+                json.dumps(said),
+            ),
+        )
+    store = CompletionStore(path)
+    (found,) = store.get([request_key(IDENTITY, ASKED)]).values()
+    assert found == Completion("yes", "stop", 1, 1, 0.1)
+    store.put_all([entry(1)])
+    assert len(store) == 2
+    store.close()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="ESCALOMETER_STORE"):
+        CompletionStore(tmp_path / "file" / "completions.sqlite")
+
+
+def test_what_is_kept_of_a_request_gives_it_back():
+    full = Request(
+        (("user", "a"), ("assistant", "b"), ("user", "c")), "DECISION:", 5, True, True, 3,
+        ("A", "B"), True,
+    )  # fmt: skip
+    for request in (ASKED, full):
+        parts = json.loads(json.dumps(request_parts(request, {"temperature": 0.0})))
+        assert request_of(parts) == request
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"max_tokens": 32}, "max_tokens: 16 is asked, 32 is kept"),
+        ({"replicate": 1}, "replicate: 0 is asked, 1 is kept"),
+        ({"is_thinking": True}, "is_thinking: false is asked, true is kept"),
+        ({"reads_choice": True}, "reads_choice: nothing is asked, true is kept"),
+        (
+            {"messages": (("user", "Cloud number 8. Rain?"),)},
+            'message 1 (user), from character 14: "Cloud number 7. Rain?" is asked, '
+            '"Cloud number 8. Rain?" is kept',
+        ),
+        ({"messages": (*ASKED.messages, ("assistant", "x"))}, "1 are asked, 2 are kept"),
+    ],
+)
+def test_which_part_of_the_key_differs(changed, said):
+    def parts(request: Request) -> dict:
+        return json.loads(json.dumps(request_parts(request, {"temperature": 0.0})))
+
+    (found,) = differences(parts(ASKED), parts(replace(ASKED, **changed)))
+    assert said in found
+
+
+def test_parts_inside_of_parts_are_named():
+    asked = {"identity": IDENTITY, "parameters": {"temperature": 0.0}}
+    kept = {"identity": {**IDENTITY, "base_url": "http://g/v1"}, "parameters": {"temperature": 1.0}}
+    assert differences(asked, kept) == [
+        'identity.base_url: "http://h/v1" is asked, "http://g/v1" is kept',
+        "parameters.temperature: 0.0 is asked, 1.0 is kept",
+    ]
