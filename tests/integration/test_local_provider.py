@@ -98,7 +98,9 @@ def test_second_turns_continue_and_fork_without_changing_an_answer(card, plain, 
     ]
     read = spied(provider)
     continued = dict(provider.complete(second))
-    assert max(n_tokens for _, n_tokens in read) < min(a.n_prompt_tokens for a in continued.values())
+    assert max(n_tokens for _, n_tokens in read) < min(
+        a.n_prompt_tokens for a in continued.values()
+    )
     assert all(answer.n_cached_tokens > 0 for answer in continued.values())
     assert [continued[i].text for i in range(8)] == [plain(request) for request in second]
 
@@ -108,7 +110,11 @@ def test_twenty_four_second_turns_read_their_common_beginning_once(card, plain, 
     told = "A long story. " * 12
     second = [
         Request(
-            messages=(("user", told), ("assistant", "So it is."), ("user", f"{cost}? " + "Go. " * n)),
+            messages=(
+                ("user", told),
+                ("assistant", "So it is."),
+                ("user", f"{cost}? " + "Go. " * n),
+            ),
             marker=DECISION_MARKER,
             max_tokens=8,
         )
@@ -128,7 +134,8 @@ def test_rows_that_have_ended_leave_the_batch(card, tmp_path):
     provider = connect(card, workspace(tmp_path))
     provider._load()
     read = spied(provider)
-    answers = dict(provider.complete([ask(p, max_tokens=n) for p, n in zip(PROMPTS, (9, 2, 5, 7))]))
+    budgets = dict(zip(PROMPTS, (9, 2, 5, 7), strict=True))
+    answers = dict(provider.complete([ask(p, max_tokens=n) for p, n in budgets.items()]))
     n_live = [n_rows for n_rows, n_tokens in read if n_tokens == 1]
     lengths = [answer.n_completion_tokens for answer in answers.values()]
     # Each answer's first token comes of reading its prompt.
