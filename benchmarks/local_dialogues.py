@@ -29,6 +29,9 @@ MODEL = "smollm2-135m-instruct"
 MARKERS = ("PREDICTION:", "DECISION:")
 RATIOS = (2.0, 4.0, 8.0, 10.0, 20.0, 50.0)
 
+#: What time is: processor seconds where others use the machine, too (`--processor-time`).
+clock = time.perf_counter
+
 #: One dialogue: its first message, and its second ones.
 Dialogue = tuple[str, list[str]]
 
@@ -70,9 +73,9 @@ def matrix_rate() -> float:
     left, right = torch.randn(1024, 1024), torch.randn(1024, 1024)
     spent = []
     for _ in range(15):
-        began = time.perf_counter()
+        began = clock()
         left @ right
-        spent.append(time.perf_counter() - began)
+        spent.append(clock() - began)
     return 2 * 1024**3 / statistics.median(spent) / 1e9
 
 
@@ -108,7 +111,7 @@ class Ours:
         """Return seconds and, by dialogue, the answers: the first turn's, then the second ones'."""
         from escalometer.providers import Request
 
-        began = time.perf_counter()
+        began = clock()
         texts: list[list[str]] = []
         size = self.provider.batch_size
         for start in range(0, len(dialogues), size):  # in chunks, as the engine does
@@ -130,7 +133,7 @@ class Ours:
                 made = [decided[at + k].text for k in range(len(d[1]))]
                 texts.append([answers[i].text, *made])
                 at += len(d[1])
-        return time.perf_counter() - began, texts
+        return clock() - began, texts
 
 
 class Plain:
@@ -146,7 +149,7 @@ class Plain:
 
     def hold(self, dialogues: Sequence[Dialogue]) -> tuple[float, list[list[str]]]:
         """Return seconds and answers, as `Ours.hold`."""
-        began = time.perf_counter()
+        began = clock()
         texts = []
         for first, second in dialogues:
             messages = [{"role": "user", "content": first}]
@@ -154,7 +157,7 @@ class Plain:
             messages.append({"role": "assistant", "content": answer})
             made = [self._answer([*messages, {"role": "user", "content": m}]) for m in second]
             texts.append([answer, *made])
-        return time.perf_counter() - began, texts
+        return clock() - began, texts
 
     def _answer(self, messages: list[dict[str, str]]) -> str:
         ids = self._tokenizer.apply_chat_template(
@@ -163,6 +166,12 @@ class Plain:
         out = self._model.generate(**ids, do_sample=False, max_new_tokens=self._max_tokens)
         new = out[0, ids["input_ids"].shape[1] :]
         return str(self._tokenizer.decode(new, skip_special_tokens=True))
+
+
+def use_clock(name: str) -> None:
+    """Measure by this function of `time` from now on."""
+    global clock
+    clock = getattr(time, name)
 
 
 def be_peer(job: Path) -> None:
@@ -178,6 +187,7 @@ def be_peer(job: Path) -> None:
     )
 
     about = json.loads(job.read_text("utf-8"))
+    use_clock(about["clock"])
     torch.set_num_threads(about["n_threads"])
     # Greedy, with its own batches of 32; a temperature would only be warned about.
     model = get_model(
@@ -210,9 +220,9 @@ def be_peer(job: Path) -> None:
             at += len(seconds)
         return texts
 
-    began = time.perf_counter()
+    began = clock()
     texts = asyncio.run(hold())
-    print(json.dumps({"seconds": time.perf_counter() - began, "texts": texts}))
+    print(json.dumps({"seconds": clock() - began, "texts": texts}))
 
 
 def hold_by_peer(
@@ -226,6 +236,7 @@ def hold_by_peer(
             "dialogues": dialogues,
             "max_tokens": max_tokens,
             "n_threads": n_threads,
+            "clock": clock.__name__,
         }
         job.write_text(json.dumps(about), "utf-8")
         done = subprocess.run(  # noqa: S603
@@ -241,7 +252,11 @@ def hold_by_peer(
 
 def alike(ours: list[list[str]], others: list[list[str]]) -> str:
     """Return how many answers agree, up to where ours stop at their marker."""
-    pairs = [pair for left, right in zip(ours, others, strict=False) for pair in zip(left, right)]
+    pairs = [
+        pair
+        for left, right in zip(ours, others, strict=False)
+        for pair in zip(left, right, strict=False)
+    ]
     same = sum(right.strip().startswith(left.strip()) for left, right in pairs)
     return f"{same} of {len(pairs)} answers the same"
 
@@ -257,11 +272,14 @@ def main() -> None:
     parser.add_argument("--peer-turns", type=int, default=96, help="second turns of the peer")
     parser.add_argument("--threads", type=int, help="default: as many as cores are idle")
     parser.add_argument("--quick", action="store_true", help="8 dialogues, fewer by the others")
+    parser.add_argument("--processor-time", action="store_true", help="not wall time")
     parser.add_argument("--be-peer", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.be_peer:
         be_peer(options.be_peer)
         return
+    if options.processor_time:
+        use_clock("process_time")
     if options.quick:
         options.dialogues, options.plain_turns, options.peer_turns = 8, 3, 24
     import torch
@@ -272,7 +290,9 @@ def main() -> None:
     n_threads = torch.get_num_threads()
     folder = Path(ours.provider._tokenizer.name_or_path)
     plain = Plain(folder, options.max_tokens)
-    print(f"{n_threads} threads, load average {os.getloadavg()[0]:.1f}, {options.max_tokens} tokens")
+    print(
+        f"{n_threads} threads, load average {os.getloadavg()[0]:.1f}, {options.max_tokens} tokens"
+    )
     for n_second in options.second_turns:
         dialogues = dialogues_of(options.dialogues, n_second)
         n = len(dialogues)

@@ -183,8 +183,7 @@ class Decoder:
         batch = Batch(None, [list(prompt) for prompt in prompts], first, end, len(prompts))
         if not self.can_continue:
             batch.cache = DynamicCache(config=self._model.config)
-            logits = self._read(batch, slice(0, len(prompts)), 0, end)
-            return batch, logits
+            return batch, self._read(batch, slice(0, len(prompts)), 0, end)
         slots = end if is_read_only else end + min(n_more, _SPARE_SLOTS)
         batch.cache = Cache(layers=[_Room(len(prompts), slots, like) for like in self._like])
         # The last token is always read again: its output is the next token's distribution.
@@ -192,7 +191,7 @@ class Decoder:
             min(common(prompt, old.tokens), len(prompt) - 1) if old else 0
             for prompt, old in zip(prompts, kept, strict=True)
         ]
-        logits = []
+        logits: list[torch.Tensor] = []
         for rows in self._blocks([len(p) - n for p, n in zip(prompts, n_known, strict=True)]):
             span = range(rows.start, rows.stop)
             # All rows of a block read as many tokens, those with fewer unread some known ones
@@ -224,10 +223,11 @@ class Decoder:
                 for layer in batch.cache.layers:
                     layer.swap(row, last)
         else:
-            places = [*range(row), last, *range(row + 1, last)][:last]
-            batch.cache.reorder_cache(torch.tensor(places, device=self.device))
-        for of_rows in (batch.tokens, batch.first):
-            of_rows[row], of_rows[last] = of_rows[last], of_rows[row]
+            places = torch.tensor([*range(row), last, *range(row + 1, last)][:last])
+            batch.cache.reorder_cache(places.long().to(self.device))
+        tokens, first = batch.tokens, batch.first
+        tokens[row], tokens[last] = tokens[last], tokens[row]
+        first[row], first[last] = first[last], first[row]
         batch.n_live = last
         return Kept(batch, last) if self.can_continue else None
 

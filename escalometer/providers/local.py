@@ -172,8 +172,8 @@ class LocalProvider:
 
     def _too_long(self, job: _Job) -> Completion:
         why = (
-            f"{len(job.prompt)} prompt tokens and a budget of {job.length - len(job.prompt)} exceed "
-            f"the context of {self._card.context}"
+            f"{len(job.prompt)} prompt tokens and a budget of {job.length - len(job.prompt)} "
+            f"exceed the context of {self._card.context}"
         )
         return Completion("", "error", len(job.prompt), 0, 0.0, why)
 
@@ -183,11 +183,13 @@ class LocalProvider:
 
         together: dict[Messages, list[_Job]] = defaultdict(list)
         for job in jobs:
-            known = self._kept.get(job.request.messages[:-2], [])
-            if len(job.request.messages) > 1 and known:
+            before = job.request.messages[:-1]
+            if before and (known := self._kept.get(before[:-1])):
                 job.kept = max(known, key=lambda kept: common(kept.tokens, job.prompt))
-            if len(job.request.messages) > 1 and self._decoder.can_continue:
-                together[job.request.messages[:-1]].append(job)
+            # First turns stand together, too: templates begin with the same words for all.
+            together[before].append(job)
+        if not self._decoder.can_continue:
+            return
         shared: list[_Job] = []
         members: list[list[_Job]] = []
         for group in together.values():
@@ -239,15 +241,18 @@ class LocalProvider:
             each_s = before_s + (time.monotonic() - began) / len(jobs)
             for job, (finish, probabilities, n_tokens, n_cached) in zip(jobs, made, strict=True):
                 text, thinking = job.answer.parts()
-                yield job.index, Completion(
-                    text,
-                    finish,
-                    len(job.prompt),
-                    n_tokens,
-                    each_s,
-                    thinking=thinking,
-                    probabilities=probabilities,
-                    n_cached_tokens=n_cached,
+                yield (
+                    job.index,
+                    Completion(
+                        text,
+                        finish,
+                        len(job.prompt),
+                        n_tokens,
+                        each_s,
+                        thinking=thinking,
+                        probabilities=probabilities,
+                        n_cached_tokens=n_cached,
+                    ),
                 )
             return
         self._release()

@@ -134,7 +134,8 @@ def test_rows_that_have_ended_leave_the_batch(card, tmp_path):
     provider = connect(card, workspace(tmp_path))
     provider._load()
     read = spied(provider)
-    answers = dict(provider.complete([ask(p, max_tokens=n) for p, n in zip(PROMPTS, (9, 2, 5, 7))]))
+    budgets = dict(zip(PROMPTS, (9, 2, 5, 7), strict=True))
+    answers = dict(provider.complete([ask(p, max_tokens=n) for p, n in budgets.items()]))
     n_live = [n_rows for n_rows, n_tokens in read if n_tokens == 1]
     lengths = [answer.n_completion_tokens for answer in answers.values()]
     # Each answer's first token comes of reading its prompt.
