@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections import deque
 
 from escalometer.elicitation.budget import Budget, worst_tokens
@@ -12,8 +13,9 @@ from escalometer.elicitation.writer import Writer
 from escalometer.errors import EscalometerError, Interrupted, ProviderError
 from escalometer.providers import RemoteProvider, Request
 
-#: How long requests under way may still take once the run was told to stop.
-GRACE_S = 5.0
+#: How long requests under way may still take, once the run was told to stop, and once it failed:
+#: they are paid for, most likely.
+GRACE_S, AFTER_FAILURE_S = 20.0, 60.0
 
 #: So many requests in a row without any answer, each after all of its attempts: the model is gone.
 MOST_FAILURES = 20
@@ -82,6 +84,12 @@ class _Pump:
         if self._failure is not None:  # asked twice: do not wait
             for task in self._under_way:
                 task.cancel()
+        elif self._under_way:
+            print(
+                f"stopping: {len(self._under_way)} answers are under way and have {GRACE_S:.0f} s; "
+                "once more to stop at once",
+                file=sys.stderr,
+            )
         self._fail(Interrupted("interrupted; what was answered is kept: run it again to go on"))
 
     def _fail(self, failure: EscalometerError) -> None:
@@ -175,7 +183,7 @@ class _Pump:
         if self._under_way:
             is_stopped = isinstance(self._failure, Interrupted)
             _, late = await asyncio.wait(
-                set(self._under_way), timeout=GRACE_S if is_stopped else None
+                set(self._under_way), timeout=GRACE_S if is_stopped else AFTER_FAILURE_S
             )
             for task in late:
                 task.cancel()

@@ -51,7 +51,7 @@ def fetch(source: HubSource, target: Path) -> None:
             local_dir=target,
             allow_patterns=[file.rfilename for file in files],
         )
-    except (OSError, ValueError, errors.HTTPError) as error:
+    except (OSError, ValueError, errors.HTTPError) as error:  # type: ignore[attr-defined]
         raise ProviderError(
             f"could not fetch {what} from the Hugging Face hub: {_reason(error)}. Check the "
             "network, and the model's terms if it is gated; or fetch the folder elsewhere and "

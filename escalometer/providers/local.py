@@ -64,6 +64,7 @@ class LocalProvider:
     def __init__(self, card: ModelCard, workspace: Workspace) -> None:
         self._card = card
         self._workspace = workspace
+        self._model: Any = None
         self._decoder: Any = None
         self._tokenizer: Any = None
         #: Rows that a later turn may continue, by their messages: those of the latest first turns.
@@ -121,7 +122,7 @@ class LocalProvider:
         return (thinking.on if request.is_thinking else thinking.off) or {}
 
     def _load(self) -> None:
-        if self._decoder is not None:
+        if self._model is not None:
             return
         model, self._tokenizer = _loading.load(self._card, self._workspace)
         from escalometer.providers._decoding import Decoder
@@ -131,6 +132,7 @@ class LocalProvider:
             stops = self._tokenizer.eos_token_id
         self._stop_ids = set(stops if isinstance(stops, list) else [stops])
         self._decoder = Decoder(model, next(iter(self._stop_ids)))
+        self._model = model
 
     def _encode(self, request: Request) -> list[int]:
         messages = [{"role": role, "content": content} for role, content in request.messages]
