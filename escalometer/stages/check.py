@@ -140,6 +140,8 @@ def _table(found: Inspection) -> dict[str, Any]:
 
 def _written(found: Inspection, place: int, value: str) -> str:
     """Return how the file writes an outcome: {0: …, 1: …} may stand for no and yes."""
+    if not found.outcome_of:  # no such column, or one whose values could not be told apart
+        return value
     texts = zip(found.values[found.spec.label.column], found.labels, strict=True)
     counts = Counter(text.strip() for text, label in texts if label == place)
     return counts.most_common(1)[0][0] if counts else value

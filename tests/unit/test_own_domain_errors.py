@@ -10,8 +10,12 @@ import zipfile
 import pytest
 import yaml
 
+from escalometer.config import load_params
 from escalometer.domains import _inspect, _tables
 from escalometer.errors import DataError, UsageError
+from escalometer.reporting.checked import print_check
+from escalometer.stages import check
+from tests.conftest import ROOT
 from tests.unit.test_own_domain import HEADER, MINIMAL, as_csv, rows, staged, write
 
 
@@ -184,6 +188,22 @@ def test_wrong_rows_are_explained(tmp_path, case):
     with pytest.raises(DataError) as error:
         _tables.load(write(tmp_path, table=table))
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("case", [*WRONG_YAML, *WRONG_DATA])
+def test_the_check_says_it_and_never_breaks(tmp_path, case):
+    if case in WRONG_YAML:
+        text, said = WRONG_YAML[case]
+        path, code = write(tmp_path, text), UsageError.exit_code
+    else:
+        table, said = WRONG_DATA[case]
+        path, code = write(tmp_path, table=table), DataError.exit_code
+    report = check.run(path, load_params(ROOT / "params.yaml"), tmp_path)
+    assert report["exit_code"] == code
+    assert said in " ".join(f"{p['says']} {p['remedy']}" for p in report["problems"])
+    stream = io.StringIO()
+    print_check(report, stream)
+    assert "What is wrong" in stream.getvalue()
 
 
 @pytest.mark.parametrize(
