@@ -82,7 +82,7 @@ def matrix_rate() -> float:
 class Ours:
     """The local provider, with a count of what its model reads."""
 
-    def __init__(self, max_tokens: int) -> None:
+    def __init__(self, max_tokens: int, is_full_length: bool = False) -> None:
         from escalometer.config import Workspace, load_card
         from escalometer.providers import local
 
@@ -103,7 +103,10 @@ class Ours:
         def counting(**inputs: Any) -> Any:
             rows, tokens = inputs["input_ids"].shape
             self.n_operations += rows * (tokens * self._by_token + self._by_logits)
-            return logits(**inputs)
+            made = logits(**inputs)
+            if is_full_length:
+                made[:, list(self.provider._stop_ids)] = -float("inf")
+            return made
 
         decoder._logits = counting
 
@@ -136,16 +139,24 @@ class Ours:
         return clock() - began, texts
 
 
+def suppress_ends(model: Any) -> None:
+    """Let `generate` write answers of their full budget."""
+    ends = model.generation_config.eos_token_id
+    model.generation_config.suppress_tokens = ends if isinstance(ends, list) else [ends]
+
+
 class Plain:
     """A loop of `generate`."""
 
-    def __init__(self, folder: Path, max_tokens: int) -> None:
+    def __init__(self, folder: Path, max_tokens: int, is_full_length: bool = False) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
         self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         self._max_tokens = max_tokens
+        if is_full_length:
+            suppress_ends(self._model)
 
     def hold(self, dialogues: Sequence[Dialogue]) -> tuple[float, list[list[str]]]:
         """Return seconds and answers, as `Ours.hold`."""
@@ -197,6 +208,9 @@ def be_peer(job: Path) -> None:
         config=GenerateConfig(max_tokens=about["max_tokens"], max_connections=32),
     )
 
+    if about["is_full_length"]:
+        suppress_ends(model.api.model)
+
     async def answer(messages: list[Any]) -> str:
         return (await model.generate(messages)).completion
 
@@ -226,16 +240,14 @@ def be_peer(job: Path) -> None:
 
 
 def hold_by_peer(
-    python: str, folder: Path, dialogues: Sequence[Dialogue], max_tokens: int, n_threads: int
+    python: str, folder: Path, dialogues: Sequence[Dialogue], **about: Any
 ) -> tuple[float, list[list[str]]]:
     """Return seconds and answers of inspect_ai, in the Python that has it."""
     with tempfile.TemporaryDirectory() as home:
         job = Path(home) / "job.json"
-        about = {
+        about |= {
             "folder": str(folder.resolve()),
             "dialogues": dialogues,
-            "max_tokens": max_tokens,
-            "n_threads": n_threads,
             "clock": clock.__name__,
         }
         job.write_text(json.dumps(about), "utf-8")
@@ -272,6 +284,7 @@ def main() -> None:
     parser.add_argument("--peer-turns", type=int, default=96, help="second turns of the peer")
     parser.add_argument("--threads", type=int, help="default: as many as cores are idle")
     parser.add_argument("--quick", action="store_true", help="8 dialogues, fewer by the others")
+    parser.add_argument("--full-length", action="store_true", help="answers use their budget up")
     parser.add_argument("--processor-time", action="store_true", help="not wall time")
     parser.add_argument("--be-peer", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -284,12 +297,12 @@ def main() -> None:
         options.dialogues, options.plain_turns, options.peer_turns = 8, 3, 24
     import torch
 
-    ours = Ours(options.max_tokens)
+    ours = Ours(options.max_tokens, options.full_length)
     if options.threads:
         torch.set_num_threads(options.threads)
     n_threads = torch.get_num_threads()
     folder = Path(ours.provider._tokenizer.name_or_path)
-    plain = Plain(folder, options.max_tokens)
+    plain = Plain(folder, options.max_tokens, options.full_length)
     print(
         f"{n_threads} threads, load average {os.getloadavg()[0]:.1f}, {options.max_tokens} tokens"
     )
@@ -319,7 +332,12 @@ def main() -> None:
         if options.peer_python:
             few = dialogues[: max(1, min(n, options.peer_turns // n_second))]
             peer_s, peer_texts = hold_by_peer(
-                options.peer_python, folder, few, options.max_tokens, n_threads
+                options.peer_python,
+                folder,
+                few,
+                max_tokens=options.max_tokens,
+                n_threads=n_threads,
+                is_full_length=options.full_length,
             )
             each_s = peer_s / len(few)
             print(
