@@ -59,13 +59,13 @@ CONDITIONS = (
     ),
     Condition(
         "overdue_90_days",
-        "consumer_credit = 'payments 90 days overdue'",
-        "consumer credit shows payments 90 days overdue",
+        "consumer_credit = 'ninety days overdue'",
+        "consumer credit is ninety days overdue",
     ),
     Condition(
         "overdue_60_days_or_more",
-        "consumer_credit in ('payments 60 days overdue', 'payments 90 days overdue')",
-        "consumer credit shows payments 60 or 90 days overdue",
+        "consumer_credit in ('sixty days overdue', 'ninety days overdue')",
+        "consumer credit is sixty or ninety days overdue",
     ),
     Condition(
         "loan_over_90",
@@ -120,16 +120,16 @@ def render(row: Mapping[str, Any]) -> str:
     refused (44 of 48 here), so it would give the answer away.
     """
     record = "yes" if row["has_public_bad_credit"] else "no"
-    work = "self-employed" if row["is_self_employed"] else "employed"
-    home = "a condominium" if row["is_condominium"] else "no condominium"
+    work = "yes" if row["is_self_employed"] else "no"
+    home = "yes" if row["is_condominium"] else "no"
     return (
         f"Mortgage application. Debt payments: {row['payments_percent']:.1f}% of income, "
         f"housing {row['housing_percent']:.1f}%.\n"
         f"Loan: {row['loan_percent']:.1f}% of the property's value.\n"
         f"Consumer credit: {row['consumer_credit']}. "
-        f"Mortgage credit: {row['mortgage_credit']}. "
+        f"Mortgage credit: {row['mortgage_credit']}. Few means one or two. "
         f"Public record of bad credit: {record}.\n"
-        f"The applicant is {work}; the home is {home}."
+        f"The applicant is self-employed: {work}. The home is a condominium: {home}."
     )
 
 
@@ -175,8 +175,8 @@ FEATURES = (
     Feature(
         "consumer_credit",
         "category",
-        yes="consumer credit shows {value}",
-        no="consumer credit does not show {value}",
+        yes="what is said of consumer credit is: {value}",
+        no="what is said of consumer credit is not: {value}",
     ),
     Feature(
         "has_public_bad_credit",

@@ -3,7 +3,8 @@
 -- source: hmda_mortgages_applications
 -- Percentages as a scenario shows them, with one decimal, so that a text and a condition's edge agree.
 -- (Ratios were stored in single precision at some time: 0.45 may read 0.4500000179.)
--- What the codes stand for: Stock and Watson, Introduction to Econometrics, table 11.1.
+-- What the codes stand for: Stock and Watson, Introduction to Econometrics, table 11.1. Three words
+-- each and no digits, so that how a text is written tells nothing; few is one or two.
 with applications as (
     select
         source_row,
@@ -34,17 +35,17 @@ select
     concat('application-', lpad(cast(source_row as varchar), 6, '0')) as case_id,
     case chist
         when 1 then 'no slow payments'
-        when 2 then 'one or two slow payments'
-        when 3 then 'more than two slow payments'
-        when 4 then 'too little history to judge'
-        when 5 then 'payments 60 days overdue'
-        when 6 then 'payments 90 days overdue'
+        when 2 then 'few slow payments'
+        when 3 then 'many slow payments'
+        when 4 then 'insufficient credit history'
+        when 5 then 'sixty days overdue'
+        when 6 then 'ninety days overdue'
     end as consumer_credit,
     case mhist
         when 1 then 'no late payments'
         when 2 then 'no payment history'
-        when 3 then 'one or two late payments'
-        when 4 then 'more than two late payments'
+        when 3 then 'few late payments'
+        when 4 then 'many late payments'
     end as mortgage_credit,
     phist = 'yes' as has_public_bad_credit,
     selfemp = 'yes' as is_self_employed,

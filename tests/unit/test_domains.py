@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from escalometer import domains, rawfiles, sampling, warehouse
+from escalometer import domains, leaks, rawfiles, sampling, warehouse
 from escalometer.config import Params, SampleParams
 from escalometer.domains import _rdatasets
 from escalometer.errors import DataError, UsageError
@@ -320,3 +320,12 @@ def test_a_packaged_file_of_another_digest_is_not_unpickled(tmp_path, monkeypatc
 def test_an_unknown_domain_is_refused_by_name(tmp_path):
     with pytest.raises(UsageError, match=r"hmda_mortgages, .*movielens"):
         ingest.run("movilens", tmp_path)
+
+
+def test_how_a_mortgage_application_is_written_does_not_tell_the_label(root):
+    rows = rows_of(root, "hmda_mortgages", "table")
+    texts = [row["text"] for row in rows]
+    found = leaks.leak(texts, [row["label"] for row in rows])
+    assert not found.is_leak, found
+    assert len({leaks.mask(text) for text in texts}) == 1
+    assert len({len(text.split()) for text in texts}) == 1
