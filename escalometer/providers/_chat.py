@@ -50,7 +50,7 @@ def parameters(card: ModelCard, request: Request) -> dict[str, Any]:
     UsageError
         If the request is to be thought about and the card does not say how.
     """
-    endpoint, thinking = endpoint_of(card), card.thinking
+    endpoint, thinking = endpoint_of(card, needs_address=False), card.thinking
     n_tokens, switch = request.max_tokens, None
     if request.is_thinking:
         if thinking is None or thinking.on is None:

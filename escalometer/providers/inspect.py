@@ -37,6 +37,7 @@ class InspectProvider:
     """A model through inspect_ai; see `RemoteProvider`."""
 
     can_force = False
+    batches = None  # inspect_ai has its own, and no say in when they are looked at
 
     def __init__(self, card: ModelCard, workspace: Workspace) -> None:
         self._card = card

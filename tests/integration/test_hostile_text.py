@@ -135,7 +135,8 @@ def rows(scenarios, tiny_weights, tmp_path_factory) -> list[dict]:
         )
         for row in scenarios
     ]
-    held = Engine(provider, store, Answering(2, True, "last")).hold(asked, lambda n, free: None)
+    engine = Engine(provider, store, Answering(2, True, "last"))
+    held = engine.hold(engine.plan(asked), lambda n, free: None)
     store.close()
     return held
 

@@ -32,15 +32,36 @@ def test_without_the_extra_the_error_says_what_to_install():
 
 
 @needs_inspect
-def test_the_mock_model_answers():
-    provider = inspected("mockllm/model")
-    assert isinstance(provider, RemoteProvider)
-    found = ask(provider, [request(i) for i in range(3)])
-    if "tiktoken" in (found[0].error or ""):
-        pytest.skip("inspect_ai's mock model counts with a vocabulary that tiktoken downloads")
-    assert {one.finish for one in found} == {"stop"}
-    assert all(one.text == "Default output from mockllm/model" for one in found)
-    assert all(one.n_prompt_tokens > 0 and one.n_completion_tokens > 0 for one in found)
+def test_a_model_answers_and_a_cut_off_or_refused_answer_is_told():
+    from inspect_ai.model import ModelAPI, ModelOutput, ModelUsage, modelapi
+
+    @modelapi(name="echo")
+    def echo():
+        # inspect_ai's own mock model counts with a vocabulary that it downloads.
+        class Echo(ModelAPI):
+            async def generate(self, input, tools, tool_choice, config):  # noqa: A002
+                said = f"{input[-1].text[:5]}, {config.max_tokens} tokens. PREDICTION: 1"
+                reason = {"0": "stop", "1": "max_tokens", "2": "content_filter"}[self.model_name]
+                output = ModelOutput.from_content(self.model_name, said, stop_reason=reason)
+                output.usage = ModelUsage(input_tokens=7, output_tokens=3, total_tokens=10)
+                return output
+
+        return Echo
+
+    for model, finish in (("0", "stop"), ("1", "length"), ("2", "refused")):
+        provider = inspected(f"echo/{model}")
+        assert isinstance(provider, RemoteProvider)
+        assert provider.identity == {
+            "provider": "inspect",
+            "base_url": "",
+            "model": f"echo/{model}",
+        }
+        found = ask(provider, [request(i) for i in range(3)])
+        assert {one.finish for one in found} == {finish}
+        assert all(one.n_prompt_tokens == 7 for one in found)
+        assert all(one.n_completion_tokens == 3 for one in found)
+        if finish == "stop":
+            assert all(one.text.endswith("64 tokens. PREDICTION: 1") for one in found)
     assert provider.parameters(request()) == {"max_tokens": 64, "temperature": 0.0}
 
 
