@@ -118,7 +118,10 @@ class Provider(Protocol):
     can_force: bool
 
     def parameters(self, request: Request) -> Mapping[str, Any]:
-        """Return what else determines the answer to `request`: part of the completion's key."""
+        """Return what else determines the answer to `request`: part of the completion's key.
+
+        It depends on the request's fields, but not on its messages.
+        """
         ...
 
 

@@ -7,8 +7,10 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from escalometer.elicitation.keys import differences, request_key, request_of, request_parts
+from escalometer.elicitation.keys import Keys, differences, request_key, request_of, request_parts
 from escalometer.elicitation.store import CompletionStore, Entry
 from escalometer.elicitation.writer import Writer
 from escalometer.errors import UsageError
@@ -108,6 +110,41 @@ def test_what_is_kept_of_a_request_gives_it_back():
     for request in (ASKED, full):
         parts = json.loads(json.dumps(request_parts(request, {"temperature": 0.0})))
         assert request_of(parts) == request
+
+
+class Sending:
+    """As much of a provider as a key needs."""
+
+    def __init__(self, parameters: dict) -> None:
+        self.identity = {**IDENTITY, "note": 'has "messages": null in it'}
+        self._parameters = parameters
+
+    def parameters(self, _: Request) -> dict:
+        return self._parameters
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.text()), max_size=3),
+    st.dictionaries(st.text(), st.none() | st.floats(allow_nan=False) | st.text(), max_size=3),
+    st.integers(1, 3),
+    st.booleans(),
+)
+def test_keys_are_made_fast_and_the_same(messages, parameters, replicate, reads_choice):
+    provider = Sending(parameters)
+    make = Keys(provider)
+    for i in range(replicate):
+        asked = replace(
+            ASKED,
+            messages=tuple(messages),
+            replicate=i,
+            reads_choice=reads_choice,
+            max_tokens=i + 1,
+        )
+        try:
+            expected = request_key(provider.identity, asked, parameters)
+        except UnicodeEncodeError:  # lone surrogates, which no prompt has
+            return
+        assert make(asked) == expected
 
 
 @pytest.mark.parametrize(
