@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Literal
 
@@ -22,9 +22,17 @@ SPLITS: tuple[Split, ...] = ("signal", "train", "eval")
 ID_LENGTH = 16
 
 
+#: Keeps ("a", "bc") and ("ab", "c") apart.
+_SEPARATOR = "\x1f"
+_sha256 = hashlib.sha256
+
+
+def _start(*parts: object) -> str:
+    return "".join(f"{part}{_SEPARATOR}" for part in parts)
+
+
 def _digest(*parts: object) -> bytes:
-    # The separator keeps ("a", "bc") and ("ab", "c") apart.
-    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
+    return _sha256(_SEPARATOR.join(map(str, parts)).encode()).digest()
 
 
 def split_of(seed: int, domain: str, key: str, signal_share: float, train_share: float) -> Split:
@@ -39,11 +47,20 @@ def split_of(seed: int, domain: str, key: str, signal_share: float, train_share:
     signal_share, train_share : float
         Shares of the keys in (0, 1); the rest is for evaluation.
     """
-    number = int.from_bytes(_digest(seed, domain, key)[:8])
+    return splits_of(seed, domain, (key,), signal_share, train_share)[key]
+
+
+def splits_of(
+    seed: int, domain: str, keys: Iterable[str], signal_share: float, train_share: float
+) -> dict[str, Split]:
+    """Return the split of each key; parameters as of `split_of`."""
     first, second = _borders(signal_share, train_share)
-    if number < first:
-        return "signal"
-    return "train" if number < second else "eval"
+    start = _start(seed, domain)
+    splits: dict[str, Split] = {}
+    for key in keys:  # of hundreds of thousands, so one tight loop
+        number = int.from_bytes(_sha256((start + key).encode()).digest()[:8])
+        splits[key] = "signal" if number < first else "train" if number < second else "eval"
+    return splits
 
 
 @functools.cache
@@ -59,7 +76,16 @@ def scenario_id(domain: str, text: str, label: int) -> str:
     It depends on what a scenario is, its text and its label, so that rows may be added, removed or
     put in another order without renaming any.
     """
-    return _digest(domain, label, text).hex()[:ID_LENGTH]
+    return scenario_ids(domain, ((text, label),))[text, label]
+
+
+def scenario_ids(domain: str, cases: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """Return the name of each scenario, by its text and label; see `scenario_id`."""
+    ids = {}
+    for text, label in cases:
+        content = f"{domain}{_SEPARATOR}{label}{_SEPARATOR}{text}"
+        ids[text, label] = _sha256(content.encode()).hexdigest()[:ID_LENGTH]
+    return ids
 
 
 def generator(seed: int, domain: str, condition: str) -> np.random.Generator:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -137,6 +139,19 @@ def stage_table(plugin: Domain, params: Params, folder: Path) -> pa.Table:
     return cases
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leave garbage alone: rows in hundreds of thousands, in no cycle, are looked at in vain."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_uncollected()
 def sample(plugin: Domain, cases: pa.Table, params: Params) -> Sampled:
     """Return cases with their splits, conditions with their signals, and drawn scenarios.
 
@@ -220,7 +235,7 @@ def _rows(plugin: Domain, cases: pa.Table, params: Params, notes: list[str]) -> 
     texts = [plugin.render(row) for row in _dicts(visible(plugin, cases))]
     keys = _column(cases, "split_key") if "split_key" in cases.column_names else texts
     shares = params.sample.signal_share, params.sample.train_share
-    split_of = {key: sampling.split_of(params.seed, plugin.name, key, *shares) for key in set(keys)}
+    split_of = sampling.splits_of(params.seed, plugin.name, set(keys), *shares)
     splits = [split_of[key] for key in keys]
     if keys is not texts:
         cases, texts, splits = _parted(cases, texts, splits, notes)
@@ -258,7 +273,7 @@ def _parted(
 
 def _ids(domain: str, texts: Sequence[str], labels: Sequence[int]) -> list[str]:
     pairs = list(zip(texts, labels, strict=True))
-    ids = {pair: sampling.scenario_id(domain, *pair) for pair in set(pairs)}
+    ids = sampling.scenario_ids(domain, set(pairs))
     return [ids[pair] for pair in pairs]
 
 
