@@ -22,21 +22,15 @@ from pathlib import Path
 
 from escalometer.config import ModelCard, Workspace
 from escalometer.elicitation.engine import Engine
-from escalometer.elicitation.rows import Answering, Dialogue
+from escalometer.elicitation.rows import Answering
 from escalometer.elicitation.store import CompletionStore
-from escalometer.protocol import Protocol, Task
 from escalometer.providers import connect
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks._dialogues import dialogues  # noqa: E402
 from tests.integration._server import in_process  # noqa: E402
-
-TASK = Task("whether the guest keeps the booking", "the guest", ("cancelled", "kept"))
-SCENARIO = (
-    "Hotel booking {i}. Two adults, no children, three nights in a city hotel, booked {i} days "
-    "ahead through an online agency, with breakfast, no special requests, 95 euros a night."
-)
 
 PEER = """
 import json, os, sys, tempfile, time
@@ -66,24 +60,6 @@ assert log.status == "success", log.error
 assert len(log.samples) == n
 print(time.monotonic() - began)
 """
-
-
-def dialogues(n: int) -> list[Dialogue]:
-    """Return dialogues that share nothing."""
-    return [
-        Dialogue(
-            domain="hotel_bookings",
-            condition="c",
-            scenario_id=str(i),
-            task=TASK,
-            scenario=SCENARIO.format(i=i),
-            signal="A decision tree finds: where no special requests are made, 52% were kept.",
-            signal_accuracy=0.52,
-            label=1,
-            protocol=Protocol(),
-        )
-        for i in range(n)
-    ]
 
 
 def ours(url: str, n: int, in_flight: int, folder: Path) -> tuple[float, float]:

@@ -19,16 +19,14 @@ from pathlib import Path
 from escalometer.config import ModelCard, Workspace
 from escalometer.elicitation.engine import Engine
 from escalometer.elicitation.keys import request_key
-from escalometer.elicitation.rows import Answering, Dialogue
+from escalometer.elicitation.rows import Answering
 from escalometer.elicitation.store import CompletionStore, Entry
-from escalometer.protocol import Protocol, Task
 from escalometer.providers import Completion, connect
 
-TASK = Task("whether the guest keeps the booking", "the guest", ("cancelled", "kept"))
-SCENARIO = (
-    "Hotel booking {i}. Two adults, no children, three nights in a city hotel, booked {i} days "
-    "ahead through an online agency, with breakfast, no special requests, 95 euros a night. " * 3
-)
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks._dialogues import dialogues
+
 ANSWER = "The signal says that such bookings are kept more often than not. " * 3
 MODEL = {
     "id": "m",
@@ -47,30 +45,12 @@ def engine_at(store: CompletionStore) -> Engine:
     return Engine(provider, store, Answering(256, False, "last"))
 
 
-def dialogues(n: int) -> list[Dialogue]:
-    """Return dialogues that share nothing."""
-    return [
-        Dialogue(
-            domain="hotel_bookings",
-            condition="c",
-            scenario_id=str(i),
-            task=TASK,
-            scenario=SCENARIO.format(i=i),
-            signal="A decision tree finds: where no special requests are made, 52% were kept.",
-            signal_accuracy=0.52,
-            label=1,
-            protocol=Protocol(),
-        )
-        for i in range(n)
-    ]
-
-
 def fill(path: Path, n: int) -> None:
     """Write both answers of `n` dialogues."""
     store = CompletionStore(path)
     engine = engine_at(store)
     for _ in range(2):  # first turns; then the second ones, which are known by now
-        work = engine.plan(dialogues(n)).missing()
+        work = engine.plan(dialogues(n, length=3)).missing()
         entries = [
             Entry(
                 request_key(engine.identity, request, engine.parameters(request)),
@@ -88,7 +68,7 @@ def fill(path: Path, n: int) -> None:
 def child(path: Path, n: int) -> None:
     """Plan and hold a run that is in the store; print seconds and bytes."""
     store = CompletionStore(path)
-    asked = dialogues(n)
+    asked = dialogues(n, length=3)
     began = time.monotonic()
     store.close()
     store = CompletionStore(path)

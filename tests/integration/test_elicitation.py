@@ -26,7 +26,10 @@ PRICE = Price(input_usd_per_million=1.0, output_usd_per_million=2.0)
 FORCED = Answering(4, force_answer=True, counts_marker="last", price=PRICE)
 
 
-def dialogues(n_scenarios: int = 3) -> list[Dialogue]:
+NAMES = ("baseline", "no_signal", "cost_framing")
+
+
+def dialogues(n_scenarios: int = 3, names=NAMES, costs=COSTS) -> list[Dialogue]:
     return [
         Dialogue(
             domain="weather",
@@ -40,8 +43,8 @@ def dialogues(n_scenarios: int = 3) -> list[Dialogue]:
             protocol=protocol,
         )
         for i in range(n_scenarios)
-        for name in ("baseline", "no_signal", "cost_framing")
-        for protocol in interventions.variants(name, COSTS)
+        for name in names
+        for protocol in interventions.variants(name, costs)
     ]
 
 

@@ -22,15 +22,14 @@ from escalometer.config import ModelCard, Price
 from escalometer.elicitation import batch_api
 from escalometer.elicitation.budget import Budget
 from escalometer.elicitation.engine import Engine
-from escalometer.elicitation.rows import Answering, Dialogue
+from escalometer.elicitation.rows import Answering
 from escalometer.elicitation.store import CompletionStore
 from escalometer.errors import BudgetError, ProviderError
-from escalometer.protocol import Task
 from escalometer.providers import connect
 from tests.conftest import ROOT, workspace
 from tests.integration._server import in_process, running
+from tests.integration.test_elicitation import dialogues as weather
 
-TASK = Task("whether it rains", "the farmer", ("dry", "rain"))
 COSTS = interventions.Costs(ratios=(4.0, 10.0, 20.0), framings=("ratio", "plain"))
 PRICE = Price(input_usd_per_million=1.0, output_usd_per_million=10.0)
 KEY = "sk-sentinel-0123456789abcdef"
@@ -51,22 +50,7 @@ def card(url: str, **endpoint) -> ModelCard:
 
 
 def dialogues(n_scenarios: int = 10, names=("baseline", "no_signal", "cost_framing")):
-    return [
-        Dialogue(
-            domain="weather",
-            condition="cloudy",
-            scenario_id=f"s{i}",
-            task=TASK,
-            scenario=f"Cloud number {i}.",
-            signal="Clouds mean rain in 80%.",
-            signal_accuracy=0.8,
-            label=i % 2,
-            protocol=protocol,
-        )
-        for i in range(n_scenarios)
-        for name in names
-        for protocol in interventions.variants(name, COSTS)
-    ]
+    return weather(n_scenarios, names, COSTS)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 from escalometer import warehouse
 from escalometer.domains import RawTable
 from escalometer.errors import DataError
+from escalometer.warehouse import _raw
 
 ROWS = RawTable(
     "rows",
@@ -44,13 +45,13 @@ def refusal(path: Path, raw_table: RawTable = ROWS) -> str:
 
 def slowly(path: Path, monkeypatch: pytest.MonkeyPatch, raw_table: RawTable = ROWS) -> list[tuple]:
     with monkeypatch.context() as patch:
-        patch.setattr(warehouse, "_load_typed", lambda *_, **_options: False)
+        patch.setattr(_raw, "_load_typed", lambda *_, **_options: False)
         return read(path, raw_table)
 
 
 def quickly(path: Path, monkeypatch: pytest.MonkeyPatch, raw_table: RawTable = ROWS) -> list[tuple]:
     with monkeypatch.context() as patch:
-        patch.setattr(warehouse, "_load_text", lambda *_: pytest.fail("not read the fast way"))
+        patch.setattr(_raw, "_load_text", lambda *_: pytest.fail("not read the fast way"))
         return read(path, raw_table)
 
 

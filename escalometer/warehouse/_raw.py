@@ -1,4 +1,4 @@
-"""The only door to DuckDB: reading raw files, running the statements under sql/."""
+"""Reading raw files: typed, with every row numbered, and every value that does not fit named."""
 
 from __future__ import annotations
 
@@ -6,21 +6,15 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from graphlib import TopologicalSorter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import numpy as np
-import pyarrow as pa
 
 from escalometer import rawfiles
-from escalometer.domains import Domain, RawTable
+from escalometer.domains import RawTable
 from escalometer.errors import DataError
 from escalometer.rawfiles import RawFile
-
-SQL_FOLDER = Path("sql")
 
 #: Of a header that lacks something, messages list so many names.
 MOST_NAMES = 200
@@ -39,37 +33,7 @@ _KINDS = {
 }
 
 
-def connect(n_threads: int = 2) -> duckdb.DuckDBPyConnection:
-    """Return a connection to a fresh in-memory database that never reaches for the network."""
-    connection = duckdb.connect(config={"threads": n_threads})
-    connection.execute("set autoinstall_known_extensions = false")
-    connection.execute("set autoload_known_extensions = false")
-    return connection
-
-
-def run_file(
-    connection: duckdb.DuckDBPyConnection, path: Path, values: Mapping[str, Any] | None = None
-) -> pa.Table:
-    """Return what the one statement in `path` selects.
-
-    Parameters
-    ----------
-    connection : duckdb.DuckDBPyConnection
-        Holds the tables that the statement reads.
-    path : Path
-        A file with one statement.
-    values : mapping, optional
-        Values to bind by name; those that the statement does not name are left aside.
-    """
-    statements = connection.extract_statements(path.read_text(encoding="utf-8"))
-    if len(statements) != 1:
-        raise ValueError(f"{path} must hold one statement, not {len(statements)}")
-    wanted = statements[0].named_parameters
-    bound = {name: value for name, value in (values or {}).items() if name in wanted}
-    return connection.sql(statements[0].query, params=bound).to_arrow_table()
-
-
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -139,7 +103,7 @@ def _unreadable(raw_table: RawTable, path: Path, error: Exception) -> DataError:
             return _not_utf8(path, n_rows + 1, found)
         except (csv.Error, OSError, EOFError, zlib.error):
             pass  # DuckDB has said it better
-    return DataError(f"{path} is not readable: {_first_lines(error)}")
+    return DataError(f"{path} is not readable: {first_lines(error)}")
 
 
 def _n_quotes(path: Path) -> int:
@@ -191,7 +155,7 @@ def _csv_source(
 def _text_source(raw_table: RawTable, path: Path, found: list[str]) -> str:
     """Return a query for the wanted columns as text, with `source_row`; binds `$path`."""
     if _ending(path) != "parquet":
-        names = ", ".join(_quoted(name) for name in raw_table.columns)
+        names = ", ".join(quoted(name) for name in raw_table.columns)
         source = _csv_source(raw_table, path, [(name, "varchar") for name in found], False)
         # One thread: only so are the rows numbered as they stand in the file.
         return f"select row_number() over () + 1 as source_row, {names} from {source}"  # noqa: S608
@@ -204,7 +168,7 @@ def _text_source(raw_table: RawTable, path: Path, found: list[str]) -> str:
 
 def _without_nulls(raw_table: RawTable, name: str) -> str:
     """Return SQL for a column of a Parquet file as text."""
-    column = _quoted(name)
+    column = quoted(name)
     nulls = ", ".join(_literal(text) for text in raw_table.nulls)
     is_null = f"list_contains([{nulls}]::varchar[], cast({column} as varchar))"
     return f"case when not {is_null} then cast({column} as varchar) end as {column}"
@@ -228,7 +192,7 @@ def _parquet_source(
         if kind == found[name] == "VARCHAR":
             values.append(_without_nulls(raw_table, name))
         elif kind in (*_WHOLE, "DOUBLE") and found[name] in (*_WHOLE, "DOUBLE"):
-            values.append(f"cast({_quoted(name)} as double) as {_quoted(name)}")
+            values.append(f"cast({quoted(name)} as double) as {quoted(name)}")
         else:
             return None
     return f"(select {', '.join(values)} from read_parquet($path))"  # noqa: S608 (names are quoted)
@@ -236,7 +200,7 @@ def _parquet_source(
 
 def _conversion(name: str, kind: str) -> tuple[str, str]:
     """Return SQL for the converted value, and for whether the text cannot be converted."""
-    column = _quoted(name)
+    column = quoted(name)
     value = f"try_cast({column} as {kind})"
     if kind in _WHOLE:
         # A cast alone would round 2.5 to 3 without a word.
@@ -282,7 +246,7 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (duckdb.Error, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is not readable: {_first_lines(error)}") from error
+        raise DataError(f"{path} is not readable: {first_lines(error)}") from error
     if not found:
         raise DataError(f"{path} is empty: it needs a header row and at least one row below it")
     lacking = [name for name in raw_table.columns if name not in found]
@@ -302,7 +266,7 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
             _load_text(connection, raw_table, path, found)
     except (duckdb.Error, OSError, EOFError, zlib.error) as error:
         raise _unreadable(raw_table, path, error) from error
-    counted = connection.execute(f"select count(*) from {_quoted(raw_table.name)}")  # noqa: S608
+    counted = connection.execute(f"select count(*) from {quoted(raw_table.name)}")  # noqa: S608
     n_rows = int(counted.fetchall()[0][0])
     if n_rows == 0:
         raise DataError(f"{path} has a header and no rows below it")
@@ -322,7 +286,7 @@ def _other_delimiter(raw_table: RawTable, path: Path, found: list[str]) -> str:
     return f". Values must be separated by {names.get(wanted, wanted)}"
 
 
-def _first_lines(error: Exception) -> str:
+def first_lines(error: Exception) -> str:
     # DuckDB adds paragraphs of advice on its own options, which a user of ours cannot set.
     return " ".join(line.strip() for line in str(error).splitlines()[:3] if line.strip())
 
@@ -337,7 +301,7 @@ def _typed(name: str, kind: str) -> tuple[str, str]:
 
     What it accepts it must give the very value that `_conversion` gives.
     """
-    column = _quoted(name)
+    column = quoted(name)
     if kind in _WHOLE:  # read as such, 2.5 would be 3 without a word
         is_bad = f"{column} <> trunc({column}) or abs({column}) >= {_EXACT}"
         return "double", f"cast(case when {is_bad} then error('') else {column} end as {kind})"
@@ -364,8 +328,8 @@ def _load_typed(
         # Without quotes every line is a row, wherever in the file a thread begins.
         parallel = path.suffix != ".gz" and not has_quotes
         first, source = 2, _csv_source(raw_table, path, columns, parallel)
-    values = ", ".join(f"{value} as {_quoted(name)}" for name, (_, value) in read.items())
-    names = ", ".join(_quoted(name) for name in read)
+    values = ", ".join(f"{value} as {quoted(name)}" for name, (_, value) in read.items())
+    names = ", ".join(quoted(name) for name in read)
     try:
         connection.execute(
             f"create or replace temp table _typed as select {values} from {source}",  # noqa: S608
@@ -375,7 +339,7 @@ def _load_typed(
         return False
     # Rows keep their order, whatever the number of threads; row_number() would forbid a second one.
     connection.execute(
-        f"create or replace table {_quoted(raw_table.name)} as "  # noqa: S608 (names are quoted)
+        f"create or replace table {quoted(raw_table.name)} as "  # noqa: S608 (names are quoted)
         f"select rowid + {first} as source_row, {names} from _typed"
     )
     connection.execute("drop table _typed")
@@ -392,7 +356,7 @@ def _load_text(
     bad = []
     for name, (_, is_bad) in conversions.items():
         query = (
-            f"select source_row, {_quoted(name)} from _text "  # noqa: S608 (names are quoted)
+            f"select source_row, {quoted(name)} from _text "  # noqa: S608 (names are quoted)
             f"where {is_bad} order by source_row limit 10"
         )
         bad += [(row, name, text) for row, text in connection.execute(query).fetchall()]
@@ -403,9 +367,9 @@ def _load_text(
             for row, name, text in sorted(bad)[:10]
         ]
         raise DataError("\n".join(lines))
-    values = ", ".join(f"{value} as {_quoted(name)}" for name, (value, _) in conversions.items())
+    values = ", ".join(f"{value} as {quoted(name)}" for name, (value, _) in conversions.items())
     connection.execute(
-        f"create or replace table {_quoted(raw_table.name)} as "  # noqa: S608 (names are quoted)
+        f"create or replace table {quoted(raw_table.name)} as "  # noqa: S608 (names are quoted)
         f"select source_row, {values} from _text order by source_row"
     )
     connection.execute("drop table _text")
@@ -424,151 +388,3 @@ def load_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, raw: Ra
             return read_raw(connection, raw_table, path)
         except DataError as error:
             raise DataError(str(error).replace(str(path), str(raw))) from error
-
-
-def spread_rows(connection: duckdb.DuckDBPyConnection, name: str, most: int) -> pa.Table:
-    """Return a loaded raw table, or where it has more rows than `most`, evenly spread ones."""
-    table = _quoted(name)
-    n_rows = int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])  # noqa: S608
-    step = -(-n_rows // most)
-    query = f"select * from {table} where source_row % $step = 0 or $step = 1"  # noqa: S608
-    return connection.sql(query, params={"step": step}).to_arrow_table()
-
-
-def stage_cases(
-    connection: duckdb.DuckDBPyConnection,
-    domain: Domain,
-    edition: str,
-    values: Mapping[str, Any] | None = None,
-    folder: Path = SQL_FOLDER,
-) -> pa.Table:
-    """Return the domain's cases, one a row.
-
-    Parameters
-    ----------
-    connection : duckdb.DuckDBPyConnection
-        Holds the edition's raw tables, from `load_raw`.
-    domain : Domain
-        Its `stage`, or the statements `staging/<domain>__<edition>.sql`, where there is one, and
-        `staging/<domain>.sql`, which reads what that gives as `<domain>_source`.
-    edition : str
-        Name of the edition that is loaded.
-    values : mapping, optional
-        Values to bind by name.
-    folder : Path, default sql
-        The folder of all statements.
-    """
-    if domain.stage is not None:
-        staged: pa.Table = domain.stage(connection)
-        return staged
-    staging = folder / "staging"
-    source = staging / f"{domain.name}__{edition}.sql"
-    if source.exists():
-        # A view: most of it is read once, and a copy of many millions of rows would be large.
-        name = _quoted(f"{domain.name}_source")
-        query = source.read_text(encoding="utf-8")
-        connection.execute(f"create or replace temp view {name} as {query}")
-    return run_file(connection, staging / f"{domain.name}.sql", values)
-
-
-def members(cases: pa.Table, predicates: Mapping[str, str]) -> dict[str, np.ndarray[Any, Any]]:
-    """Return for each condition which cases it holds for: an array of bool, in the cases' order.
-
-    Parameters
-    ----------
-    cases : pyarrow.Table
-        Staged cases with the columns that a predicate may use, and no others.
-    predicates : mapping of str to str
-        SQL expressions by condition; null counts as false. They see `cases` and nothing else: no
-        file, no network, no other table.
-
-    Raises
-    ------
-    DataError
-        If a predicate is no expression over the columns.
-    """
-    found = {}
-    with connect() as connection:
-        connection.from_arrow(cases).create("cases")
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
-        for condition, predicate in predicates.items():
-            query = f"select coalesce(({predicate}\n), false) as holds from cases"  # noqa: S608
-            try:
-                if len(connection.extract_statements(query)) != 1:
-                    raise DataError(f"condition {condition}: {predicate!r} must be one expression")
-                holds = connection.execute(query).fetchnumpy()["holds"]
-            except duckdb.Error as error:
-                raise DataError(
-                    f"condition {condition}: {predicate!r} does not work as a condition: "
-                    f"{_first_lines(error)}. Columns: {', '.join(cases.column_names)}"
-                ) from error
-            if holds.dtype != bool or len(holds) != cases.num_rows:
-                raise DataError(
-                    f"condition {condition}: {predicate!r} must be true or false for each row"
-                )
-            found[condition] = holds
-    return found
-
-
-def add_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
-    """Copy `table` into the database as `name`."""
-    connection.from_arrow(table).create(name)
-
-
-def load_macros(connection: duckdb.DuckDBPyConnection, folder: Path = SQL_FOLDER) -> None:
-    """Define every macro under `folder`/macros, one a file."""
-    for path in sorted((folder / "macros").glob("*.sql")):
-        connection.execute(path.read_text(encoding="utf-8"))
-
-
-def metric_sources(path: Path) -> list[str]:
-    """Return the tables that the statement in `path` reads, as its header's third line says.
-
-    Raises
-    ------
-    ValueError
-        If there is no such line.
-    """
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("-- source:"):
-            return [name.strip() for name in line.removeprefix("-- source:").split(",")]
-    raise ValueError(f"{path} must name what it reads: -- source: decisions")
-
-
-def metric_files(folder: Path = SQL_FOLDER) -> Iterator[Path]:
-    """Yield the files under `folder`/metrics, each after those whose tables it reads.
-
-    Raises
-    ------
-    ValueError
-        If metrics read each other in a circle.
-    """
-    paths = {path.stem: path for path in sorted((folder / "metrics").glob("*.sql"))}
-    needs = {stem: metric_sources(path) for stem, path in paths.items()}
-    for stem in TopologicalSorter(needs).static_order():
-        if stem in paths:
-            yield paths[stem]
-
-
-def run_metrics(
-    connection: duckdb.DuckDBPyConnection, values: Mapping[str, Any], folder: Path = SQL_FOLDER
-) -> dict[str, pa.Table]:
-    """Return every metric's table by the stem of its file, and keep each in the database.
-
-    Parameters
-    ----------
-    connection : duckdb.DuckDBPyConnection
-        Holds the table `decisions` with the columns of `schema.DECISIONS` (texts may be absent).
-    values : mapping
-        Values to bind: ``cost_ratios`` (list of float, each above 1), ``human_error_rate`` (in
-        [0, 1)) and ``side_domains`` (list of str, left out of what pools domains).
-    folder : Path
-        Where macros/ and metrics/ are.
-    """
-    load_macros(connection, folder)
-    tables = {}
-    for path in metric_files(folder):
-        tables[path.stem] = run_file(connection, path, values)
-        add_table(connection, path.stem, tables[path.stem])
-    return tables

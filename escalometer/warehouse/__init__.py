@@ -1,0 +1,28 @@
+"""The only door to DuckDB: reading raw files, running the statements under sql/."""
+
+from escalometer.warehouse._raw import load_raw, read_raw
+from escalometer.warehouse._statements import (
+    SQL_FOLDER,
+    add_table,
+    connect,
+    load_macros,
+    members,
+    metric_files,
+    run_metrics,
+    spread_rows,
+    stage_cases,
+)
+
+__all__ = [
+    "SQL_FOLDER",
+    "add_table",
+    "connect",
+    "load_macros",
+    "load_raw",
+    "members",
+    "metric_files",
+    "read_raw",
+    "run_metrics",
+    "spread_rows",
+    "stage_cases",
+]

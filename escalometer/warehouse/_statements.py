@@ -1,0 +1,196 @@
+"""Running the statements under sql/: cases from raw tables, conditions over cases, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from escalometer.domains import Domain
+from escalometer.errors import DataError
+from escalometer.warehouse._raw import first_lines, quoted
+
+SQL_FOLDER = Path("sql")
+
+
+def connect(n_threads: int = 2) -> duckdb.DuckDBPyConnection:
+    """Return a connection to a fresh in-memory database that never reaches for the network."""
+    connection = duckdb.connect(config={"threads": n_threads})
+    connection.execute("set autoinstall_known_extensions = false")
+    connection.execute("set autoload_known_extensions = false")
+    return connection
+
+
+def run_file(
+    connection: duckdb.DuckDBPyConnection, path: Path, values: Mapping[str, Any] | None = None
+) -> pa.Table:
+    """Return what the one statement in `path` selects.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Holds the tables that the statement reads.
+    path : Path
+        A file with one statement.
+    values : mapping, optional
+        Values to bind by name; those that the statement does not name are left aside.
+    """
+    statements = connection.extract_statements(path.read_text(encoding="utf-8"))
+    if len(statements) != 1:
+        raise ValueError(f"{path} must hold one statement, not {len(statements)}")
+    wanted = statements[0].named_parameters
+    bound = {name: value for name, value in (values or {}).items() if name in wanted}
+    return connection.sql(statements[0].query, params=bound).to_arrow_table()
+
+
+def spread_rows(connection: duckdb.DuckDBPyConnection, name: str, most: int) -> pa.Table:
+    """Return a loaded raw table, or where it has more rows than `most`, evenly spread ones."""
+    table = quoted(name)
+    n_rows = int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])  # noqa: S608
+    step = -(-n_rows // most)
+    query = f"select * from {table} where source_row % $step = 0 or $step = 1"  # noqa: S608
+    return connection.sql(query, params={"step": step}).to_arrow_table()
+
+
+def stage_cases(
+    connection: duckdb.DuckDBPyConnection,
+    domain: Domain,
+    edition: str,
+    values: Mapping[str, Any] | None = None,
+    folder: Path = SQL_FOLDER,
+) -> pa.Table:
+    """Return the domain's cases, one a row.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Holds the edition's raw tables, from `load_raw`.
+    domain : Domain
+        Its `stage`, or the statements `staging/<domain>__<edition>.sql`, where there is one, and
+        `staging/<domain>.sql`, which reads what that gives as `<domain>_source`.
+    edition : str
+        Name of the edition that is loaded.
+    values : mapping, optional
+        Values to bind by name.
+    folder : Path, default sql
+        The folder of all statements.
+    """
+    if domain.stage is not None:
+        staged: pa.Table = domain.stage(connection)
+        return staged
+    staging = folder / "staging"
+    source = staging / f"{domain.name}__{edition}.sql"
+    if source.exists():
+        # A view: most of it is read once, and a copy of many millions of rows would be large.
+        name = quoted(f"{domain.name}_source")
+        query = source.read_text(encoding="utf-8")
+        connection.execute(f"create or replace temp view {name} as {query}")
+    return run_file(connection, staging / f"{domain.name}.sql", values)
+
+
+def members(cases: pa.Table, predicates: Mapping[str, str]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return for each condition which cases it holds for: an array of bool, in the cases' order.
+
+    Parameters
+    ----------
+    cases : pyarrow.Table
+        Staged cases with the columns that a predicate may use, and no others.
+    predicates : mapping of str to str
+        SQL expressions by condition; null counts as false. They see `cases` and nothing else: no
+        file, no network, no other table.
+
+    Raises
+    ------
+    DataError
+        If a predicate is no expression over the columns.
+    """
+    found = {}
+    with connect() as connection:
+        connection.from_arrow(cases).create("cases")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        for condition, predicate in predicates.items():
+            query = f"select coalesce(({predicate}\n), false) as holds from cases"  # noqa: S608
+            try:
+                if len(connection.extract_statements(query)) != 1:
+                    raise DataError(f"condition {condition}: {predicate!r} must be one expression")
+                holds = connection.execute(query).fetchnumpy()["holds"]
+            except duckdb.Error as error:
+                raise DataError(
+                    f"condition {condition}: {predicate!r} does not work as a condition: "
+                    f"{first_lines(error)}. Columns: {', '.join(cases.column_names)}"
+                ) from error
+            if holds.dtype != bool or len(holds) != cases.num_rows:
+                raise DataError(
+                    f"condition {condition}: {predicate!r} must be true or false for each row"
+                )
+            found[condition] = holds
+    return found
+
+
+def add_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Copy `table` into the database as `name`."""
+    connection.from_arrow(table).create(name)
+
+
+def load_macros(connection: duckdb.DuckDBPyConnection, folder: Path = SQL_FOLDER) -> None:
+    """Define every macro under `folder`/macros, one a file."""
+    for path in sorted((folder / "macros").glob("*.sql")):
+        connection.execute(path.read_text(encoding="utf-8"))
+
+
+def metric_sources(path: Path) -> list[str]:
+    """Return the tables that the statement in `path` reads, as its header's third line says.
+
+    Raises
+    ------
+    ValueError
+        If there is no such line.
+    """
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("-- source:"):
+            return [name.strip() for name in line.removeprefix("-- source:").split(",")]
+    raise ValueError(f"{path} must name what it reads: -- source: decisions")
+
+
+def metric_files(folder: Path = SQL_FOLDER) -> Iterator[Path]:
+    """Yield the files under `folder`/metrics, each after those whose tables it reads.
+
+    Raises
+    ------
+    ValueError
+        If metrics read each other in a circle.
+    """
+    paths = {path.stem: path for path in sorted((folder / "metrics").glob("*.sql"))}
+    needs = {stem: metric_sources(path) for stem, path in paths.items()}
+    for stem in TopologicalSorter(needs).static_order():
+        if stem in paths:
+            yield paths[stem]
+
+
+def run_metrics(
+    connection: duckdb.DuckDBPyConnection, values: Mapping[str, Any], folder: Path = SQL_FOLDER
+) -> dict[str, pa.Table]:
+    """Return every metric's table by the stem of its file, and keep each in the database.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Holds the table `decisions` with the columns of `schema.DECISIONS` (texts may be absent).
+    values : mapping
+        Values to bind: ``cost_ratios`` (list of float, each above 1), ``human_error_rate`` (in
+        [0, 1)) and ``side_domains`` (list of str, left out of what pools domains).
+    folder : Path
+        Where macros/ and metrics/ are.
+    """
+    load_macros(connection, folder)
+    tables = {}
+    for path in metric_files(folder):
+        tables[path.stem] = run_file(connection, path, values)
+        add_table(connection, path.stem, tables[path.stem])
+    return tables
