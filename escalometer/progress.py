@@ -32,7 +32,7 @@ def spell_duration(seconds: float) -> str:
 class Meter:
     """Counts items and knows how long the rest will take.
 
-    Items that came from the store are counted but cost no time, so they say nothing about how
+    Items that took no call are counted but cost no time, so they say nothing about how
     long the others will take; and as nobody knows which of the rest are stored, the remaining
     time takes all of them to cost.
     """
@@ -131,7 +131,7 @@ class Meter:
     def summary(self) -> str:
         """Return the line that ends the progress, whether all was done or not."""
         took = spell_duration(self._clock() - self._started)
-        stored = f" ({self.n_free} from the store)" if self.n_free else ""
+        stored = f" ({self.n_free} without a call)" if self.n_free else ""
         if self.n_free and self.unit == "bytes":
             stored = f" ({self.n_free / 1e6:.1f} MB of it earlier)"
         verb = "" if self._is_done() else "stopped at "

@@ -35,6 +35,8 @@ class Forecast:
         Estimate and about 95 % of what it may be.
     n_seen : int
         Answers that the estimate is from; 0 where tokens are assumed.
+    is_priced : bool
+        Whether the price is known; the dollars are 0 where it is not.
     """
 
     n_requests: int
@@ -42,6 +44,7 @@ class Forecast:
     low_usd: float
     high_usd: float
     n_seen: int
+    is_priced: bool = True
 
     def __add__(self, other: Forecast) -> Forecast:
         """Return the forecast of both; what is uncertain is taken to go the same way."""
@@ -51,11 +54,14 @@ class Forecast:
             self.low_usd + other.low_usd,
             self.high_usd + other.high_usd,
             self.n_seen + other.n_seen,
+            self.is_priced and other.is_priced,
         )
 
     def spell(self) -> str:
         """Return the forecast in one line."""
         calls = f"{self.n_requests:,} requests"
+        if not self.is_priced:
+            return f"{calls}, at a price that nobody knows"
         if not self.high_usd:
             return f"{calls}, free of charge"
         source = (
@@ -96,7 +102,7 @@ def forecast(
     """
     seen = [(n, answer) for n, answer in seen if n and answer.n_prompt_tokens]
     if not n_requests or not prompts:
-        return Forecast(0, 0.0, 0.0, 0.0, len(seen))
+        return Forecast(0, 0.0, 0.0, 0.0, len(seen), price is not None)
     characters = float(np.mean([_n_characters(request) for request in prompts]))
     longest = float(np.mean([worst_tokens(request, thinking_tokens)[1] for request in prompts]))
     if len(seen) >= _FEWEST:
@@ -124,7 +130,9 @@ def forecast(
 
     low, high = (cost(*bound) for bound in bounds)
     about = cost(rate, answer)
-    return Forecast(n_requests, about, min(low, about), max(high, about), len(seen))
+    return Forecast(
+        n_requests, about, min(low, about), max(high, about), len(seen), price is not None
+    )
 
 
 def _n_characters(request: Request) -> int:

@@ -73,7 +73,7 @@ def test_the_last_line_says_what_came_from_the_store_and_where_it_stopped() -> N
     ):
         meter.advance(7, free=True)
         raise KeyboardInterrupt
-    assert stream.getvalue() == "querying: stopped at 7/40 dialogues (7 from the store), 0 s\n"
+    assert stream.getvalue() == "querying: stopped at 7/40 dialogues (7 without a call), 0 s\n"
 
 
 def test_nothing_to_do_is_done() -> None:
