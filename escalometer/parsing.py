@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Literal
@@ -41,8 +42,13 @@ def marker_pattern(marker: str, choices: Sequence[str] = BINARY) -> re.Pattern[s
     choices : sequence of str
         Single characters, all digits or all capital letters.
     """
-    not_after = _NOT_AFTER_DIGIT if "".join(choices).isdigit() else _NOT_AFTER_LETTER
-    return re.compile(re.escape(marker) + rf"[ \t]*([{''.join(choices)}])" + not_after)
+    return _marker_pattern(marker, "".join(choices))
+
+
+@functools.cache
+def _marker_pattern(marker: str, choices: str) -> re.Pattern[str]:
+    not_after = _NOT_AFTER_DIGIT if choices.isdigit() else _NOT_AFTER_LETTER
+    return re.compile(re.escape(marker) + rf"[ \t]*([{choices}])" + not_after)
 
 
 def stop_pattern(marker: str, choices: Sequence[str] = BINARY) -> re.Pattern[str]:
