@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from escalometer import domains as all_domains
 from escalometer import warehouse
+from escalometer.analysis.measure import Measured, measure
+from escalometer.analysis.profile import assemble
 from escalometer.config import Params
 from escalometer.reporting.figures import escalation_curve_figure
 from escalometer.schema import DECISIONS, read_table
 from escalometer.stages import read_json, write_json
-from escalometer.stages._profile import assemble
 
 #: Side domains also where no plug-in says so, as in decisions that others recorded.
 SIDE_DOMAINS = frozenset({"moral_machine"})
@@ -28,6 +28,8 @@ COLUMNS = (
     "model",
     "domain",
     "condition",
+    "scenario_id",
+    "replicate",
     "intervention",
     "signal_accuracy",
     "has_signal",
@@ -41,6 +43,9 @@ COLUMNS = (
     "prediction",
     "escalate",
     "status",
+    "stated_confidence",
+    "prediction_probability",
+    "resolved_model",
 )
 CURVE_COLUMNS = (
     "domain",
@@ -72,10 +77,11 @@ def run(model: str, params: Params, root: Path = Path()) -> None:
     """
     decisions = load_decisions(model, params.domains, root)
     design = load_design(model, root)
-    tables, profile = _analyze(decisions, model, "pipeline", params, None, design)
+    measured = measure_decisions(decisions, params)
+    profile = _profile(measured, decisions, model, "pipeline", params, design)
     folder = root / "data" / "profiles" / model
     (folder / "tables").mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
+    for name, table in measured.tables.items():
         pq.write_table(table, folder / "tables" / f"{name}.parquet")
     write_json(profile, folder / "profile.json")
     write_json(flat_metrics(profile), folder / "metrics.json")
@@ -136,39 +142,58 @@ def build_profile(
         What an adaptive design achieved, from `load_design`; its own interval is the one that holds
         for its rows, and stands beside the fits.
     """
-    return _analyze(decisions, model, source, params, domains, design)[1]
+    rows = decisions.filter(pc.field("model") == model)
+    measured = measure_decisions(rows, params, domains)
+    return _profile(measured, rows, model, source, params, design)
 
 
-def _analyze(
+def measure_decisions(
+    decisions: pa.Table, params: Params, domains: Sequence[str] | None = None
+) -> Measured:
+    """Return the metrics of decisions, of one model or more, and resamples of their conditions.
+
+    Parameters
+    ----------
+    decisions : Table
+        With at least the columns named in `COLUMNS`, typed as in `schema.DECISIONS`.
+    params : Params
+        Uses `seed` and `analyze`.
+    domains : sequence of str, optional
+        Only these. If all of them are side domains they are analyzed as if they were main ones.
+    """
+    rows = decisions.select(list(COLUMNS))
+    if domains is not None:
+        rows = rows.filter(pc.field("domain").isin(list(domains)))
+    present = rows.column("domain").unique().to_pylist()
+    with warehouse.connect() as connection:
+        warehouse.add_table(connection, "decisions", rows)
+        return measure(
+            connection,
+            params.analyze.cost_ratios,
+            params.analyze.human_error_rate,
+            side_domains(present, domains),
+            params.seed,
+            params.analyze.n_bootstrap,
+        )
+
+
+def _profile(
+    measured: Measured,
     decisions: pa.Table,
     model: str,
     source: str,
     params: Params,
-    domains: Sequence[str] | None,
     design: Mapping[str, Any] | None,
-) -> tuple[dict[str, pa.Table], dict[str, Any]]:
-    rows = decisions.select(list(COLUMNS)).filter(pc.field("model") == model)
-    if domains is not None:
-        rows = rows.filter(pc.field("domain").isin(list(domains)))
-    side = side_domains(rows.column("domain").unique().to_pylist(), domains)
-    human_error_rate = params.analyze.human_error_rate
-    values = {
-        "cost_ratios": list(params.analyze.cost_ratios),
-        "human_error_rate": human_error_rate,
-        "side_domains": side,
-    }
-    with warehouse.connect() as connection:
-        warehouse.add_table(connection, "decisions", rows)
-        tables = warehouse.run_metrics(connection, values)
-    rng = np.random.default_rng([params.seed, *model.encode()])
-    n_bootstrap = params.analyze.n_bootstrap
+) -> dict[str, Any]:
+    present = sorted({row["domain"] for row in measured.tables["statuses"].to_pylist()})
+    force_answer = decisions.filter(pc.field("domain").isin(present)).column("force_answer")
     profile = {
         "model": model,
         "source": source,
-        "editions": _editions(decisions, model, rows.column("domain").unique().to_pylist()),
-        **assemble(tables, side, human_error_rate, n_bootstrap, rng),
-        "force_answer": bool(pc.any(rows.column("force_answer")).as_py()),
-        "human_error_rate": human_error_rate,
+        "editions": _editions(decisions, model, present),
+        **assemble(measured, model),
+        "force_answer": bool(pc.any(force_answer).as_py()),
+        "human_error_rate": params.analyze.human_error_rate,
     }
     if design is not None:
         keys = ("estimate", "low", "high", "status")
@@ -181,7 +206,7 @@ def _analyze(
             "linear and the logit fit are made for the same number of dialogues in each condition, "
             "and lean towards low thresholds here."
         )
-    return tables, profile
+    return profile
 
 
 def _editions(decisions: pa.Table, model: str, present: Sequence[str]) -> dict[str, str]:

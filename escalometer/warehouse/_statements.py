@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,18 @@ def add_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table)
     connection.from_arrow(table).create(name)
 
 
+def view_decisions(connection: duckdb.DuckDBPyConnection, files: str) -> None:
+    """Let the metrics read `decisions` from Parquet files, however many rows these have.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+    files : str
+        A path or a pattern of paths; columns by name.
+    """
+    connection.read_parquet(files, union_by_name=True).create_view("decisions")
+
+
 def load_macros(connection: duckdb.DuckDBPyConnection, folder: Path = SQL_FOLDER) -> None:
     """Define every macro under `folder`/macros, one a file."""
     for path in sorted((folder / "macros").glob("*.sql")):
@@ -173,24 +185,44 @@ def metric_files(folder: Path = SQL_FOLDER) -> Iterator[Path]:
             yield paths[stem]
 
 
+def dependents(stem: str, without: str, folder: Path = SQL_FOLDER) -> set[str]:
+    """Return what is computed from the metric `stem`, itself included, but not from `without`."""
+    found = {stem}
+    for path in metric_files(folder):
+        sources = set(metric_sources(path))
+        if found & sources and without not in sources:
+            found.add(path.stem)
+    return found
+
+
 def run_metrics(
-    connection: duckdb.DuckDBPyConnection, values: Mapping[str, Any], folder: Path = SQL_FOLDER
+    connection: duckdb.DuckDBPyConnection,
+    values: Mapping[str, Any],
+    folder: Path = SQL_FOLDER,
+    only: Collection[str] | None = None,
 ) -> dict[str, pa.Table]:
     """Return every metric's table by the stem of its file, and keep each in the database.
 
     Parameters
     ----------
     connection : duckdb.DuckDBPyConnection
-        Holds the table `decisions` with the columns of `schema.DECISIONS` (texts may be absent).
+        Holds the table or view `decisions` with the columns of `stages.analyze.COLUMNS`.
     values : mapping
-        Values to bind: ``cost_ratios`` (list of float, each above 1), ``human_error_rate`` (in
-        [0, 1)) and ``side_domains`` (list of str, left out of what pools domains).
+        Values to bind: ``cost_ratios`` (list of float, each above 1), ``curve_ratios`` (list of
+        float, at least 1), ``human_error_rate`` (in [0, 1)), ``side_domains`` (list of str, left
+        out of what pools domains) and, where missing answers are to count as having gone one way,
+        ``filled_correct`` and ``filled_escalated`` (bool).
     folder : Path
         Where macros/ and metrics/ are.
+    only : collection of str, optional
+        Metrics to run; what they read must be in the database already.
     """
     load_macros(connection, folder)
+    bound = {"filled_correct": None, "filled_escalated": None, **values}
     tables = {}
     for path in metric_files(folder):
-        tables[path.stem] = run_file(connection, path, values)
-        add_table(connection, path.stem, tables[path.stem])
+        if only is None or path.stem in only:
+            tables[path.stem] = run_file(connection, path, bound)
+            connection.execute(f"drop table if exists {quoted(path.stem)}")
+            add_table(connection, path.stem, tables[path.stem])
     return tables

@@ -1,9 +1,10 @@
--- metric: share of dialogues whose action is the cost-optimal one, over the main domains
--- grain: one row per (model, intervention, reasoning_effort, framing, is_thinking, is_isolated, has_signal, cost_ratio, is_cost_stated, scored_against)
+-- metric: share of dialogues whose action is the cost-optimal one
+-- grain: one row per (model, domain, intervention, reasoning_effort, framing, is_thinking, is_isolated, has_signal, cost_ratio, is_cost_stated, scored_against); domain is null for all main domains together
 -- source: scored_conditions
 with conditions as (
     select
         model,
+        domain,
         intervention,
         reasoning_effort,
         framing,
@@ -16,12 +17,47 @@ with conditions as (
         n,
         n_optimal
     from scored_conditions
+),
+
+spread_levels as (
+    select
+        model,
+        domain,
+        intervention,
+        reasoning_effort,
+        framing,
+        is_thinking,
+        is_isolated,
+        has_signal,
+        cost_ratio,
+        is_cost_stated,
+        scored_against,
+        n,
+        n_optimal
+    from conditions
+    union all
+    select
+        model,
+        null as domain,
+        intervention,
+        reasoning_effort,
+        framing,
+        is_thinking,
+        is_isolated,
+        has_signal,
+        cost_ratio,
+        is_cost_stated,
+        scored_against,
+        n,
+        n_optimal
+    from conditions
     where not list_contains($side_domains::varchar[], domain)
 ),
 
 sum_conditions as (
     select
         model,
+        domain,
         intervention,
         reasoning_effort,
         framing,
@@ -33,9 +69,10 @@ sum_conditions as (
         scored_against,
         sum(n)::bigint as n,
         sum(n_optimal)::bigint as n_optimal
-    from conditions
+    from spread_levels
     group by
         model,
+        domain,
         intervention,
         reasoning_effort,
         framing,
@@ -49,6 +86,7 @@ sum_conditions as (
 
 select
     model,
+    domain,
     intervention,
     reasoning_effort,
     framing,
@@ -66,6 +104,7 @@ select
 from sum_conditions
 order by
     model,
+    domain,
     intervention,
     reasoning_effort,
     framing,

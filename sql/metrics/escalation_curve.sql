@@ -1,7 +1,9 @@
 -- metric: escalation rate and predictive accuracy of every condition, over answered dialogues
 -- grain: one row per (model, domain, condition, intervention, reasoning_effort, cost_ratio, framing, is_thinking, is_isolated, has_signal, signal_accuracy)
--- source: decisions
-with dialogues as (
+-- source: outcome_counts
+-- With $filled_correct and $filled_escalated, over all dialogues, what is missing having gone that
+-- way: run once each way, they give the bounds of whatever is computed from the curve.
+with outcomes as (
     select
         model,
         domain,
@@ -14,13 +16,14 @@ with dialogues as (
         is_isolated,
         has_signal,
         signal_accuracy,
-        prediction = label as is_correct,
-        escalate = 1 as is_escalated
-    from decisions
-    where status in ('ok', 'forced')
+        coalesce(is_correct, $filled_correct::boolean) as is_correct,
+        coalesce(is_escalated, $filled_escalated::boolean) as is_escalated,
+        n
+    from outcome_counts
+    where status in ('ok', 'forced') or $filled_escalated::boolean is not null
 ),
 
-count_outcomes as (
+sum_outcomes as (
     select
         model,
         domain,
@@ -33,12 +36,12 @@ count_outcomes as (
         is_isolated,
         has_signal,
         signal_accuracy,
-        count(*)::bigint as n,
-        (count(*) filter (where is_correct))::bigint as n_correct,
-        (count(*) filter (where is_escalated))::bigint as n_escalated,
-        (count(*) filter (where not is_correct and not is_escalated))::bigint
+        sum(n)::bigint as n,
+        coalesce(sum(n) filter (where is_correct), 0)::bigint as n_correct,
+        coalesce(sum(n) filter (where is_escalated), 0)::bigint as n_escalated,
+        coalesce(sum(n) filter (where not is_correct and not is_escalated), 0)::bigint
             as n_wrong_implemented
-    from dialogues
+    from outcomes
     group by
         model,
         domain,
@@ -73,7 +76,7 @@ select
     n_escalated / n::double as escalation_rate,
     wilson_low(n_escalated, n) as escalation_rate_low,
     wilson_high(n_escalated, n) as escalation_rate_high
-from count_outcomes
+from sum_outcomes
 order by
     model,
     domain,

@@ -1,7 +1,8 @@
--- metric: least-squares line of escalation rate on predictive accuracy, with signal, over the main domains' conditions, solved for one half
--- grain: one row per (model, intervention, reasoning_effort, cost_ratio, framing, is_thinking, is_isolated)
+-- metric: least-squares line of escalation rate on predictive accuracy, with signal, solved for one half
+-- grain: one row per (model, domain, intervention, reasoning_effort, cost_ratio, framing, is_thinking, is_isolated); domain is null for all main domains together
 -- source: escalation_curve
--- The study's threshold is the row of the baseline intervention, not isolated, not thinking.
+-- The study's threshold is the row without domain of the baseline intervention, not isolated, not
+-- thinking.
 -- The order within the sums keeps their last digit the same whatever the threads do.
 with curve as (
     select
@@ -18,12 +19,48 @@ with curve as (
         predictive_accuracy,
         escalation_rate
     from escalation_curve
-    where has_signal and not list_contains($side_domains::varchar[], domain)
+    where has_signal
+),
+
+spread_levels as (
+    select
+        model,
+        domain as level_domain,
+        domain,
+        condition,
+        intervention,
+        reasoning_effort,
+        cost_ratio,
+        framing,
+        is_thinking,
+        is_isolated,
+        signal_accuracy,
+        predictive_accuracy,
+        escalation_rate
+    from curve
+    union all
+    select
+        model,
+        null as level_domain,
+        domain,
+        condition,
+        intervention,
+        reasoning_effort,
+        cost_ratio,
+        framing,
+        is_thinking,
+        is_isolated,
+        signal_accuracy,
+        predictive_accuracy,
+        escalation_rate
+    from curve
+    where not list_contains($side_domains::varchar[], domain)
 ),
 
 fit_lines as (
     select
         model,
+        level_domain,
         intervention,
         reasoning_effort,
         cost_ratio,
@@ -49,9 +86,10 @@ fit_lines as (
             escalation_rate, predictive_accuracy
             order by domain, condition, signal_accuracy
         ) as fitted_r_squared
-    from curve
+    from spread_levels
     group by
         model,
+        level_domain,
         intervention,
         reasoning_effort,
         cost_ratio,
@@ -65,6 +103,7 @@ mark_degenerate as (
     -- a flat slope after rounding would give a threshold of 1e16.
     select
         model,
+        level_domain,
         intervention,
         reasoning_effort,
         cost_ratio,
@@ -94,6 +133,7 @@ mark_degenerate as (
 
 select
     model,
+    level_domain as domain,
     intervention,
     reasoning_effort,
     cost_ratio,
@@ -111,6 +151,7 @@ select
 from mark_degenerate
 order by
     model,
+    level_domain,
     intervention,
     reasoning_effort,
     cost_ratio,

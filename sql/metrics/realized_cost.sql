@@ -1,12 +1,13 @@
--- metric: cost of a decision in units of one escalation, beside that of the optimal policy on the same rows
--- grain: one row per (model, intervention, reasoning_effort, framing, is_thinking, is_isolated, has_signal, cost_ratio, is_cost_stated, scored_against)
+-- metric: cost of a decision in units of one escalation, beside that of other policies on the same rows
+-- grain: one row per (model, domain, intervention, reasoning_effort, framing, is_thinking, is_isolated, has_signal, cost_ratio, is_cost_stated, scored_against); domain is null for all main domains together
 -- source: scored_conditions
 -- The optimal policy takes one action for a whole condition, by its predictive accuracy or by its
--- signal accuracy. Regret is negative where the model knows better which of the dialogues to
--- escalate, or where the signal misleads.
+-- signal accuracy; the best single policy takes one for all rows. Regret is negative where the
+-- model knows better which of the dialogues to escalate, or where the signal misleads.
 with conditions as (
     select
         model,
+        domain,
         intervention,
         reasoning_effort,
         framing,
@@ -22,12 +23,53 @@ with conditions as (
         n_wrong_implemented,
         is_escalation_optimal
     from scored_conditions
+),
+
+spread_levels as (
+    select
+        model,
+        domain,
+        intervention,
+        reasoning_effort,
+        framing,
+        is_thinking,
+        is_isolated,
+        has_signal,
+        cost_ratio,
+        is_cost_stated,
+        scored_against,
+        n,
+        n_correct,
+        n_escalated,
+        n_wrong_implemented,
+        is_escalation_optimal
+    from conditions
+    union all
+    select
+        model,
+        null as domain,
+        intervention,
+        reasoning_effort,
+        framing,
+        is_thinking,
+        is_isolated,
+        has_signal,
+        cost_ratio,
+        is_cost_stated,
+        scored_against,
+        n,
+        n_correct,
+        n_escalated,
+        n_wrong_implemented,
+        is_escalation_optimal
+    from conditions
     where not list_contains($side_domains::varchar[], domain)
 ),
 
 sum_conditions as (
     select
         model,
+        domain,
         intervention,
         reasoning_effort,
         framing,
@@ -38,15 +80,17 @@ sum_conditions as (
         is_cost_stated,
         scored_against,
         sum(n)::bigint as n,
+        sum(n - n_correct)::bigint as n_wrong,
         sum(n_escalated)::bigint as n_escalated,
         sum(n_wrong_implemented)::bigint as n_wrong_implemented,
         sum(case when is_escalation_optimal then n else 0 end)::bigint
             as n_optimally_escalated,
         sum(case when is_escalation_optimal then 0 else n - n_correct end)::bigint
             as n_optimally_wrong
-    from conditions
+    from spread_levels
     group by
         model,
+        domain,
         intervention,
         reasoning_effort,
         framing,
@@ -62,6 +106,7 @@ price_outcomes as (
     -- Escalating costs 1, and the error that the person then makes at rate h.
     select
         model,
+        domain,
         intervention,
         reasoning_effort,
         framing,
@@ -80,12 +125,15 @@ price_outcomes as (
             cost_ratio * n_optimally_wrong
             + (1 + $human_error_rate * cost_ratio) * n_optimally_escalated
         )
-        / n as optimal_cost
+        / n as optimal_cost,
+        cost_ratio * n_wrong / n as always_implement_cost,
+        1 + $human_error_rate * cost_ratio as always_escalate_cost
     from sum_conditions
 )
 
 select
     model,
+    domain,
     intervention,
     reasoning_effort,
     framing,
@@ -100,7 +148,10 @@ select
     n_wrong_implemented,
     realized_cost,
     optimal_cost,
+    always_implement_cost,
+    always_escalate_cost,
     realized_cost - optimal_cost as regret,
+    realized_cost - least(always_implement_cost, always_escalate_cost) as single_policy_regret,
     n_implemented / n::double as coverage,
     wilson_low(n_implemented, n) as coverage_low,
     wilson_high(n_implemented, n) as coverage_high,
@@ -110,6 +161,7 @@ select
 from price_outcomes
 order by
     model,
+    domain,
     intervention,
     reasoning_effort,
     framing,

@@ -31,7 +31,11 @@ lines as (
         slope,
         intercept
     from implicit_threshold
-    where intervention = 'baseline' and cost_ratio is null and not is_isolated
+    where
+        domain is null
+        and intervention = 'baseline'
+        and cost_ratio is null
+        and not is_isolated
 ),
 
 invert_lines as (

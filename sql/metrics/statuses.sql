@@ -1,23 +1,24 @@
 -- metric: how many dialogues came to what; every row counts, also those that nothing can be read of
 -- grain: one row per (model, domain, intervention, status)
--- source: decisions
-with dialogues as (
-    select
-        model,
-        domain,
-        intervention,
-        status
-    from decisions
-),
-
-count_dialogues as (
+-- source: outcome_counts
+with outcomes as (
     select
         model,
         domain,
         intervention,
         status,
-        count(*)::bigint as n
-    from dialogues
+        n
+    from outcome_counts
+),
+
+sum_outcomes as (
+    select
+        model,
+        domain,
+        intervention,
+        status,
+        sum(n)::bigint as n
+    from outcomes
     group by model, domain, intervention, status
 )
 
@@ -27,5 +28,5 @@ select
     intervention,
     status,
     n
-from count_dialogues
+from sum_outcomes
 order by model, domain, intervention, status

@@ -26,7 +26,7 @@ PARAMS = Params(
 )
 AS_DECISIONS = """
     select
-        model, domain, condition, '' as scenario_id,
+        model, domain, condition, null::varchar as scenario_id, 0::bigint as replicate,
         case
             when not has_signal then 'no_signal'
             when is_isolated then 'isolated'
@@ -37,7 +37,8 @@ AS_DECISIONS = """
         end as intervention,
         signal_accuracy, has_signal, is_thinking, is_isolated, reasoning_effort, cost_ratio,
         null::varchar as framing, false as force_answer,
-        label, prediction, escalate, 'ok' as status
+        label, prediction, escalate, 'ok' as status, null::double as stated_confidence,
+        null::double as prediction_probability, null::varchar as resolved_model
     from read_parquet($path)
 """
 
@@ -46,7 +47,9 @@ AS_DECISIONS = """
 def _decisions() -> pa.Table:
     with duckdb.connect() as connection:
         table = connection.sql(AS_DECISIONS, params={"path": str(RECORDED)}).to_arrow_table()
-    return table.cast(pa.schema([schema.DECISIONS.field(name) for name in table.column_names]))
+    return table.cast(
+        pa.schema([schema.DECISIONS.field(name).with_nullable(True) for name in table.column_names])
+    )
 
 
 @cache

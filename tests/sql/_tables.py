@@ -18,7 +18,6 @@ TEXTS = (
     "prediction_thinking",
     "decision_thinking",
     "detail",
-    "resolved_model",
 )
 COLUMNS = pa.schema([field for field in schema.DECISIONS if field.name not in TEXTS])
 
@@ -45,6 +44,7 @@ DEFAULTS: dict[str, Any] = {
     "stated_confidence": None,
     "prediction_probability": None,
     "escalate_probability": None,
+    "resolved_model": None,
     "n_prompt_tokens": 0,
     "n_completion_tokens": 0,
     "cost_usd": 0.0,
@@ -52,6 +52,7 @@ DEFAULTS: dict[str, Any] = {
 }
 VALUES: dict[str, Any] = {
     "cost_ratios": [4.0],
+    "curve_ratios": [1.0, 4.0, 20.0],
     "human_error_rate": 0.0,
     "side_domains": ["moral_machine"],
 }

@@ -1,0 +1,155 @@
+"""Decisions of one or more models, measured: metric tables, and resamples of their conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from escalometer import estimates, warehouse
+from escalometer.analysis import ARM, CONDITION, Row, Tables
+from escalometer.estimates import Counts, Resamples
+
+#: Cost ratios of the curves; whole numbers from a person's mistake being no worse to a hundredfold.
+CURVE_RATIOS = tuple(float(ratio) for ratio in range(1, 101))
+
+#: Ways that all missing answers could have gone: (predicted right, escalated).
+COMPLETIONS = ((True, True), (True, False), (False, True), (False, False))
+
+_NOT_MISSING = ("ok", "forced")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is measured of decisions.
+
+    Attributes
+    ----------
+    tables : mapping of str to Table
+        Every metric's, as `warehouse.run_metrics` gives them.
+    completed : sequence of mapping
+        The metrics once more, for each of `COMPLETIONS`; empty where no answer is missing.
+    curve : list of dict
+        Rows of the escalation curve.
+    resamples : Resamples
+        Of the curve's rows, in their order.
+    side : tuple of str
+        Domains that stay out of what pools domains.
+    human_error_rate : float
+        h, in [0, 1).
+    """
+
+    tables: Tables
+    completed: tuple[Tables, ...]
+    curve: list[Row]
+    resamples: Resamples
+    side: tuple[str, ...]
+    human_error_rate: float
+
+    def places(self, holds: Callable[[Row], bool]) -> list[int]:
+        """Return which rows of the curve satisfy `holds`."""
+        return [i for i, row in enumerate(self.curve) if holds(row)]
+
+    def pick(self, holds: Callable[[Row], bool]) -> tuple[list[Row], Resamples]:
+        """Return the rows of the curve that satisfy `holds`, with their resamples."""
+        places = self.places(holds)
+        return [self.curve[i] for i in places], self.resamples.take(places)
+
+
+def measure(
+    connection: duckdb.DuckDBPyConnection,
+    cost_ratios: Sequence[float],
+    human_error_rate: float,
+    side: Iterable[str],
+    seed: int,
+    n_bootstrap: int,
+) -> Measured:
+    """Return the metrics of the table or view `decisions`, and resamples of its conditions.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Holds `decisions` with the columns of `stages.analyze.COLUMNS`.
+    cost_ratios : sequence of float
+        R at which interventions that state none are scored, each above 1.
+    human_error_rate : float
+        h, in [0, 1).
+    side : iterable of str
+        Domains that stay out of what pools domains.
+    seed : int
+        Where the randomness of the resamples comes from.
+    n_bootstrap : int
+        Resamples of each kind.
+    """
+    values: dict[str, Any] = {
+        "cost_ratios": list(cost_ratios),
+        "curve_ratios": list(CURVE_RATIOS),
+        "human_error_rate": human_error_rate,
+        "side_domains": sorted(side),
+    }
+    tables = warehouse.run_metrics(connection, values)
+    curve = tables["escalation_curve"].to_pylist()
+    scenarios, n_scenarios = _scenario_counts(connection, curve, seed, n_bootstrap)
+    completed: list[Tables] = []
+    if any(row["status"] not in _NOT_MISSING for row in tables["statuses"].to_pylist()):
+        only = warehouse.dependents("escalation_curve", without="decisions")
+        for filled_correct, filled_escalated in COMPLETIONS:
+            filled = {"filled_correct": filled_correct, "filled_escalated": filled_escalated}
+            completed.append(warehouse.run_metrics(connection, values | filled, only=only))
+    resamples = Resamples.draw(
+        [tuple(row[name] for name in ("model", *ARM, *CONDITION)) for row in curve],
+        [tuple(row[name] for name in CONDITION) for row in curve],
+        condition_counts(curve),
+        seed,
+        n_bootstrap,
+        scenarios,
+        n_scenarios,
+    )
+    return Measured(
+        tables, tuple(completed), curve, resamples, tuple(sorted(side)), human_error_rate
+    )
+
+
+def condition_counts(rows: Sequence[Row]) -> Counts:
+    """Return the outcome counts of rows of a metric table, shape (len(rows), 4)."""
+    names = ("n", "n_correct", "n_escalated", "n_wrong_implemented")
+    return estimates.outcome_counts(*([row[name] for row in rows] for name in names))
+
+
+def _scenario_counts(
+    connection: duckdb.DuckDBPyConnection, curve: Sequence[Row], seed: int, n_bootstrap: int
+) -> tuple[Counts | None, np.ndarray[Any, np.dtype[np.int64]]]:
+    """Return resamples of scenarios, and how many each row of the curve has; none known: nulls.
+
+    Scenarios are drawn within their domain, the same ones for all models and interventions: that
+    is what pairs them.
+    """
+    known = np.zeros(len(curve), dtype=np.int64)
+    rows = warehouse.run_file(connection, Path("sql/resamples/scenario_outcomes.sql"))
+    if rows.num_rows == 0:
+        return None, known
+    cell, scenario, outcome, n = (
+        rows.column(name).to_numpy() for name in ("cell", "scenario", "outcome", "n")
+    )
+    held = np.bincount(cell, weights=n, minlength=len(curve)).astype(np.int64)
+    total = np.array([row["n"] for row in curve], dtype=np.int64)
+    drawn = np.zeros((n_bootstrap, len(curve), 4), dtype=np.int64)
+    domains = np.array([row["domain"] for row in curve])
+    for domain in np.unique(domains):
+        cells = np.flatnonzero(domains == domain)
+        inside = np.isin(cell, cells)
+        if not inside.any():
+            continue
+        different, number = np.unique(scenario[inside], return_inverse=True)
+        place = np.searchsorted(cells, cell[inside])
+        rng = estimates.generator(seed, domain)
+        drawn[:, cells] = estimates.resample_scenarios(
+            rng, number, place, outcome[inside], n[inside], len(cells), n_bootstrap
+        )
+        known[cells] = len(different)
+    known[held < total] = 0  # some dialogues of the row are about nobody knows which scenario
+    return drawn, known

@@ -1,0 +1,236 @@
+"""The profile of a model: all that its decisions say, in one document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from escalometer import estimates
+from escalometer.analysis import ARM, Row
+from escalometer.analysis.differences import intervention_differences
+from escalometer.analysis.headlines import Headlines
+from escalometer.analysis.measure import Measured
+from escalometer.analysis.recommendation import recommendations
+from escalometer.analysis.scores import intervention_rows
+from escalometer.schema import STATUSES
+
+
+def assemble(measured: Measured, model: str) -> Row:
+    """Return what `profile --json` says beyond the model's and the source's name."""
+    curve = [row for row in measured.curve if row["model"] == model]
+    effort, is_thinking, efforts = headline_variant(curve, measured.side)
+    headlines = Headlines(measured, model, effort, is_thinking)
+    made: Row = statuses(measured, model)
+    made["reasoning_effort"] = effort
+    made["is_thinking"] = is_thinking
+    made |= headlines.document()
+    made["domains"] = _domains(measured, model, effort, is_thinking)
+    made["curve"] = _curve(measured, model, headlines)
+    made["arms"] = _arms(measured, model)
+    made["interventions"] = intervention_rows(measured, model)
+    made["differences"] = intervention_differences(measured, model)
+    made["overlap"] = _overlap(measured, model)
+    made["cost_curves"] = _cost_curves(measured, model)
+    made["recommendations"] = recommendations(measured, model, made["interventions"])
+    made["notes"] = _notes(made, curve, measured.side, efforts)
+    return made
+
+
+def headline_variant(
+    curve: Iterable[Row], side: Sequence[str]
+) -> tuple[str | None, bool, list[str | None]]:
+    """Return the effort and thinking of the headline numbers, and all efforts that there were.
+
+    Without thinking where that exists, as in the study; then the effort that has most conditions
+    without signal (self-estimated accuracy needs them), most with, most dialogues, first name.
+    """
+    tally: dict[tuple[str | None, bool], list[int]] = {}
+    for row in curve:
+        if row["domain"] in side or row["is_isolated"] or row["cost_ratio"] is not None:
+            continue
+        key = (row["reasoning_effort"], bool(row["is_thinking"]))
+        if row["intervention"] == "baseline" and row["has_signal"]:
+            found = tally.setdefault(key, [0, 0, 0])
+            found[1] += 1
+            found[2] += row["n"]
+        elif row["intervention"] == "no_signal":
+            tally.setdefault(key, [0, 0, 0])[0] += 1
+    with_baseline = {key: counts for key, counts in tally.items() if counts[1]} or tally
+    if not with_baseline:
+        return None, False, []
+    ranked = sorted(with_baseline, key=lambda k: (k[1], [-n for n in with_baseline[k]], k[0] or ""))
+    effort, is_thinking = ranked[0]
+    return effort, is_thinking, sorted({key[0] for key in ranked}, key=lambda name: name or "")
+
+
+def statuses(measured: Measured, model: str, domain: str | None = None) -> Row:
+    """Return how many dialogues there are, and how they ended."""
+    counts = dict.fromkeys(STATUSES, 0)
+    for row in measured.tables["statuses"].to_pylist():
+        if row["model"] == model and domain in (None, row["domain"]):
+            counts[row["status"]] = counts.get(row["status"], 0) + row["n"]
+    return {
+        "n_decisions": sum(counts.values()),
+        "n_usable": counts["ok"] + counts["forced"],
+        "statuses": counts,
+    }
+
+
+def _domains(measured: Measured, model: str, effort: str | None, is_thinking: bool) -> list[Row]:
+    """Return each domain's means over conditions, its own threshold, its idea of itself."""
+    made = []
+    present = sorted({row["domain"] for row in measured.curve if row["model"] == model})
+    for domain in present:
+        own = Headlines(measured, model, effort, is_thinking, domain)
+        if not own.rows:
+            continue
+        rates = [row["escalation_rate"] for row in own.rows]
+        made.append(
+            {
+                "domain": domain,
+                "is_main": domain not in measured.side,
+                "n_conditions": len(own.rows),
+                "n": sum(row["n"] for row in own.rows),
+                "escalation_rate": sum(rates) / len(rates),
+                **own.document(),
+            }
+        )
+    return made
+
+
+def _curve(measured: Measured, model: str, headlines: Headlines) -> list[Row]:
+    """Return the baseline's points, each with what the line through all of them has there."""
+    everywhere = [
+        point
+        for domain in sorted({row["domain"] for row in measured.curve if row["model"] == model})
+        for point in Headlines(
+            measured, model, headlines.effort, headlines.is_thinking, domain
+        ).rows
+    ]
+    return [
+        {**_point(row, measured.side), **band}
+        for row, band in zip(everywhere, _bands(headlines, everywhere), strict=True)
+    ]
+
+
+def _bands(headlines: Headlines, points: Sequence[Row]) -> list[Row]:
+    """Return for each point the line's rate at its accuracy, and what resampling makes of it."""
+
+    def at(accuracy: float) -> Callable[[Any, Any], Any]:
+        def statistic(counts: Any, weight: Any) -> Any:
+            slope, intercept, _ = estimates.fit("linear", counts, weight)
+            return np.clip(intercept + slope * accuracy, 0, 1)
+
+        return statistic
+
+    found = []
+    for point in points:
+        band = headlines.signalled.interval(at(point["predictive_accuracy"]))
+        found.append(
+            {
+                "fitted": band["estimate"],
+                "clustered_low": band["clustered_low"],
+                "clustered_high": band["clustered_high"],
+            }
+        )
+    return found
+
+
+def _point(row: Row, side: Sequence[str]) -> Row:
+    return {
+        "domain": row["domain"],
+        "condition": row["condition"],
+        "signal_accuracy": row["signal_accuracy"],
+        "predictive_accuracy": row["predictive_accuracy"],
+        "escalation_rate": row["escalation_rate"],
+        "low": row["escalation_rate_low"],
+        "high": row["escalation_rate_high"],
+        "n": row["n"],
+        "is_main": row["domain"] not in side,
+    }
+
+
+def _arms(measured: Measured, model: str) -> list[Row]:
+    """Return each intervention with a signal: its points, and its own linear threshold."""
+    places = measured.places(
+        lambda row: (
+            row["model"] == model and row["has_signal"] and row["domain"] not in measured.side
+        )
+    )
+    ordered = sorted(places, key=lambda i: [str(measured.curve[i][name]) for name in ARM])
+    made = []
+    for values, group in groupby(
+        ordered, key=lambda i: tuple(measured.curve[i][name] for name in ARM)
+    ):
+        own = list(group)
+        made.append(
+            {
+                **dict(zip(ARM, values, strict=True)),
+                "n_conditions": len(own),
+                "n": sum(measured.curve[i]["n"] for i in own),
+                "implicit_threshold": estimates.threshold_fit(
+                    "linear", measured.resamples.take(own)
+                ),
+            }
+        )
+    return made
+
+
+def _overlap(measured: Measured, model: str) -> list[Row]:
+    """Return what dialogues about the same scenario are worth, over all main domains."""
+    return [
+        {name: value for name, value in row.items() if name not in ("model", "domain")}
+        for row in measured.tables["scenario_overlap"].to_pylist()
+        if row["model"] == model and row["domain"] is None
+    ]
+
+
+def _cost_curves(measured: Measured, model: str) -> list[Row]:
+    """Return each intervention's costs against the cost ratio, over all main domains."""
+    rows = [
+        row
+        for row in measured.tables["cost_curve"].to_pylist()
+        if row["model"] == model and row["domain"] is None
+    ]
+    costs = [name for name in rows[0] if name.endswith("_cost")] if rows else []
+    made = []
+    for values, group in groupby(rows, key=lambda row: tuple(row[name] for name in ARM)):
+        own = list(group)
+        made.append(
+            {
+                **dict(zip(ARM, values, strict=True)),
+                "n": own[0]["n"],
+                "escalation_rate": own[0]["escalation_rate"],
+                "cost_ratios": [row["scored_ratio"] for row in own],
+                **{name: [row[name] for row in own] for name in costs},
+            }
+        )
+    return made
+
+
+def _notes(
+    made: Row, curve: Sequence[Row], side: Sequence[str], efforts: Sequence[str | None]
+) -> list[str]:
+    """Return what a reader has to know of how the numbers came about."""
+    notes = []
+    left_out = sorted({row["domain"] for row in curve} & set(side))
+    if left_out:
+        notes.append(f"Left out of every pooled number: {', '.join(left_out)}.")
+    if len(efforts) > 1:
+        named = ", ".join(str(effort) for effort in efforts)
+        notes.append(
+            f"There are dialogues at several reasoning efforts ({named}); threshold, "
+            f"self-estimated accuracy, bias and curve are those at {made['reasoning_effort']}."
+        )
+    if made["is_thinking"]:
+        notes.append("There is no baseline without thinking; the headline numbers are with it.")
+    if not any(row["intervention"] == "no_signal" for row in curve):
+        notes.append("No dialogue is without signal, so nothing is self-estimated.")
+    elif made["implicit_threshold"]["linear"]["status"] == "unidentified":
+        notes.append(
+            "Nothing is self-estimated: the line that it would be read off is not known to fall."
+        )
+    return notes

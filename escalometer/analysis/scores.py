@@ -1,0 +1,204 @@
+"""How well each intervention's actions fit a cost ratio: escalation accuracy, cost, regret."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from escalometer import estimates
+from escalometer.analysis import CONDITION, Row, Tables
+from escalometer.analysis.headlines import put_bounds
+from escalometer.analysis.measure import Measured
+from escalometer.estimates import Counts, Floats, Resamples, Statistic, ratios
+
+#: What tells two rows of scores apart, beside the model.
+SCORED = (
+    "domain",
+    "intervention",
+    "reasoning_effort",
+    "framing",
+    "is_thinking",
+    "is_isolated",
+    "has_signal",
+    "cost_ratio",
+    "is_cost_stated",
+    "scored_against",
+)
+MEASURES = (
+    "escalation_accuracy",
+    "realized_cost",
+    "regret",
+    "single_policy_regret",
+    "coverage",
+    "selective_risk",
+)
+
+
+class Policy:
+    """Statistics of conditions at a cost ratio, given the optimal action in each.
+
+    The optimal policy stays the one that the data gave, in all resamples.
+
+    Parameters
+    ----------
+    escalating : ndarray of bool, shape (n_conditions,)
+        Where escalating is optimal.
+    cost_ratio : float
+        R.
+    human_error_rate : float
+        h: escalating costs 1 + h R.
+    """
+
+    def __init__(
+        self, escalating: np.ndarray[Any, Any], cost_ratio: float, human_error_rate: float
+    ) -> None:
+        self.escalating = escalating
+        self.cost_ratio, self.human_error_rate = cost_ratio, human_error_rate
+        self.error_cost, self.labor_cost = cost_ratio, 1 + human_error_rate * cost_ratio
+
+    def restricted(self, conditions: Sequence[int]) -> Policy:
+        """Return the policy on some of its conditions, in this order."""
+        return Policy(self.escalating[list(conditions)], self.cost_ratio, self.human_error_rate)
+
+    def _sums(self, counts: Counts) -> tuple[Floats, ...]:
+        """Return per condition: dialogues, implemented, wrong implemented, wrong."""
+        wrong_implemented = counts[..., estimates.WRONG_IMPLEMENTED]
+        wrong = wrong_implemented + counts[..., estimates.WRONG_ESCALATED]
+        implemented = counts[..., estimates.RIGHT_IMPLEMENTED] + wrong_implemented
+        n = counts.sum(axis=-1)
+        return tuple(part.astype(np.float64) for part in (n, implemented, wrong_implemented, wrong))
+
+    def _share(self, above: Floats, below: Floats, weight: Floats) -> Floats:
+        return ratios((above * weight).sum(axis=1), (below * weight).sum(axis=1))
+
+    def escalation_accuracy(self, counts: Counts, weight: Floats) -> Floats:
+        """Share of dialogues with the optimal action."""
+        n, implemented, _, _ = self._sums(counts)
+        return self._share(np.where(self.escalating, n - implemented, implemented), n, weight)
+
+    def _paid(self, n: Floats, implemented: Floats, wrong_implemented: Floats) -> Floats:
+        paid: Floats = self.error_cost * wrong_implemented + self.labor_cost * (n - implemented)
+        return paid
+
+    def realized_cost(self, counts: Counts, weight: Floats) -> Floats:
+        """Cost of a decision, in escalations."""
+        n, implemented, wrong_implemented, _ = self._sums(counts)
+        return self._share(self._paid(n, implemented, wrong_implemented), n, weight)
+
+    def regret(self, counts: Counts, weight: Floats) -> Floats:
+        """Cost above that of the optimal policy."""
+        n, implemented, wrong_implemented, wrong = self._sums(counts)
+        best = np.where(self.escalating, self.labor_cost * n, self.error_cost * wrong)
+        return self._share(self._paid(n, implemented, wrong_implemented) - best, n, weight)
+
+    def always_implement_cost(self, counts: Counts, weight: Floats) -> Floats:
+        """Cost of a decision if every prediction were implemented."""
+        n, _, _, wrong = self._sums(counts)
+        return self._share(self.error_cost * wrong, n, weight)
+
+    def always_escalate_cost(self, counts: Counts, weight: Floats) -> Floats:
+        """Cost of a decision if a person took every one."""
+        return np.full(max(len(counts), len(weight)), self.labor_cost)
+
+    def single_policy_regret(self, counts: Counts, weight: Floats) -> Floats:
+        """Cost above that of the cheaper of always implementing and always escalating."""
+        implementing = self.always_implement_cost(counts, weight)
+        return self.realized_cost(counts, weight) - np.minimum(implementing, self.labor_cost)
+
+    def coverage(self, counts: Counts, weight: Floats) -> Floats:
+        """Share that is implemented."""
+        n, implemented, _, _ = self._sums(counts)
+        return self._share(implemented, n, weight)
+
+    def selective_risk(self, counts: Counts, weight: Floats) -> Floats:
+        """Share of the implemented that is wrong."""
+        _, implemented, wrong_implemented, _ = self._sums(counts)
+        return self._share(wrong_implemented, implemented, weight)
+
+    def statistic(self, name: str) -> Statistic:
+        """Return one of `MEASURES` by name."""
+        chosen: Statistic = getattr(self, name)
+        return chosen
+
+
+def scored_arms(measured: Measured, model: str) -> dict[tuple[Any, ...], tuple[list[int], Policy]]:
+    """Return, by the values of `SCORED`, which rows of the curve are scored and by which policy.
+
+    Every domain has its own, and all main domains together theirs (domain None).
+    """
+    place = {name: i for i, name in enumerate(measured.resamples.names)}
+    arm_and_condition = (
+        "model", "intervention", "reasoning_effort", "cost_ratio", "framing", "is_thinking",
+        "is_isolated", "has_signal", *CONDITION,
+    )  # fmt: skip
+    rows: dict[tuple[Any, ...], list[tuple[int, bool]]] = {}
+    for row in measured.tables["scored_conditions"].to_pylist():
+        if row["model"] != model:
+            continue
+        where = place[tuple(row[name] for name in arm_and_condition)]
+        scored = {
+            **row,
+            "is_cost_stated": row["cost_ratio"] is not None,
+            "cost_ratio": row["scored_ratio"],
+        }
+        levels = [row["domain"], *([] if row["domain"] in measured.side else [None])]
+        for level in levels:
+            key = tuple({**scored, "domain": level}[name] for name in SCORED)
+            rows.setdefault(key, []).append((where, row["is_escalation_optimal"]))
+    ratio = SCORED.index("cost_ratio")
+    return {
+        key: (
+            [where for where, _ in found],
+            Policy(
+                np.array([escalate for _, escalate in found]), key[ratio], measured.human_error_rate
+            ),
+        )
+        for key, found in rows.items()
+    }
+
+
+def intervention_rows(measured: Measured, model: str, domain: str | None = None) -> list[Row]:
+    """Return one row a variant of the protocol, cost ratio and yardstick, with intervals.
+
+    Parameters
+    ----------
+    measured : Measured
+    model : str
+    domain : str, optional
+        This domain's alone; by default all main domains together.
+    """
+    arms = scored_arms(measured, model)
+    points = _points(measured.tables, model, domain)
+    ways = [_points(tables, model, domain) for tables in measured.completed] or [points]
+    taken: dict[tuple[int, ...], Resamples] = {}
+    made = []
+    for key, score in points.items():
+        places, policy = arms[key]
+        # Scores of the same dialogues share their resamples: they differ in R and yardstick only.
+        resamples = taken.setdefault(tuple(places), measured.resamples.take(places))
+        row = {name: value for name, value in zip(SCORED, key, strict=True) if name != "domain"}
+        row["n"] = score["n"]
+        for name in MEASURES:
+            ends = (score[f"{name}_low"], score[f"{name}_high"]) if f"{name}_low" in score else None
+            row[name] = (
+                dict(estimates.NO_INTERVAL)
+                if score[name] is None
+                else resamples.interval(policy.statistic(name), score[name], ends)
+            )
+            put_bounds(row[name], [way.get(key, {}).get(name) for way in ways])
+        for name in ("optimal_cost", "always_implement_cost", "always_escalate_cost"):
+            row[name] = score[name]
+        made.append(row)
+    return made
+
+
+def _points(tables: Tables, model: str, domain: str | None) -> dict[tuple[Any, ...], Row]:
+    """Return the scores of one set of metric tables, without resampled intervals."""
+    found: dict[tuple[Any, ...], Row] = {}
+    for name in ("escalation_accuracy", "realized_cost"):
+        for row in tables[name].to_pylist():
+            if row["model"] == model and row["domain"] == domain:
+                found.setdefault(tuple(row[key] for key in SCORED), {}).update(row)
+    return found
