@@ -74,11 +74,11 @@ class Truth:
 
 
 def fixed_ends(_: Truth, counts: np.ndarray, rng: np.random.Generator) -> Ends:
-    """Return the study's interval."""
-    four = counts.sum(axis=1)
-    dialogues = estimates.resample_dialogues(rng, four, N_BOOTSTRAP)
-    # The interval for other conditions is not asked for: any resamples will do.
-    fit = estimates.threshold_fit("linear", four, dialogues, dialogues[:1])
+    """Return the interval of the ordinary analysis."""
+    names = [(i,) for i in range(len(counts))]
+    seed = int(rng.integers(2**31))
+    drawn = estimates.Resamples.draw(names, names, counts.sum(axis=1), seed, N_BOOTSTRAP)
+    fit = estimates.threshold_fit("linear", drawn)
     return (float(fit["low"]), float(fit["high"])) if fit["low"] is not None else None
 
 

@@ -186,7 +186,9 @@ def _profile(
     design: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     present = sorted({row["domain"] for row in measured.tables["statuses"].to_pylist()})
-    force_answer = decisions.filter(pc.field("domain").isin(present)).column("force_answer")
+    force_answer = decisions.filter(
+        pc.is_in(decisions.column("domain"), pa.array(present, pa.string()))
+    ).column("force_answer")
     profile = {
         "model": model,
         "source": source,

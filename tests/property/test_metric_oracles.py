@@ -45,6 +45,8 @@ def _row(draw: st.DrawFn, n_choices: int = 2) -> dict[str, Any]:
         "prediction": prediction if answered else None,
         "escalate": draw(BIT) if answered else None,
         "status": status,
+        "scenario_id": draw(st.sampled_from(["s1", "s2", "s3", None])),
+        "replicate": draw(BIT),
         "times": draw(st.sampled_from([1, 1, 2, 3, 19, 49])),
     }
 
@@ -55,10 +57,16 @@ VALUES = st.fixed_dictionaries(
             st.sampled_from([2.0, 3.5, 4.0, 20.0, 50.0]), min_size=1, max_size=3, unique=True
         ),
         "human_error_rate": st.sampled_from([0.0, 0.05, 0.25]),
+        "curve_ratios": st.just([1.0, 4.0, 20.0]),
         "side_domains": st.sampled_from([[], ["moral_machine"]]),
     }
 )
-PLAIN = {"cost_ratios": [4.0, 20.0, 50.0], "human_error_rate": 0.0, "side_domains": []}
+PLAIN = {
+    "cost_ratios": [4.0, 20.0, 50.0],
+    "curve_ratios": [2.0, 20.0, 50.0],
+    "human_error_rate": 0.0,
+    "side_domains": [],
+}
 
 
 GRAIN = {
@@ -74,6 +82,8 @@ GRAIN = {
     "has_signal",
     "signal_accuracy",
     "status",
+    "is_correct",
+    "is_escalated",
     "scored_ratio",
     "scored_against",
     "is_cost_stated",
@@ -120,6 +130,24 @@ def test_metrics_equal_their_oracles(rows: list[dict[str, Any]], values: dict[st
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
+    rows=st.lists(_row(), max_size=20), values=VALUES, right=st.booleans(), escalated=st.booleans()
+)
+def test_metrics_of_completed_decisions_equal_their_oracles(
+    rows: list[dict[str, Any]], values: dict[str, Any], right: bool, escalated: bool
+) -> None:
+    filled = {**values, "filled_correct": right, "filled_escalated": escalated}
+    table = decisions(rows)
+    found = measure(table, filled)
+    for name in sorted(warehouse.dependents("escalation_curve", without="decisions")):
+        expected = ORACLES[name](table.to_pylist(), filled)
+        grain = [name for name in (expected[0] if expected else ()) if name in GRAIN]
+        assert_same(
+            _ordered(found[name].to_pylist(), grain), _ordered(expected, grain), tolerance=1e-7
+        )
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
     rows=st.lists(_row(n_choices=26), max_size=25),
     renamed=st.permutations(range(26)),
     values=VALUES,
@@ -154,10 +182,11 @@ def _many(seed: int) -> pa.Table:
                         "domain": domain,
                         "condition": condition,
                         "signal_accuracy": signal,
+                        "scenario_id": f"s{i}",
                         "prediction": int(source.random() < signal),
                         "escalate": int(source.random() < 1.2 - signal),
                     }
-                    for _ in range(source.randrange(3, 40))
+                    for i in range(source.randrange(3, 40))
                 ]
     return decisions(rows)
 

@@ -19,7 +19,10 @@ TEXTS = (
     "decision_thinking",
     "detail",
 )
-COLUMNS = pa.schema([field for field in schema.DECISIONS if field.name not in TEXTS])
+COLUMNS = pa.schema(
+    # Recorded decisions may not say which scenario they are about.
+    [field.with_nullable(True) for field in schema.DECISIONS if field.name not in TEXTS]
+)
 
 DEFAULTS: dict[str, Any] = {
     "model": "m",

@@ -29,8 +29,11 @@ CURVE = (
     "has_signal",
     "signal_accuracy",
 )
+ARM = tuple(name for name in CURVE if name not in ("domain", "condition", "signal_accuracy"))
+LEVEL = ("model", "domain", *ARM[1:])
 LINE = (
     "model",
+    "domain",
     "intervention",
     "reasoning_effort",
     "cost_ratio",
@@ -40,6 +43,7 @@ LINE = (
 )
 SCORE = (
     "model",
+    "domain",
     "intervention",
     "reasoning_effort",
     "framing",
@@ -95,9 +99,45 @@ def statuses(decisions: list[Row], values: Values) -> list[Row]:
     return [{**dict(zip(names, key, strict=True)), "n": n} for key, n in counts.items()]
 
 
+def outcome_counts(decisions: list[Row], values: Values) -> list[Row]:
+    names = (*CURVE, "status", "is_correct", "is_escalated")
+    rows = [
+        {
+            **row,
+            "is_correct": None if row["prediction"] is None else _is_right(row),
+            "is_escalated": None if row["escalate"] is None else _is_escalated(row),
+        }
+        for row in decisions
+    ]
+    return [
+        {**dict(zip(names, key, strict=True)), "n": len(found)}
+        for key, found in _groups(rows, names).items()
+    ]
+
+
+def _filled(row: Row, values: Values) -> Row:
+    """The row as if what is missing of it had gone the way that the values say."""
+    label, prediction, escalate = row["label"], row["prediction"], row["escalate"]
+    if prediction is None:
+        prediction = label if values["filled_correct"] else label + 1
+    if escalate is None:
+        escalate = int(values["filled_escalated"])
+    return {**row, "prediction": prediction, "escalate": escalate}
+
+
+def _levels(rows: list[Row], values: Values) -> list[Row]:
+    """Each row for its domain, and once more for all main domains together."""
+    pooled = [
+        {**row, "domain": None} for row in rows if row["domain"] not in values["side_domains"]
+    ]
+    return [*rows, *pooled]
+
+
 def escalation_curve(decisions: list[Row], values: Values) -> list[Row]:
     made = []
     answered = [row for row in decisions if row["status"] in ("ok", "forced")]
+    if values.get("filled_escalated") is not None:
+        answered = [_filled(row, values) for row in decisions]
     for key, rows in _groups(answered, CURVE).items():
         n_escalated = sum(map(_is_escalated, rows))
         low, high = wilson(n_escalated, len(rows))
@@ -140,12 +180,8 @@ def _line(points: list[tuple[Fraction, Fraction]]) -> tuple[Fraction, Fraction] 
 
 def implicit_threshold(decisions: list[Row], values: Values) -> list[Row]:
     made = []
-    curve = [
-        row
-        for row in escalation_curve(decisions, values)
-        if row["has_signal"] and row["domain"] not in values["side_domains"]
-    ]
-    for key, rows in _groups(curve, LINE).items():
+    curve = [row for row in escalation_curve(decisions, values) if row["has_signal"]]
+    for key, rows in _groups(_levels(curve, values), LINE).items():
         points = _points(rows)
         line, mean_e = _line(points), _mean([e for _, e in points])
         assert mean_e is not None
@@ -303,9 +339,8 @@ def _scores(decisions: list[Row], values: Values) -> dict[tuple[Any, ...], list[
     rows = [
         {**row, "cost_ratio": row["scored_ratio"], "is_cost_stated": row["cost_ratio"] is not None}
         for row in scored_conditions(decisions, values)
-        if row["domain"] not in values["side_domains"]
     ]
-    return _groups(rows, SCORE)
+    return _groups(_levels(rows, values), SCORE)
 
 
 def escalation_accuracy(decisions: list[Row], values: Values) -> list[Row]:
@@ -335,6 +370,7 @@ def realized_cost(decisions: list[Row], values: Values) -> list[Row]:
         n = sum(row["n"] for row in rows)
         n_implemented = sum(row["n"] - row["n_escalated"] for row in rows)
         n_wrong = sum(row["n_wrong_implemented"] for row in rows)
+        n_all_wrong = sum(row["n"] - row["n_correct"] for row in rows)
         realized = (ratio * n_wrong + escalating * (n - n_implemented)) / n
         optimal = (
             sum(
@@ -354,7 +390,10 @@ def realized_cost(decisions: list[Row], values: Values) -> list[Row]:
                 "n_wrong_implemented": n_wrong,
                 "realized_cost": float(realized),
                 "optimal_cost": float(optimal),
+                "always_implement_cost": float(ratio * n_all_wrong / n),
+                "always_escalate_cost": float(escalating),
                 "regret": float(realized - optimal),
+                "single_policy_regret": float(realized - min(ratio * n_all_wrong / n, escalating)),
                 "coverage": n_implemented / n,
                 "coverage_low": coverage[0],
                 "coverage_high": coverage[1],
@@ -366,9 +405,144 @@ def realized_cost(decisions: list[Row], values: Values) -> list[Row]:
     return made
 
 
+def _signal_accuracy(row: Row) -> Fraction:
+    return exact(row["signal_accuracy"])
+
+
+def _own_accuracy(row: Row) -> Fraction:
+    return Fraction(row["n_correct"], row["n"])
+
+
+def cost_curve(decisions: list[Row], values: Values) -> list[Row]:
+    made = []
+    curve = escalation_curve(decisions, values)
+    for key, rows in _groups(_levels(curve, values), LEVEL).items():
+        n = sum(row["n"] for row in rows)
+        n_escalated = sum(row["n_escalated"] for row in rows)
+        for number in values["curve_ratios"]:
+            ratio = exact(number)
+            escalating = 1 + ratio * exact(values["human_error_rate"])
+            threshold = optimal_threshold(number, values["human_error_rate"])
+            policies = [
+                sum(
+                    escalating * row["n"]
+                    if accuracy(row) < threshold
+                    else ratio * (row["n"] - row["n_correct"])
+                    for row in rows
+                )
+                / n
+                for accuracy in (_signal_accuracy, _own_accuracy)
+            ]
+            n_wrong_implemented = sum(row["n_wrong_implemented"] for row in rows)
+            n_wrong = sum(row["n"] - row["n_correct"] for row in rows)
+            made.append(
+                {
+                    **dict(zip(LEVEL, key, strict=True)),
+                    "scored_ratio": float(number),
+                    "n": n,
+                    "escalation_rate": n_escalated / n,
+                    "realized_cost": float(
+                        (ratio * n_wrong_implemented + escalating * n_escalated) / n
+                    ),
+                    "always_implement_cost": float(ratio * n_wrong / n),
+                    "always_escalate_cost": float(escalating),
+                    "signal_policy_cost": float(policies[0]),
+                    "optimal_cost": float(policies[1]),
+                }
+            )
+    return made
+
+
+def _known(decisions: list[Row]) -> list[Row]:
+    return [
+        row
+        for row in decisions
+        if row["status"] in ("ok", "forced") and row["scenario_id"] is not None
+    ]
+
+
+def _is_reference(row: Row) -> bool:
+    return (
+        row["intervention"] == "baseline"
+        and row["has_signal"]
+        and row["cost_ratio"] is None
+        and not row["is_thinking"]
+        and not row["is_isolated"]
+    )
+
+
+def paired_actions(decisions: list[Row], values: Values) -> list[Row]:
+    names = (
+        "model", "domain", "condition", "signal_accuracy", "reasoning_effort", "scenario_id",
+        "replicate",
+    )  # fmt: skip
+    partners = _groups([row for row in _known(decisions) if _is_reference(row)], names)
+    others = [row for row in _known(decisions) if not _is_reference(row)]
+    made = []
+    for key, rows in _groups(others, CURVE).items():
+        pairs = [
+            (row, partner)
+            for row in rows
+            for partner in partners.get(tuple(row[name] for name in names), [])
+        ]
+        if not pairs:
+            continue
+        made.append(
+            {
+                **dict(zip(CURVE, key, strict=True)),
+                "n_pairs": len(pairs),
+                **{
+                    f"n_{who}_{what}": sum((test(a), test(b)) == wanted for a, b in pairs)
+                    for what, test in (("escalated", _is_escalated), ("correct", _is_right))
+                    for who, wanted in (
+                        ("both", (True, True)),
+                        ("only", (True, False)),
+                        ("reference", (False, True)),
+                    )
+                },
+            }
+        )
+    return made
+
+
+def scenario_overlap(decisions: list[Row], values: Values) -> list[Row]:
+    curve = {tuple(row[name] for name in CURVE): row for row in escalation_curve(decisions, values)}
+    rows = []
+    for row in _known(decisions):
+        cell = curve[tuple(row[name] for name in CURVE)]
+        rows.append(
+            {
+                **row,
+                "cluster": (row["domain"], row["scenario_id"]),
+                "correct": int(_is_right(row)) - Fraction(cell["n_correct"], cell["n"]),
+                "escalated": int(_is_escalated(row)) - Fraction(cell["n_escalated"], cell["n"]),
+            }
+        )
+    made = []
+    for key, found in _groups(_levels(rows, values), LEVEL).items():
+        scenarios = list(_groups(found, ("cluster",)).values())
+        n_conditions = [len({row["condition"] for row in scenario}) for scenario in scenarios]
+        line = {
+            **dict(zip(LEVEL, key, strict=True)),
+            "n": len(found),
+            "n_scenarios": len(scenarios),
+            "n_overlapping": sum(n > 1 for n in n_conditions),
+            "most_conditions": max(n_conditions),
+        }
+        for column, name in (("correct", "accuracy"), ("escalated", "escalation")):
+            together = sum(sum(row[column] for row in scenario) ** 2 for scenario in scenarios)
+            apart = sum(row[column] ** 2 for row in found)
+            effect = together / apart if apart else None
+            line[f"{name}_design_effect"] = _float(effect)
+            line[f"n_effective_{name}"] = float(len(found) / effect) if effect else None
+        made.append(line)
+    return made
+
+
 ORACLES: dict[str, Callable[[list[Row], Values], list[Row]]] = {
     oracle.__name__: oracle
     for oracle in (
+        outcome_counts,
         statuses,
         escalation_curve,
         implicit_threshold,
@@ -377,5 +551,8 @@ ORACLES: dict[str, Callable[[list[Row], Values], list[Row]]] = {
         scored_conditions,
         escalation_accuracy,
         realized_cost,
+        cost_curve,
+        paired_actions,
+        scenario_overlap,
     )
 }

@@ -31,15 +31,13 @@ def _counts(rates: np.ndarray, n: int = 200, accuracies: np.ndarray = ACCURACIES
     )
 
 
-def _fit(kind: str, counts: Counts, seed: int = 1, n_bootstrap: int = 500) -> estimates.Fit:
-    rng = np.random.default_rng(seed)
-    drawn = estimates.resample_conditions(rng, len(counts), n_bootstrap)
-    return estimates.threshold_fit(
-        kind,  # type: ignore[arg-type]
-        counts,
-        estimates.resample_dialogues(rng, counts, n_bootstrap),
-        counts[drawn],
-    )
+def _resamples(counts: Counts, seed: int = 1, n_bootstrap: int = 500) -> estimates.Resamples:
+    names = [(i,) for i in range(len(counts))]
+    return estimates.Resamples.draw(names, names, counts, seed, n_bootstrap)
+
+
+def _fit(kind: str, counts: Counts, seed: int = 1) -> estimates.Fit:
+    return estimates.threshold_fit(kind, _resamples(counts, seed))  # type: ignore[arg-type]
 
 
 def test_outcome_counts_are_the_four_cells() -> None:
@@ -82,10 +80,65 @@ def test_resamples_keep_the_totals_and_the_means() -> None:
     assert drawn.shape == (4000, 6, 4)
     assert (drawn.sum(axis=2) == counts.sum(axis=1)).all()
     assert drawn.mean(axis=0) == pytest.approx(counts, abs=0.5)
-    rows = estimates.resample_conditions(np.random.default_rng(1), 6, 100)
-    times = estimates.multiplicities(rows)
+    times = estimates.resample_conditions(np.random.default_rng(1), 6, 4000)
     assert (times.sum(axis=1) == 6).all()
-    assert times @ np.arange(6.0) == pytest.approx(rows.sum(axis=1))
+    assert times.mean(axis=0) == pytest.approx(np.ones(6), abs=0.1)
+
+
+def test_a_weight_counts_a_condition_more_than_once() -> None:
+    rng = np.random.default_rng(4)
+    counts = rng.integers(1, 40, size=(5, 4))
+    times = np.array([2.0, 0.0, 1.0, 3.0, 1.0])
+    for kind in ("linear", "logit"):
+        weighted = estimates.fit(kind, counts[None], times[None])  # type: ignore[arg-type]
+        repeated = np.repeat(counts, times.astype(int), axis=0)[None]
+        plain = estimates.fit(kind, repeated, np.ones((1, 7)))  # type: ignore[arg-type]
+        assert np.concatenate(weighted) == pytest.approx(np.concatenate(plain), rel=1e-6)
+
+
+def test_scenario_resamples_take_all_of_a_scenarios_dialogues_along() -> None:
+    # Three scenarios; the first stands under both conditions, escalated both times.
+    scenario, cell = np.array([0, 0, 1, 2]), np.array([0, 1, 0, 1])
+    outcome = np.array([estimates.RIGHT_ESCALATED] * 2 + [estimates.RIGHT_IMPLEMENTED] * 2)
+    drawn = estimates.resample_scenarios(
+        np.random.default_rng(1), scenario, cell, outcome, np.ones(4, dtype=int), 2, 3000
+    )
+    assert (drawn[:, 0, estimates.RIGHT_ESCALATED] == drawn[:, 1, estimates.RIGHT_ESCALATED]).all()
+    assert drawn.mean(axis=0)[0].tolist() == pytest.approx([1, 0, 1, 0], abs=0.06)
+    n_drawn = drawn[:, 0, estimates.RIGHT_ESCALATED] + drawn[:, :, estimates.RIGHT_IMPLEMENTED].sum(
+        axis=1
+    )
+    assert (n_drawn == 3).all()
+
+
+def test_what_else_is_measured_changes_no_interval() -> None:
+    counts = _counts(np.clip(1.3 - ACCURACIES, 0, 1))
+    names = [("a", i) for i in range(6)]
+    alone = estimates.Resamples.draw(names, names, counts, 1, 300)
+    more = estimates.Resamples.draw(
+        [("b", 0), *names], [("b", 0), *names], np.concatenate([counts[:1], counts]), 1, 300
+    )
+    fits = [
+        estimates.threshold_fit("linear", alone),
+        estimates.threshold_fit("linear", more.take(range(1, 7))),
+    ]
+    assert fits[0] == fits[1]
+
+
+def test_dispersion_shows_conditions_that_scatter() -> None:
+    rng = np.random.default_rng(2)
+    accuracy, n = np.linspace(0.5, 0.95, 40), np.full(40, 200.0)
+    line = -8 * (accuracy - 0.7)
+    widths = []
+    for extra in (0.0, 1.0):
+        rate = 1 / (1 + np.exp(-(line + extra * rng.normal(size=40))))
+        found = estimates.fit_overdispersed(accuracy, rng.binomial(200, rate).astype(float), n)
+        dispersion, low, high = found
+        assert dispersion is not None and low is not None and high is not None
+        assert low < 0.7 < high
+        widths.append((dispersion, high - low))
+    assert 0.6 < widths[0][0] < 1.5 < 5 < widths[1][0]
+    assert widths[1][1] > 2 * widths[0][1]
 
 
 @pytest.mark.parametrize("kind", ["linear", "logit"])
@@ -146,12 +199,20 @@ def test_separated_actions_have_no_logit() -> None:
 
 
 def test_self_estimates_are_clipped_and_absent_without_a_line() -> None:
-    counts = _counts(np.clip(1.3 - ACCURACIES, 0, 1), n=10_000)
-    own = estimates.self_estimates(np.stack([counts, counts, counts]), np.array([0.5, -2.0, 3.0]))
-    assert own == pytest.approx([0.8, 1.0, 0.0], abs=0.01)
-    flat = _counts(np.ones(6))
-    assert np.isnan(estimates.self_estimates(flat[None], np.array([0.5]))).all()
-    assert np.isnan(estimates.self_estimates(flat[None, :0], np.array([0.5]))).all()
+    signalled = _counts(np.clip(1.3 - ACCURACIES, 0, 1), n=10_000)
+    ones = np.ones((1, 7))
+    read = estimates.self_estimates(6)
+
+    def own(rate: float, line: Counts = signalled) -> float:
+        without = _counts(np.array([rate]), n=10_000, accuracies=np.array([0.8]))
+        return float(read(np.concatenate([line, without])[None], ones)[0])
+
+    assert own(0.5) == pytest.approx(0.8, abs=0.01)
+    assert own(0.0) == 1.0 and own(1.0) == pytest.approx(0.3, abs=0.02)
+    steep = _counts(np.clip(3.0 - 4 * ACCURACIES, 0, 1), n=10_000)
+    assert own(0.0, steep) < 1
+    assert np.isnan(own(0.5, _counts(np.ones(6))))
+    assert np.isnan(own(0.5, _counts(0.1 + 0.8 * ACCURACIES)))  # a line that rises
 
 
 def test_intervals_are_null_where_undefined() -> None:
@@ -168,29 +229,3 @@ def test_the_same_generator_gives_the_same_interval() -> None:
     counts = _counts(np.clip(1.3 - ACCURACIES, 0, 1))
     assert _fit("logit", counts, seed=5) == _fit("logit", counts, seed=5)
     assert _fit("logit", counts, seed=5) != _fit("logit", counts, seed=6)
-
-
-def test_dialogue_intervals_cover_a_known_truth() -> None:
-    """Mean accuracy and linear threshold of 300 simulated models with 250 dialogues a condition."""
-    rng = np.random.default_rng(11)
-    accuracies = np.linspace(0.5, 0.97, 20)
-    rates = 1.4 - 1.3 * accuracies
-    cells = np.stack(
-        [
-            accuracies * (1 - rates),
-            (1 - accuracies) * (1 - rates),
-            accuracies * rates,
-            (1 - accuracies) * rates,
-        ],
-        axis=1,
-    )
-    covered = np.zeros(2)
-    for _ in range(300):
-        counts = rng.multinomial(np.full(20, 250), cells)
-        drawn = estimates.resample_dialogues(rng, counts, 400)
-        low, high = estimates.percentiles(estimates.predictive_accuracies(drawn).mean(axis=1))
-        fit = estimates.threshold_fit("linear", counts, drawn, drawn)
-        assert low is not None and high is not None
-        assert isinstance(fit["low"], float) and isinstance(fit["high"], float)
-        covered += [low <= accuracies.mean() <= high, fit["low"] <= 0.9 / 1.3 <= fit["high"]]
-    assert (covered / 300 > 0.91).all() and (covered / 300 < 0.985).all()

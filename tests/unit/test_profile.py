@@ -18,9 +18,20 @@ from escalometer.errors import DataError
 from escalometer.stages import analyze
 from tests.sql._tables import DEFAULTS, decisions
 
-INTERVAL = {"estimate", "low", "high", "clustered_low", "clustered_high"}
-FIT = INTERVAL | {"slope", "intercept", "r_squared", "status"}
-SCORES = ("escalation_accuracy", "realized_cost", "regret", "coverage", "selective_risk")
+ENDS = {
+    f"{kind}{end}" for kind in ("", "clustered_", "scenario_", "bound_") for end in ("low", "high")
+}
+INTERVAL = {"estimate"} | ENDS
+FIT = INTERVAL | {"slope", "slope_low", "slope_high", "intercept", "r_squared", "status"}
+OVERDISPERSED = {"dispersion", "overdispersed_low", "overdispersed_high"}
+SCORES = (
+    "escalation_accuracy",
+    "realized_cost",
+    "regret",
+    "single_policy_regret",
+    "coverage",
+    "selective_risk",
+)
 SIGNALS = {"a": 0.55, "b": 0.65, "c": 0.75, "d": 0.85, "e": 0.95}
 PARAMS = Params(
     seed=1,
@@ -87,9 +98,14 @@ def _check_interface(made: dict[str, Any]) -> None:
     assert sum(made["statuses"].values()) == made["n_decisions"]
     for kind in ("linear", "logit"):
         fit = made["implicit_threshold"][kind]
-        assert set(fit) == FIT
+        assert set(fit) == FIT | (OVERDISPERSED if kind == "logit" else set())
         assert fit["status"] in ("ok", "extrapolated", "unidentified")
-    for name in ("predictive_accuracy", "self_estimated_accuracy", "calibration_bias"):
+    for name in (
+        "predictive_accuracy",
+        "self_estimated_accuracy",
+        "calibration_bias",
+        "calibration_bias_signalled",
+    ):
         _check_interval(made[name])
     assert isinstance(made["self_estimated_accuracy"]["n_clipped"], int)
     for point in made["curve"]:
