@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from escalometer import estimates
 from escalometer.analysis import Row, Tables
 from escalometer.analysis.measure import Measured, condition_counts
-from escalometer.estimates import Counts, Floats, Interval, Kind, Resamples
+from escalometer.estimates import Counts, Fit, Floats, Interval, Kind, Resamples
 
 KINDS: tuple[Kind, ...] = ("linear", "logit")
 
@@ -77,19 +78,36 @@ class Headlines:
             None,
         )
 
+    def on(self, domain: str) -> Headlines:
+        """Return the same model's headline numbers on one domain."""
+        own = Headlines(self.measured, self.model, self.effort, self.is_thinking, domain)
+        own.__dict__["line"] = self.line  # it is the same, and takes a while
+        return own
+
+    @cached_property
+    def line(self) -> Fit:
+        """The linear fit over all main domains' conditions with a signal."""
+        return estimates.threshold_fit("linear", self._own.take(range(self._blocks[0])))
+
     def document(self) -> Row:
         """Return accuracy, both thresholds, self-estimated accuracy and both biases."""
+        linear = (
+            dict(self.line)
+            if self.domain is None
+            else estimates.threshold_fit("linear", self.signalled)
+        )
         made: Row = {
             "predictive_accuracy": self.signalled.interval(mean_accuracy),
             "implicit_threshold": {
-                kind: estimates.threshold_fit(kind, self.signalled) for kind in KINDS
+                "linear": linear,
+                "logit": estimates.threshold_fit("logit", self.signalled),
             },
-            **self._self_estimates(),
+            **self._self_estimates(self.line["status"] != "unidentified"),
         }
         self._bound(made)
         return made
 
-    def _self_estimates(self) -> Row:
+    def _self_estimates(self, is_identified: bool) -> Row:
         n_line, n_without = self._blocks
         read = estimates.self_estimates(n_line)
         without, with_signal = slice(n_line, n_line + n_without), slice(n_line + n_without, None)
@@ -106,8 +124,6 @@ class Headlines:
             )
 
         # Through a line that may as well rise there is no accuracy to read off.
-        line = self._own.take(range(n_line))
-        is_identified = estimates.threshold_fit("linear", line)["status"] != "unidentified"
         summary = (self._summary(self.measured.tables) or {}) if is_identified else {}
         statistics = {
             "self_estimated_accuracy": own,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
@@ -27,8 +26,9 @@ def assemble(measured: Measured, model: str) -> Row:
     made["reasoning_effort"] = effort
     made["is_thinking"] = is_thinking
     made |= headlines.document()
-    made["domains"] = _domains(measured, model, effort, is_thinking)
-    made["curve"] = _curve(measured, model, headlines)
+    parts = [headlines.on(domain) for domain in sorted({row["domain"] for row in curve})]
+    made["domains"] = [_domain(part) for part in parts if part.rows]
+    made["curve"] = _curve(headlines, [row for part in parts for row in part.rows])
     made["arms"] = _arms(measured, model)
     made["interventions"] = intervention_rows(measured, model)
     made["differences"] = intervention_differences(measured, model)
@@ -79,64 +79,37 @@ def statuses(measured: Measured, model: str, domain: str | None = None) -> Row:
     }
 
 
-def _domains(measured: Measured, model: str, effort: str | None, is_thinking: bool) -> list[Row]:
-    """Return each domain's means over conditions, its own threshold, its idea of itself."""
+def _domain(part: Headlines) -> Row:
+    """Return a domain's means over conditions, its own threshold, its idea of itself."""
+    rates = [row["escalation_rate"] for row in part.rows]
+    return {
+        "domain": part.domain,
+        "is_main": part.domain not in part.measured.side,
+        "n_conditions": len(part.rows),
+        "n": sum(row["n"] for row in part.rows),
+        "escalation_rate": sum(rates) / len(rates),
+        **part.document(),
+    }
+
+
+def _curve(headlines: Headlines, rows: Sequence[Row]) -> list[Row]:
+    """Return the baseline's points, each with what the line through all of them has there.
+
+    ``clustered_*`` is the line's interval when whole conditions are drawn.
+    """
+    signalled = headlines.signalled
+    lines = signalled.each(lambda counts, weight: estimates.fit("linear", counts, weight)[:2])
     made = []
-    present = sorted({row["domain"] for row in measured.curve if row["model"] == model})
-    for domain in present:
-        own = Headlines(measured, model, effort, is_thinking, domain)
-        if not own.rows:
-            continue
-        rates = [row["escalation_rate"] for row in own.rows]
-        made.append(
-            {
-                "domain": domain,
-                "is_main": domain not in measured.side,
-                "n_conditions": len(own.rows),
-                "n": sum(row["n"] for row in own.rows),
-                "escalation_rate": sum(rates) / len(rates),
-                **own.document(),
-            }
+    for row in rows:
+        fitted, drawn = (
+            np.clip(intercept + slope * row["predictive_accuracy"], 0, 1)
+            for slope, intercept in (lines.own, lines.conditions)
         )
+        value = estimates.plain(fitted[0])
+        low, high = estimates.percentiles(drawn, value, signalled.n_conditions)
+        point = _point(row, headlines.measured.side)
+        made.append({**point, "fitted": value, "clustered_low": low, "clustered_high": high})
     return made
-
-
-def _curve(measured: Measured, model: str, headlines: Headlines) -> list[Row]:
-    """Return the baseline's points, each with what the line through all of them has there."""
-    everywhere = [
-        point
-        for domain in sorted({row["domain"] for row in measured.curve if row["model"] == model})
-        for point in Headlines(
-            measured, model, headlines.effort, headlines.is_thinking, domain
-        ).rows
-    ]
-    return [
-        {**_point(row, measured.side), **band}
-        for row, band in zip(everywhere, _bands(headlines, everywhere), strict=True)
-    ]
-
-
-def _bands(headlines: Headlines, points: Sequence[Row]) -> list[Row]:
-    """Return for each point the line's rate at its accuracy, and what resampling makes of it."""
-
-    def at(accuracy: float) -> Callable[[Any, Any], Any]:
-        def statistic(counts: Any, weight: Any) -> Any:
-            slope, intercept, _ = estimates.fit("linear", counts, weight)
-            return np.clip(intercept + slope * accuracy, 0, 1)
-
-        return statistic
-
-    found = []
-    for point in points:
-        band = headlines.signalled.interval(at(point["predictive_accuracy"]))
-        found.append(
-            {
-                "fitted": band["estimate"],
-                "clustered_low": band["clustered_low"],
-                "clustered_high": band["clustered_high"],
-            }
-        )
-    return found
 
 
 def _point(row: Row, side: Sequence[str]) -> Row:

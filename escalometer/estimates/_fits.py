@@ -53,7 +53,8 @@ def fit_lines(
         (w * dx * dy).sum(axis=1),
         (w * dy * dy).sum(axis=1),
     )
-    has_line, is_flat = _spread(accuracy, w) > 0, _spread(rate, w) == 0
+    # Exact, where a sum of squares may leave rounding: all the same is all the same.
+    has_line, is_flat = _spread(accuracy, weight) > 0, _spread(rate, weight) == 0
     slope = np.where(has_line, ratios(sxy, sxx), np.nan)
     slope = np.where(np.abs(slope) < FLAT, 0.0, slope)
     intercept = mean_y - slope * mean_x
@@ -61,13 +62,14 @@ def fit_lines(
     return slope, intercept, r_squared
 
 
-def _spread(values: Floats, weight: Floats) -> Floats:
-    """Return the range of the values that count at all, exactly 0 where they are all the same."""
+def _spread(values: Floats, weight: Floats | None) -> Floats:
+    """Return the range of the values that count at all."""
+    if weight is None or bool((weight > 0).all()):
+        spread: Floats = np.ptp(values, axis=1)
+        return spread
     counts = weight > 0
-    spread: Floats = np.where(counts, values, -np.inf).max(axis=1) - np.where(
-        counts, values, np.inf
-    ).min(axis=1)
-    return spread
+    highest = np.where(counts, values, -np.inf).max(axis=1)
+    return highest - np.where(counts, values, np.inf).min(axis=1)  # type: ignore[no-any-return]
 
 
 def fit_logits(accuracy: Floats, escalated: Floats, n: Floats) -> tuple[Floats, Floats, Floats]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,19 @@ def percentiles(
         reach = float(student.ppf(0.975, n_clusters - 1)) * (n_clusters / (n_clusters - 1)) ** 0.5
     low, high = np.quantile(finite, ndtr([2 * shift - reach, 2 * shift + reach]))
     return float(low), float(high)
+
+
+Of = TypeVar("Of")
+
+
+@dataclass(frozen=True)
+class Each(Generic[Of]):
+    """The same of rows of counts themselves, and of their resamples of each kind."""
+
+    own: Of
+    dialogues: Of
+    conditions: Of
+    scenarios: Of | None
 
 
 @dataclass(frozen=True)
@@ -145,6 +158,11 @@ class Resamples:
         return len(set(self.conditions))
 
     @property
+    def most_scenarios(self) -> int:
+        """How many scenarios a row draws from, at most; 0 where they are not known."""
+        return int(self.n_scenarios.max(initial=0))
+
+    @property
     def has_scenarios(self) -> bool:
         """Whether it is known of all dialogues which scenario they are about."""
         return self.scenarios is not None and bool((self.n_scenarios > 0).all())
@@ -161,17 +179,15 @@ class Resamples:
         """Return a statistic."""
         return plain(statistic(self.counts[None], np.ones((1, len(self.counts))))[0])
 
-    def values(self, statistic: Statistic) -> tuple[float | None, Floats, Floats, Floats | None]:
-        """Return a statistic, and in each resample of dialogues, conditions and scenarios."""
-        ones = np.ones((1, len(self.counts)))
-        own = self.counts[None]
-        return (
-            self.value(statistic),
-            statistic(self.dialogues, ones),
-            statistic(own, self.condition_weights()),
-            statistic(self.scenarios, ones)
-            if self.scenarios is not None and self.has_scenarios
-            else None,
+    def each(self, measure: Callable[[Counts, Floats], Of]) -> Each[Of]:
+        """Return what `measure` makes of the rows themselves and of each kind of resample."""
+        ones, own = np.ones((1, len(self.counts))), self.counts[None]
+        has_scenarios = self.scenarios is not None and self.has_scenarios
+        return Each(
+            measure(own, ones),
+            measure(self.dialogues, ones),
+            measure(own, self.condition_weights()),
+            measure(self.scenarios, ones) if has_scenarios and self.scenarios is not None else None,
         )
 
     def interval(
@@ -194,15 +210,14 @@ class Resamples:
         n_conditions : int, optional
             How many conditions the statistic rests on, where some rows serve another purpose.
         """
-        value, dialogues, conditions, scenarios = self.values(statistic)
-        known = value if estimate is None else plain(estimate)
+        found = self.each(statistic)
         return interval(
-            known,
-            ends or dialogues,
-            conditions,
-            scenarios,
+            plain(found.own[0]) if estimate is None else estimate,
+            ends or found.dialogues,
+            found.conditions,
+            found.scenarios,
             n_conditions or self.n_conditions,
-            int(self.n_scenarios.max(initial=0)),
+            self.most_scenarios,
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from escalometer.estimates._fits import crossing, fit_lines, fit_logits, fit_overdispersed
 from escalometer.estimates._intervals import (
     NO_INTERVAL,
-    Interval,
+    Ends,
     Resamples,
     Statistic,
     percentiles,
@@ -55,7 +55,7 @@ def threshold(kind: Kind) -> Statistic:
 
     def statistic(counts: Counts, weight: Floats) -> Floats:
         slope, intercept, _ = fit(kind, counts, weight)
-        return crossing(np.where(slope < 0, slope, np.nan), intercept, _level(kind))
+        return _crossings(kind, slope, intercept)
 
     return statistic
 
@@ -82,70 +82,72 @@ def threshold_fit(kind: Kind, resamples: Resamples) -> Fit:
     ----------
     arXiv 2604.08588 for the linear fit; the logit fit is ours.
     """
-    ones = np.ones((1, len(resamples.counts)))
-    slope, intercept, r_squared = (float(p[0]) for p in fit(kind, resamples.counts[None], ones))
+    fits = resamples.each(lambda counts, weight: fit(kind, counts, weight))
+    slope, intercept, r_squared = (float(part[0]) for part in fits.own)
     value = plain(crossing(np.array([slope]), np.array([intercept]), _level(kind))[0])
-    slopes = _slopes(kind, resamples, slope)
-    falls = _falls(slope, slopes, "high")
     made: Fit = {**NO_INTERVAL, "estimate": value}
-    if value is not None and slope < 0:
-        ends = resamples.interval(threshold(kind), value)
-        for prefix in ("", "clustered_", "scenario_"):
-            if _falls(slope, slopes, f"{prefix}high"):
-                made |= {f"{prefix}{end}": ends[f"{prefix}{end}"] for end in ("low", "high")}
+    slopes: Ends = (None, None)
+    for prefix, drawn, n_drawn in (
+        ("clustered_", fits.conditions, resamples.n_conditions),
+        ("scenario_", fits.scenarios, resamples.most_scenarios),
+        ("", fits.dialogues, None),
+    ):
+        if drawn is None:
+            continue
+        slopes = _slope_ends(slope, drawn[0], n_drawn)
+        if value is not None and _falls(slope, slopes):
+            ends = percentiles(_crossings(kind, drawn[0], drawn[1]), value, n_drawn)
+            made[f"{prefix}low"], made[f"{prefix}high"] = ends
     status: Status = "unidentified"
-    if falls and value is not None:
+    if value is not None and _falls(slope, slopes):
         seen = predictive_accuracies(resamples.counts)
         status = "ok" if seen.min() <= value <= seen.max() else "extrapolated"
     made |= {
         "slope": plain(slope),
-        "slope_low": slopes["low"],
-        "slope_high": slopes["high"],
+        "slope_low": slopes[0],
+        "slope_high": slopes[1],
         "intercept": plain(intercept),
         "r_squared": plain(r_squared),
         "status": status,
     }
     if kind == "logit":
-        counts = resamples.counts
-        escalated = counts[:, RIGHT_ESCALATED] + counts[:, WRONG_ESCALATED]
-        dispersion, low, high = fit_overdispersed(
-            predictive_accuracies(counts),
-            escalated.astype(np.float64),
-            counts.sum(axis=1).astype(np.float64),
-        )
-        shown = status != "unidentified"
-        made |= {
-            "dispersion": plain(dispersion),
-            "overdispersed_low": low if shown else None,
-            "overdispersed_high": high if shown else None,
-        }
+        made |= _overdispersion(resamples.counts, status != "unidentified")
     return made
 
 
-def _falls(slope: float, slopes: Interval, end: str) -> bool:
-    highest = slopes[end]
-    return slope < 0 and highest is not None and highest < 0
+def _falls(slope: float, ends: Ends) -> bool:
+    return slope < 0 and ends[1] is not None and ends[1] < 0
 
 
-def _slopes(kind: Kind, resamples: Resamples, slope: float) -> Interval:
-    """Return the slope's intervals. Resampling flattens a line by as much as sampling had.
+def _slope_ends(slope: float, drawn: Floats, n_drawn: int | None) -> Ends:
+    """Return the slope's interval. Resampling flattens a line by as much as sampling had.
 
     The shift is many standard errors where conditions hold few dialogues, beyond what percentiles
     can be corrected by: the basic interval mirrors them at the estimate.
     """
-    ends = dict(NO_INTERVAL)
-    if not np.isfinite(slope):
-        return ends
-    _, dialogues, conditions, scenarios = resamples.values(lambda c, w: fit(kind, c, w)[0])
-    for prefix, values, n in (
-        ("", dialogues, None),
-        ("clustered_", conditions, resamples.n_conditions),
-        ("scenario_", scenarios, int(resamples.n_scenarios.max(initial=0))),
-    ):
-        low, high = (None, None) if values is None else percentiles(values, None, n)
-        if low is not None and high is not None:
-            ends |= {f"{prefix}low": 2 * slope - high, f"{prefix}high": 2 * slope - low}
-    return ends
+    low, high = percentiles(drawn, None, n_drawn)
+    if low is None or high is None or not np.isfinite(slope):
+        return None, None
+    return 2 * slope - high, 2 * slope - low
+
+
+def _crossings(kind: Kind, slope: Floats, intercept: Floats) -> Floats:
+    """Return the thresholds of lines; the few that do not fall have none."""
+    return crossing(np.where(slope < 0, slope, np.nan), intercept, _level(kind))
+
+
+def _overdispersion(counts: Counts, is_shown: bool) -> Fit:
+    escalated = counts[:, RIGHT_ESCALATED] + counts[:, WRONG_ESCALATED]
+    dispersion, low, high = fit_overdispersed(
+        predictive_accuracies(counts),
+        escalated.astype(np.float64),
+        counts.sum(axis=1).astype(np.float64),
+    )
+    return {
+        "dispersion": plain(dispersion),
+        "overdispersed_low": low if is_shown else None,
+        "overdispersed_high": high if is_shown else None,
+    }
 
 
 def self_estimates(n_signalled: int) -> Statistic:

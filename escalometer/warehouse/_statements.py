@@ -145,9 +145,10 @@ def view_decisions(connection: duckdb.DuckDBPyConnection, files: str) -> None:
     ----------
     connection : duckdb.DuckDBPyConnection
     files : str
-        A path or a pattern of paths; columns by name.
+        A path or a pattern of paths; columns by name, also those that folders name (`model=m`).
     """
-    connection.read_parquet(files, union_by_name=True).create_view("decisions")
+    read = connection.read_parquet(files, union_by_name=True, hive_partitioning=True)
+    read.create_view("decisions")
 
 
 def load_macros(connection: duckdb.DuckDBPyConnection, folder: Path = SQL_FOLDER) -> None:

@@ -2,7 +2,8 @@
 -- grain: one row per (model, domain, condition, intervention, reasoning_effort, cost_ratio, framing, is_thinking, is_isolated, has_signal, signal_accuracy)
 -- source: decisions
 -- The baseline is that of the same model, condition, effort and replicate. "Only" is this
--- intervention alone, "reference" the baseline alone.
+-- intervention alone, "reference" the baseline alone. Two hashes of 64 bits stand for the seven
+-- columns of the join: tens of millions of rows fit into memory by them.
 with dialogues as (
     select
         model,
@@ -16,32 +17,45 @@ with dialogues as (
         is_isolated,
         has_signal,
         signal_accuracy,
-        scenario_id,
-        replicate,
+        hash(
+            1,
+            model,
+            domain,
+            condition,
+            signal_accuracy,
+            reasoning_effort,
+            scenario_id,
+            replicate
+        ) as first_key,
+        hash(
+            2,
+            model,
+            domain,
+            condition,
+            signal_accuracy,
+            reasoning_effort,
+            scenario_id,
+            replicate
+        ) as second_key,
         prediction = label as is_correct,
-        escalate = 1 as is_escalated
+        escalate = 1 as is_escalated,
+        intervention = 'baseline'
+        and has_signal
+        and cost_ratio is null
+        and not is_thinking
+        and not is_isolated as is_reference
     from decisions
     where status in ('ok', 'forced') and scenario_id is not null
 ),
 
 baseline as (
     select
-        model,
-        domain,
-        condition,
-        signal_accuracy,
-        reasoning_effort,
-        scenario_id,
-        replicate,
+        first_key,
+        second_key,
         is_correct,
         is_escalated
     from dialogues
-    where
-        intervention = 'baseline'
-        and has_signal
-        and cost_ratio is null
-        and not is_thinking
-        and not is_isolated
+    where is_reference
 ),
 
 others as (
@@ -57,17 +71,12 @@ others as (
         is_isolated,
         has_signal,
         signal_accuracy,
-        scenario_id,
-        replicate,
+        first_key,
+        second_key,
         is_correct,
         is_escalated
     from dialogues
-    where
-        intervention <> 'baseline'
-        or not has_signal
-        or cost_ratio is not null
-        or is_thinking
-        or is_isolated
+    where not is_reference
 ),
 
 count_pairs as (
@@ -98,14 +107,7 @@ count_pairs as (
             as n_reference_correct
     from others
     inner join baseline
-        on
-            others.model = baseline.model
-            and others.domain = baseline.domain
-            and others.condition = baseline.condition
-            and others.signal_accuracy = baseline.signal_accuracy
-            and others.reasoning_effort is not distinct from baseline.reasoning_effort
-            and others.scenario_id = baseline.scenario_id
-            and others.replicate = baseline.replicate
+        on others.first_key = baseline.first_key and others.second_key = baseline.second_key
     group by
         others.model,
         others.domain,

@@ -2,12 +2,53 @@
 -- grain: one row per (model, domain, intervention, reasoning_effort, cost_ratio, framing, is_thinking, is_isolated, has_signal); domain is null for all main domains together
 -- source: decisions, escalation_curve
 -- The design effect is the variance of the sum when scenarios are independent, over that when
--- dialogues are; the effective number is n over it. Decimals add up to the same in any order.
-with dialogues as (
+-- dialogues are; the effective number is n over it. Residuals are whole numbers of 1e-9, which
+-- floats add up exactly in any order; numbers and hashes stand for columns, since tens of millions
+-- of rows are grouped by scenario.
+with cells as (
     select
+        hash(
+            1,
+            model,
+            domain,
+            condition,
+            intervention,
+            reasoning_effort,
+            cost_ratio,
+            framing,
+            is_thinking,
+            is_isolated,
+            has_signal,
+            signal_accuracy
+        ) as cell_key,
+        row_number() over (
+            order by
+                model,
+                domain,
+                condition,
+                intervention,
+                reasoning_effort,
+                cost_ratio,
+                framing,
+                is_thinking,
+                is_isolated,
+                has_signal,
+                signal_accuracy
+        ) as cell,
+        dense_rank() over (
+            order by
+                model,
+                domain,
+                intervention,
+                reasoning_effort,
+                cost_ratio,
+                framing,
+                is_thinking,
+                is_isolated,
+                has_signal
+        ) as arm,
         model,
         domain,
-        condition,
         intervention,
         reasoning_effort,
         cost_ratio,
@@ -15,86 +56,100 @@ with dialogues as (
         is_thinking,
         is_isolated,
         has_signal,
-        signal_accuracy,
-        scenario_id,
-        (prediction = label)::int as n_correct,
-        escalate::int as n_escalated
+        round(1e9 * predictive_accuracy) as accuracy,
+        round(1e9 * escalation_rate) as rate
+    from escalation_curve
+),
+
+dialogues as (
+    select
+        hash(
+            1,
+            model,
+            domain,
+            condition,
+            intervention,
+            reasoning_effort,
+            cost_ratio,
+            framing,
+            is_thinking,
+            is_isolated,
+            has_signal,
+            signal_accuracy
+        ) as cell_key,
+        hash(scenario_id) as scenario,
+        (prediction = label)::int as is_correct,
+        escalate::int as is_escalated
     from decisions
     where status in ('ok', 'forced') and scenario_id is not null
 ),
 
-curve as (
-    select
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy,
-        predictive_accuracy,
-        escalation_rate
-    from escalation_curve
-),
-
 subtract_means as (
     select
-        dialogues.model,
-        dialogues.domain,
-        dialogues.condition,
-        dialogues.intervention,
-        dialogues.reasoning_effort,
-        dialogues.cost_ratio,
-        dialogues.framing,
-        dialogues.is_thinking,
-        dialogues.is_isolated,
-        dialogues.has_signal,
-        dialogues.signal_accuracy,
-        dialogues.scenario_id,
-        (dialogues.n_correct - curve.predictive_accuracy)::decimal(14, 12) as correct_residual,
-        (dialogues.n_escalated - curve.escalation_rate)::decimal(14, 12)
-            as escalation_residual
+        cells.arm,
+        cells.cell,
+        dialogues.scenario,
+        1e9 * dialogues.is_correct - cells.accuracy as correct_residual,
+        1e9 * dialogues.is_escalated - cells.rate as escalation_residual
     from dialogues
-    inner join curve
-        on
-            dialogues.model = curve.model
-            and dialogues.domain = curve.domain
-            and dialogues.condition = curve.condition
-            and dialogues.intervention = curve.intervention
-            and dialogues.reasoning_effort is not distinct from curve.reasoning_effort
-            and dialogues.cost_ratio is not distinct from curve.cost_ratio
-            and dialogues.framing is not distinct from curve.framing
-            and dialogues.is_thinking = curve.is_thinking
-            and dialogues.is_isolated = curve.is_isolated
-            and dialogues.has_signal = curve.has_signal
-            and dialogues.signal_accuracy = curve.signal_accuracy
+    inner join cells on dialogues.cell_key = cells.cell_key
 ),
 
 sum_scenarios as (
     select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        scenario_id,
+        arm,
+        scenario,
         count(*)::bigint as n,
-        count(distinct condition)::bigint as n_conditions,
-        sum(correct_residual)::double as correct_residual,
-        sum(escalation_residual)::double as escalation_residual,
-        sum((correct_residual::double * correct_residual)::decimal(20, 12)) as correct_square,
-        sum((escalation_residual::double * escalation_residual)::decimal(20, 12))
-            as escalation_square
+        min(cell) <> max(cell) as is_overlapping,
+        sum(correct_residual) as correct_residual,
+        sum(escalation_residual) as escalation_residual
     from subtract_means
-    group by
+    group by arm, scenario
+),
+
+sum_arms as (
+    select
+        arm,
+        sum(n)::bigint as n,
+        count(*)::bigint as n_scenarios,
+        (count(*) filter (where is_overlapping))::bigint as n_overlapping,
+        sum((correct_residual * correct_residual / 1e18)::decimal(38, 12)) as correct_together,
+        sum((escalation_residual * escalation_residual / 1e18)::decimal(38, 12))
+            as escalation_together
+    from sum_scenarios
+    group by arm
+),
+
+count_cells as (
+    select
+        cell_key,
+        count(*)::bigint as n,
+        sum(is_correct)::bigint as n_correct,
+        sum(is_escalated)::bigint as n_escalated
+    from dialogues
+    group by cell_key
+),
+
+square_residuals as (
+    -- Each dialogue's own square, from counts: a residual is one of two numbers.
+    select
+        cells.arm,
+        sum((
+            count_cells.n_correct * (1 - cells.accuracy / 1e9) ^ 2
+            + (count_cells.n - count_cells.n_correct) * (cells.accuracy / 1e9) ^ 2
+        )::decimal(38, 12)) as correct_apart,
+        sum((
+            count_cells.n_escalated * (1 - cells.rate / 1e9) ^ 2
+            + (count_cells.n - count_cells.n_escalated) * (cells.rate / 1e9) ^ 2
+        )::decimal(38, 12)) as escalation_apart
+    from cells
+    inner join count_cells on cells.cell_key = count_cells.cell_key
+    group by cells.arm
+),
+
+name_arms as (
+    select distinct
+        arm,
         model,
         domain,
         intervention,
@@ -103,47 +158,53 @@ sum_scenarios as (
         framing,
         is_thinking,
         is_isolated,
-        has_signal,
-        scenario_id
+        has_signal
+    from cells
 ),
 
 spread_levels as (
     select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        n,
-        n_conditions,
-        (correct_residual * correct_residual)::decimal(30, 12) as correct_together,
-        (escalation_residual * escalation_residual)::decimal(30, 12) as escalation_together,
-        correct_square,
-        escalation_square
-    from sum_scenarios
+        name_arms.model,
+        name_arms.domain,
+        name_arms.intervention,
+        name_arms.reasoning_effort,
+        name_arms.cost_ratio,
+        name_arms.framing,
+        name_arms.is_thinking,
+        name_arms.is_isolated,
+        name_arms.has_signal,
+        sum_arms.n,
+        sum_arms.n_scenarios,
+        sum_arms.n_overlapping,
+        sum_arms.correct_together,
+        sum_arms.escalation_together,
+        square_residuals.correct_apart,
+        square_residuals.escalation_apart
+    from name_arms
+    inner join sum_arms on name_arms.arm = sum_arms.arm
+    inner join square_residuals on name_arms.arm = square_residuals.arm
     union all
     select
-        model,
+        name_arms.model,
         null as domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        n,
-        n_conditions,
-        (correct_residual * correct_residual)::decimal(30, 12) as correct_together,
-        (escalation_residual * escalation_residual)::decimal(30, 12) as escalation_together,
-        correct_square,
-        escalation_square
-    from sum_scenarios
-    where not list_contains($side_domains::varchar[], domain)
+        name_arms.intervention,
+        name_arms.reasoning_effort,
+        name_arms.cost_ratio,
+        name_arms.framing,
+        name_arms.is_thinking,
+        name_arms.is_isolated,
+        name_arms.has_signal,
+        sum_arms.n,
+        sum_arms.n_scenarios,
+        sum_arms.n_overlapping,
+        sum_arms.correct_together,
+        sum_arms.escalation_together,
+        square_residuals.correct_apart,
+        square_residuals.escalation_apart
+    from name_arms
+    inner join sum_arms on name_arms.arm = sum_arms.arm
+    inner join square_residuals on name_arms.arm = square_residuals.arm
+    where not list_contains($side_domains::varchar[], name_arms.domain)
 ),
 
 sum_levels as (
@@ -158,12 +219,11 @@ sum_levels as (
         is_isolated,
         has_signal,
         sum(n)::bigint as n,
-        count(*)::bigint as n_scenarios,
-        (count(*) filter (where n_conditions > 1))::bigint as n_overlapping,
-        max(n_conditions)::bigint as most_conditions,
-        sum(correct_together)::double / nullif(sum(correct_square)::double, 0)
+        sum(n_scenarios)::bigint as n_scenarios,
+        sum(n_overlapping)::bigint as n_overlapping,
+        sum(correct_together)::double / nullif(sum(correct_apart)::double, 0)
             as accuracy_design_effect,
-        sum(escalation_together)::double / nullif(sum(escalation_square)::double, 0)
+        sum(escalation_together)::double / nullif(sum(escalation_apart)::double, 0)
             as escalation_design_effect
     from spread_levels
     group by
@@ -191,7 +251,6 @@ select
     n,
     n_scenarios,
     n_overlapping,
-    most_conditions,
     accuracy_design_effect,
     escalation_design_effect,
     n / nullif(accuracy_design_effect, 0) as n_effective_accuracy,

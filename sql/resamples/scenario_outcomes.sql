@@ -25,20 +25,21 @@ with dialogues as (
 
 cells as (
     select
-        row_number() over (
-            order by
-                model,
-                domain,
-                condition,
-                intervention,
-                reasoning_effort,
-                cost_ratio,
-                framing,
-                is_thinking,
-                is_isolated,
-                has_signal,
-                signal_accuracy
-        )
+        row_number()
+            over (
+                order by
+                    model,
+                    domain,
+                    condition,
+                    intervention,
+                    reasoning_effort,
+                    cost_ratio,
+                    framing,
+                    is_thinking,
+                    is_isolated,
+                    has_signal,
+                    signal_accuracy
+            )
         - 1 as cell,
         model,
         domain,

@@ -118,6 +118,7 @@ def _score(model: str, effort: str | None, stated: bool, without: str | None) ->
         row
         for row in measure(table)["escalation_accuracy"].to_pylist()
         if row["model"] == model
+        and row["domain"] is None
         and row["reasoning_effort"] == effort
         and row["intervention"] == ("cost_framing" if stated else "baseline")
         and row["cost_ratio"] == 4
@@ -156,6 +157,7 @@ def test_escalation_accuracy_of_qwen_with_isolated_runs_apart_and_pooled(
         row
         for row in _tables()["escalation_accuracy"].to_pylist()
         if row["model"] == "Qwen3.5-9B"
+        and row["domain"] is None
         and row["has_signal"]
         and not row["is_thinking"]
         and row["cost_ratio"] == 4

@@ -527,7 +527,6 @@ def scenario_overlap(decisions: list[Row], values: Values) -> list[Row]:
             "n": len(found),
             "n_scenarios": len(scenarios),
             "n_overlapping": sum(n > 1 for n in n_conditions),
-            "most_conditions": max(n_conditions),
         }
         for column, name in (("correct", "accuracy"), ("escalated", "escalation")):
             together = sum(sum(row[column] for row in scenario) ** 2 for scenario in scenarios)
