@@ -41,6 +41,8 @@ COLUMNS = (
     "prediction",
     "escalate",
     "status",
+    "stated_confidence",
+    "prediction_probability",
 )
 CURVE_COLUMNS = (
     "domain",
