@@ -151,11 +151,11 @@ def _print(
         )
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100)
     console.print(table)
-    unpaired, paired = found[:2]
+    unpaired, paired = (count(row["n_per_condition"]) for row in found[:2])
     click.echo(
         f"\nTo see a share go from {share(rate)} to {share(rate + difference)} "
         f"({points(difference)}) in {share(wanted, 0)} of studies, each of\n"
-        f"{conditions} conditions needs {count(unpaired['n_per_condition'])} dialogues in each arm, "
-        f"or {count(paired['n_per_condition'])} where both arms are asked about\n"
+        f"{conditions} conditions needs {unpaired} dialogues in each arm, or {paired} where both "
+        f"arms are asked about\n"
         f"the same scenarios and differ on {share(discordance)} of them."
     )
