@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from escalometer import __version__
-from escalometer.commands import data, domains, models, store
+from escalometer.commands import data, domains, models, power, store
 from escalometer.errors import BudgetError, EscalometerError, Interrupted, UsageError, unknown_name
 
 PROFILE_SOURCE = "pipeline"
@@ -269,7 +269,7 @@ def report(out: Path | None) -> None:
     click.echo(str(path.resolve()))
 
 
-for _commands in (data.data, domains.domains, models.models, store.store):
+for _commands in (data.data, domains.domains, models.models, power.power, store.store):
     cli.add_command(_commands)
 
 

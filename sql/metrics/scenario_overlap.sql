@@ -162,7 +162,7 @@ name_arms as (
     from cells
 ),
 
-spread_levels as (
+join_sums as (
     select
         name_arms.model,
         name_arms.domain,
@@ -183,28 +183,47 @@ spread_levels as (
     from name_arms
     inner join sum_arms on name_arms.arm = sum_arms.arm
     inner join square_residuals on name_arms.arm = square_residuals.arm
+),
+
+spread_levels as (
+    select
+        model,
+        domain,
+        intervention,
+        reasoning_effort,
+        cost_ratio,
+        framing,
+        is_thinking,
+        is_isolated,
+        has_signal,
+        n,
+        n_scenarios,
+        n_overlapping,
+        correct_together,
+        escalation_together,
+        correct_apart,
+        escalation_apart
+    from join_sums
     union all
     select
-        name_arms.model,
+        model,
         null as domain,
-        name_arms.intervention,
-        name_arms.reasoning_effort,
-        name_arms.cost_ratio,
-        name_arms.framing,
-        name_arms.is_thinking,
-        name_arms.is_isolated,
-        name_arms.has_signal,
-        sum_arms.n,
-        sum_arms.n_scenarios,
-        sum_arms.n_overlapping,
-        sum_arms.correct_together,
-        sum_arms.escalation_together,
-        square_residuals.correct_apart,
-        square_residuals.escalation_apart
-    from name_arms
-    inner join sum_arms on name_arms.arm = sum_arms.arm
-    inner join square_residuals on name_arms.arm = square_residuals.arm
-    where not list_contains($side_domains::varchar[], name_arms.domain)
+        intervention,
+        reasoning_effort,
+        cost_ratio,
+        framing,
+        is_thinking,
+        is_isolated,
+        has_signal,
+        n,
+        n_scenarios,
+        n_overlapping,
+        correct_together,
+        escalation_together,
+        correct_apart,
+        escalation_apart
+    from join_sums
+    where not list_contains($side_domains::varchar[], domain)
 ),
 
 sum_levels as (

@@ -27,6 +27,9 @@ VARIANTS: list[dict[str, Any]] = [
     {"intervention": "no_signal", "has_signal": False, "reasoning_effort": "medium"},
 ]
 BIT = st.integers(0, 1)
+# Nothing said, certainty, edges of bins (of which 0.3, 0.6 and 0.7 are no floats), what is clipped.
+CONFIDENCES = (0.0, 1.0, 0.1, 0.3, 0.6, 0.7, 0.95, 1e-6, 1e-7, 0.9999995, 0.123456789)
+CONFIDENCE = st.none() | st.sampled_from(CONFIDENCES) | st.integers(0, 1000).map(lambda k: k / 1000)
 
 
 @st.composite
@@ -47,6 +50,8 @@ def _row(draw: st.DrawFn, n_choices: int = 2) -> dict[str, Any]:
         "status": status,
         "scenario_id": draw(st.sampled_from(["s1", "s2", "s3", None])),
         "replicate": draw(BIT),
+        "stated_confidence": draw(CONFIDENCE),
+        "prediction_probability": draw(CONFIDENCE),
         "times": draw(st.sampled_from([1, 1, 2, 3, 19, 49])),
     }
 
@@ -87,6 +92,8 @@ GRAIN = {
     "scored_ratio",
     "scored_against",
     "is_cost_stated",
+    "score",
+    "bin",
 }
 
 
@@ -185,6 +192,8 @@ def _many(seed: int) -> pa.Table:
                         "scenario_id": f"s{i}",
                         "prediction": int(source.random() < signal),
                         "escalate": int(source.random() < 1.2 - signal),
+                        "stated_confidence": source.choice([None, *CONFIDENCES]),
+                        "prediction_probability": source.random(),
                     }
                     for i in range(source.randrange(3, 40))
                 ]

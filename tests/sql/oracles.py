@@ -56,6 +56,20 @@ SCORE = (
 )
 
 
+RATED = (
+    "model",
+    "domain",
+    "intervention",
+    "reasoning_effort",
+    "cost_ratio",
+    "framing",
+    "is_thinking",
+    "is_isolated",
+    "has_signal",
+    "score",
+)
+
+
 def wilson(k: int, n: int) -> tuple[float | None, float | None]:
     """The 95 % score interval, as the roots of (p - k/n)² = z² p (1 - p) / n."""
     if n == 0:
@@ -538,6 +552,69 @@ def scenario_overlap(decisions: list[Row], values: Values) -> list[Row]:
     return made
 
 
+def _rated(decisions: list[Row], values: Values) -> list[Row]:
+    """One row a dialogue, score and level: its confidence as written, whether it is right."""
+    made = []
+    for row in decisions:
+        if row["status"] not in ("ok", "forced"):
+            continue
+        domains = [row["domain"]]
+        if row["domain"] not in values["side_domains"]:
+            domains.append(None)
+        for score, column in (
+            ("stated_confidence", "stated_confidence"),
+            ("choice_probability", "prediction_probability"),
+        ):
+            if row[column] is not None:
+                rated = {"score": score, "confidence": exact(row[column]), "right": _is_right(row)}
+                made += [{**row, **rated, "domain": domain} for domain in domains]
+    return [{**row, "bin": min(int(row["confidence"] * 10), 9)} for row in made]
+
+
+def reliability(decisions: list[Row], values: Values) -> list[Row]:
+    made = []
+    for key, rows in _groups(_rated(decisions, values), (*RATED, "bin")).items():
+        n_correct = sum(row["right"] for row in rows)
+        low, high = wilson(n_correct, len(rows))
+        made.append(
+            {
+                **dict(zip((*RATED, "bin"), key, strict=True)),
+                "n": len(rows),
+                "n_correct": n_correct,
+                "mean_confidence": _float(_mean([row["confidence"] for row in rows])),
+                "accuracy": n_correct / len(rows),
+                "accuracy_low": low,
+                "accuracy_high": high,
+            }
+        )
+    return made
+
+
+def calibration(decisions: list[Row], values: Values) -> list[Row]:
+    made, edge = [], Fraction(1, 10**6)
+    for key, rows in _groups(_rated(decisions, values), RATED).items():
+        n = len(rows)
+        sure = [row["confidence"] if row["right"] else 1 - row["confidence"] for row in rows]
+        gaps = [
+            abs(sum(row["right"] - row["confidence"] for row in part))
+            for part in _groups(rows, ("bin",)).values()
+        ]
+        made.append(
+            {
+                **dict(zip(RATED, key, strict=True)),
+                "n": n,
+                "n_correct": sum(row["right"] for row in rows),
+                "n_clipped": sum(not edge <= p <= 1 - edge for p in sure),
+                "mean_confidence": _float(_mean([row["confidence"] for row in rows])),
+                "accuracy": float(_share(rows, lambda row: row["right"])),
+                "brier": _float(_mean([(1 - p) ** 2 for p in sure])),
+                "log_loss": -sum(math.log(min(max(p, edge), 1 - edge)) for p in sure) / n,
+                "expected_calibration_error": float(sum(gaps) / n),
+            }
+        )
+    return made
+
+
 ORACLES: dict[str, Callable[[list[Row], Values], list[Row]]] = {
     oracle.__name__: oracle
     for oracle in (
@@ -553,5 +630,7 @@ ORACLES: dict[str, Callable[[list[Row], Values], list[Row]]] = {
         cost_curve,
         paired_actions,
         scenario_overlap,
+        reliability,
+        calibration,
     )
 }
