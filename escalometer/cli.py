@@ -236,8 +236,11 @@ def _print_profile(profile: dict[str, Any]) -> None:
     "--source", default=PROFILE_SOURCE, show_default=True, help="Where decisions are from."
 )
 @click.option("--domains", callback=_names, metavar="D,..", help="Only these domains.")
+@click.option("--pool-isolated", is_flag=True, help="Count isolated turns among the others.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def profile(model: str, source: str, domains: list[str] | None, as_json: bool) -> None:
+def profile(
+    model: str, source: str, domains: list[str] | None, pool_isolated: bool, as_json: bool
+) -> None:
     """Print what is known of MODEL: threshold, idea of itself, accuracy, statuses, cost."""
     from escalometer import domains as all_domains
     from escalometer.config import load_card, load_params
@@ -251,7 +254,7 @@ def profile(model: str, source: str, domains: list[str] | None, as_json: bool) -
         all_domains.load(name)
     decisions = load_decisions(model, domains or params.domains, Path())
     design = None if domains else load_design(model)
-    made = build_profile(decisions, model, source, params, domains, design)
+    made = build_profile(decisions, model, source, params, domains, design, pool_isolated)
     if as_json:
         click.echo(json.dumps(made, allow_nan=False, indent=2))
     else:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from escalometer import estimates, warehouse
 from escalometer.analysis import ARM, CONDITION, Row, Tables
@@ -19,6 +19,9 @@ CURVE_RATIOS = tuple(float(ratio) for ratio in range(1, 101))
 
 #: Ways that all missing answers could have gone: (predicted right, escalated).
 COMPLETIONS = ((True, True), (True, False), (False, True), (False, False))
+
+#: Statements whose rows are not metrics but what resampling needs.
+RESAMPLES_FOLDER = warehouse.SQL_FOLDER / "resamples"
 
 _NOT_MISSING = ("ok", "forced")
 
@@ -41,6 +44,8 @@ class Measured:
         Domains that stay out of what pools domains.
     human_error_rate : float
         h, in [0, 1).
+    scored : Table
+        Answered dialogues with a confidence or a probability of their choice.
     """
 
     tables: Tables
@@ -49,6 +54,7 @@ class Measured:
     resamples: Resamples
     side: tuple[str, ...]
     human_error_rate: float
+    scored: pa.Table
 
     def places(self, holds: Callable[[Row], bool]) -> list[int]:
         """Return which rows of the curve satisfy `holds`."""
@@ -110,7 +116,13 @@ def measure(
         n_scenarios,
     )
     return Measured(
-        tables, tuple(completed), curve, resamples, tuple(sorted(side)), human_error_rate
+        tables,
+        tuple(completed),
+        curve,
+        resamples,
+        tuple(sorted(side)),
+        human_error_rate,
+        warehouse.run_file(connection, RESAMPLES_FOLDER / "scored_dialogues.sql"),
     )
 
 
@@ -129,7 +141,7 @@ def _scenario_counts(
     is what pairs them.
     """
     known = np.zeros(len(curve), dtype=np.int64)
-    rows = warehouse.run_file(connection, Path("sql/resamples/scenario_outcomes.sql"))
+    rows = warehouse.run_file(connection, RESAMPLES_FOLDER / "scenario_outcomes.sql")
     if rows.num_rows == 0:
         return None, known
     cell, scenario, outcome, n = (

@@ -9,6 +9,7 @@ import numpy as np
 
 from escalometer import estimates
 from escalometer.analysis import ARM, Row
+from escalometer.analysis.confidence import calibration_rows, external_rows
 from escalometer.analysis.differences import intervention_differences
 from escalometer.analysis.headlines import Headlines
 from escalometer.analysis.measure import Measured
@@ -17,8 +18,16 @@ from escalometer.analysis.scores import intervention_rows
 from escalometer.schema import STATUSES
 
 
-def assemble(measured: Measured, model: str) -> Row:
-    """Return what `profile --json` says beyond the model's and the source's name."""
+def assemble(measured: Measured, model: str, cost_ratios: Sequence[float]) -> Row:
+    """Return what `profile --json` says beyond the model's and the source's name.
+
+    Parameters
+    ----------
+    measured : Measured
+    model : str
+    cost_ratios : sequence of float
+        R at which what states no cost is scored.
+    """
     curve = [row for row in measured.curve if row["model"] == model]
     effort, is_thinking, efforts = headline_variant(curve, measured.side)
     headlines = Headlines(measured, model, effort, is_thinking)
@@ -32,6 +41,8 @@ def assemble(measured: Measured, model: str) -> Row:
     made["arms"] = _arms(measured, model)
     made["interventions"] = intervention_rows(measured, model)
     made["differences"] = intervention_differences(measured, model)
+    made["calibration"] = calibration_rows(measured, model)
+    made["external_threshold"] = external_rows(measured, model, cost_ratios)
     made["overlap"] = _overlap(measured, model)
     made["cost_curves"] = _cost_curves(measured, model)
     made["recommendations"] = recommendations(measured, model, made["interventions"])

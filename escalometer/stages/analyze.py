@@ -124,6 +124,7 @@ def build_profile(
     params: Params,
     domains: Sequence[str] | None = None,
     design: Mapping[str, Any] | None = None,
+    is_pooled: bool = False,
 ) -> dict[str, Any]:
     """Return the document of ``escalometer profile --json``.
 
@@ -141,10 +142,37 @@ def build_profile(
     design : mapping, optional
         What an adaptive design achieved, from `load_design`; its own interval is the one that holds
         for its rows, and stands beside the fits.
+    is_pooled : bool
+        Whether isolated dialogues count among the others, see `pool_isolated`.
     """
     rows = decisions.filter(pc.field("model") == model)
+    if is_pooled:
+        rows = pool_isolated(rows)
     measured = measure_decisions(rows, params, domains)
-    return _profile(measured, rows, model, source, params, design)
+    made = _profile(measured, rows, model, source, params, design)
+    if is_pooled:
+        made["notes"].append("Isolated second turns are counted among the others, as in the study.")
+    return made
+
+
+def pool_isolated(decisions: pa.Table) -> pa.Table:
+    """Return the decisions with isolated second turns counted among the others.
+
+    That is how the study counted them; it hides that a model acts differently on a prediction that
+    it is told of. What it states of costs says where an isolated dialogue belongs.
+    """
+    intervention = decisions.column("intervention")
+    stated = pc.is_valid(decisions.column("cost_ratio"))
+    pooled = pc.if_else(
+        pc.equal(intervention, "isolated"),
+        pc.if_else(stated, "cost_framing", "baseline"),
+        intervention,
+    )
+    never = pa.array([False] * decisions.num_rows, pa.bool_())
+    for name, values in (("intervention", pooled), ("is_isolated", never)):
+        place = decisions.schema.get_field_index(name)
+        decisions = decisions.set_column(place, decisions.schema.field(name), values)
+    return decisions
 
 
 def measure_decisions(
@@ -193,7 +221,7 @@ def _profile(
         "model": model,
         "source": source,
         "editions": _editions(decisions, model, present),
-        **assemble(measured, model),
+        **assemble(measured, model, params.analyze.cost_ratios),
         "force_answer": bool(pc.any(force_answer).as_py()),
         "human_error_rate": params.analyze.human_error_rate,
     }
