@@ -1,4 +1,4 @@
-"""What a profile says beyond its headline numbers: bounds, pairs, costs, recommendations, scores."""
+"""What a profile says beyond its headlines: bounds, pairs, costs, recommendations, scores."""
 
 from __future__ import annotations
 
