@@ -1,22 +1,24 @@
 -- metric: dialogues about the same scenario under an intervention and under the baseline, by what both did
 -- grain: one row per (model, domain, condition, intervention, reasoning_effort, cost_ratio, framing, is_thinking, is_isolated, has_signal, signal_accuracy)
--- source: decisions
+-- source: decisions, escalation_curve
 -- The baseline is that of the same model, condition, effort and replicate. "Only" is this
--- intervention alone, "reference" the baseline alone. Two hashes of 64 bits stand for the seven
--- columns of the join: tens of millions of rows fit into memory by them.
-with dialogues as (
+-- intervention alone, "reference" the baseline alone. Hashes stand for the columns of the join
+-- (two, of 64 bits each) and for a row of the curve: tens of millions of rows need that.
+with dialogues as not materialized (
     select
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy,
+        hash(
+            model,
+            domain,
+            condition,
+            intervention,
+            reasoning_effort,
+            cost_ratio,
+            framing,
+            is_thinking,
+            is_isolated,
+            has_signal,
+            signal_accuracy
+        ) as cell_key,
         hash(
             1,
             model,
@@ -60,17 +62,7 @@ baseline as (
 
 others as (
     select
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy,
+        cell_key,
         first_key,
         second_key,
         is_correct,
@@ -81,17 +73,7 @@ others as (
 
 count_pairs as (
     select
-        others.model,
-        others.domain,
-        others.condition,
-        others.intervention,
-        others.reasoning_effort,
-        others.cost_ratio,
-        others.framing,
-        others.is_thinking,
-        others.is_isolated,
-        others.has_signal,
-        others.signal_accuracy,
+        others.cell_key,
         count(*)::bigint as n_pairs,
         (count(*) filter (where others.is_escalated and baseline.is_escalated))::bigint
             as n_both_escalated,
@@ -108,49 +90,68 @@ count_pairs as (
     from others
     inner join baseline
         on others.first_key = baseline.first_key and others.second_key = baseline.second_key
-    group by
-        others.model,
-        others.domain,
-        others.condition,
-        others.intervention,
-        others.reasoning_effort,
-        others.cost_ratio,
-        others.framing,
-        others.is_thinking,
-        others.is_isolated,
-        others.has_signal,
-        others.signal_accuracy
+    group by others.cell_key
+),
+
+curve as (
+    select
+        hash(
+            model,
+            domain,
+            condition,
+            intervention,
+            reasoning_effort,
+            cost_ratio,
+            framing,
+            is_thinking,
+            is_isolated,
+            has_signal,
+            signal_accuracy
+        ) as cell_key,
+        model,
+        domain,
+        condition,
+        intervention,
+        reasoning_effort,
+        cost_ratio,
+        framing,
+        is_thinking,
+        is_isolated,
+        has_signal,
+        signal_accuracy
+    from escalation_curve
 )
 
 select
-    model,
-    domain,
-    condition,
-    intervention,
-    reasoning_effort,
-    cost_ratio,
-    framing,
-    is_thinking,
-    is_isolated,
-    has_signal,
-    signal_accuracy,
-    n_pairs,
-    n_both_escalated,
-    n_only_escalated,
-    n_reference_escalated,
-    n_both_correct,
-    n_only_correct,
-    n_reference_correct
+    curve.model,
+    curve.domain,
+    curve.condition,
+    curve.intervention,
+    curve.reasoning_effort,
+    curve.cost_ratio,
+    curve.framing,
+    curve.is_thinking,
+    curve.is_isolated,
+    curve.has_signal,
+    curve.signal_accuracy,
+    count_pairs.n_pairs,
+    count_pairs.n_both_escalated,
+    count_pairs.n_only_escalated,
+    count_pairs.n_reference_escalated,
+    count_pairs.n_both_correct,
+    count_pairs.n_only_correct,
+    count_pairs.n_reference_correct
 from count_pairs
+inner join curve on count_pairs.cell_key = curve.cell_key
 order by
-    model,
-    domain,
-    condition,
-    intervention,
-    reasoning_effort,
-    cost_ratio,
-    framing,
-    is_thinking,
-    is_isolated,
-    has_signal,
-    signal_accuracy
+    curve.model,
+    curve.domain,
+    curve.condition,
+    curve.intervention,
+    curve.reasoning_effort,
+    curve.cost_ratio,
+    curve.framing,
+    curve.is_thinking,
+    curve.is_isolated,
+    curve.has_signal,
+    curve.signal_accuracy

@@ -61,7 +61,7 @@ with cells as (
     from escalation_curve
 ),
 
-dialogues as (
+dialogues as not materialized (
     select
         hash(
             1,
