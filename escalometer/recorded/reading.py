@@ -112,7 +112,7 @@ def read(path: Path) -> Given:
     given = Given(path, warehouse.read_recorded(path, columns))
     for name in given.known:
         if _NESTED.search(columns[name]):
-            rule = f"must hold single values, not the type {columns[name]}"
+            rule = f"must hold texts, numbers or truth values, not the type {columns[name]}"
             given.problems.append(Failure(str(path), name, rule, 0, ()))
     return given
 

@@ -94,6 +94,7 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
         warnings.insert(
             0, f"unknown columns are kept aside, in extra.parquet: {', '.join(given.unknown)}"
         )
+    by_model = _text_warnings(checks)
     about = {
         "source": name,
         "file": file.name,
@@ -105,7 +106,8 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
         "statuses": _counts(table, "status"),
         "unknown_columns": given.unknown,
         "text_check": checks,
-        "warnings": [*warnings, *_text_warnings(checks)],
+        "warnings": [*warnings, *(said for own in by_model.values() for said in own)],
+        "model_warnings": by_model,  # those of them that are about one model
     }
     _keep(given, table, about, folder)
     return {**about, "is_new": True}
@@ -168,10 +170,11 @@ def _text_checks(table: pa.Table) -> list[dict[str, Any]]:
     ]
 
 
-def _text_warnings(checks: list[dict[str, Any]]) -> list[str]:
-    """Return one warning for each model whose answers do not belong, or cannot be checked."""
-    said = []
+def _text_warnings(checks: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return by model that its answers do not belong to their prompts, or cannot be checked."""
+    by_model = {}
     for model in dict.fromkeys(check["model"] for check in checks):
+        said = []
         own = [check for check in checks if check["model"] == model]
         foreign = [_said_of(c) for c in own if c["verdict"] in ("as_chance", "some_foreign")]
         if foreign:
@@ -186,7 +189,9 @@ def _text_warnings(checks: list[dict[str, Any]]) -> list[str]:
                 f"{', '.join(mute)}: there is nothing to check, or too little, since answers quote "
                 "no number, name or passage that would tell one prompt from another"
             )
-    return said
+        if said:
+            by_model[model] = said
+    return by_model
 
 
 def _said_of(check: dict[str, Any]) -> str:

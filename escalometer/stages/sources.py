@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,19 +96,22 @@ def profile(
     for domain in domains or ():
         if domain not in known["domains"]:
             raise unknown_name("domain", domain, known["domains"])
-    return _profile(load(source, root), model, source, params, domains, known["warnings"])
+    return _profile(load(source, root), model, params, domains, known)
 
 
 def _profile(
     decisions: pa.Table,
     model: str,
-    source: str,
     params: Params,
     domains: Sequence[str] | None,
-    warnings: Sequence[str],
+    known: Mapping[str, Any],
 ) -> dict[str, Any]:
-    made = build_profile(decisions, model, source, params, domains)
-    made["notes"] = [*made.get("notes", []), *(f"On import: {said}." for said in warnings)]
+    made = build_profile(decisions, model, known["source"], params, domains)
+    of_others = {
+        said for other, own in known["model_warnings"].items() if other != model for said in own
+    }
+    said = [warning for warning in known["warnings"] if warning not in of_others]
+    made["notes"] = [*made.get("notes", []), *(f"On import: {warning}" for warning in said)]
     return made
 
 
@@ -138,7 +141,7 @@ def report(source: str, params: Params, root: Path = Path(), out: Path | None = 
     samples: list[dict[str, Any]] = []
     profiles = []
     for model in sorted(known["models"]):
-        profiles.append(_profile(decisions, model, source, params, None, known["warnings"]))
+        profiles.append(_profile(decisions, model, params, None, known))
         own = decisions.filter(pc.field("model") == model)
         for domain in sorted(own["domain"].unique().to_pylist()) if has_texts else ():
             samples += sampled(own.filter(pc.field("domain") == domain))

@@ -76,10 +76,31 @@ def read_recorded(path: Path, columns: Mapping[str, str]) -> pa.Table:
     DataError
         If the file is not readable or has no rows.
     """
-    raw_table = RawTable("recorded", dict.fromkeys(columns, "VARCHAR"), nulls=("",))
     with connect() as connection:
+        if path.suffix.lower() == ".parquet":
+            return _read_parquet(connection, path, columns)
+        raw_table = RawTable("recorded", dict.fromkeys(columns, "VARCHAR"), nulls=("",))
         read_raw(connection, raw_table, path)
         return connection.sql("select * from recorded order by source_row").to_arrow_table()
+
+
+def _read_parquet(
+    connection: duckdb.DuckDBPyConnection, path: Path, columns: Mapping[str, str]
+) -> pa.Table:
+    texts = ", ".join(
+        f"nullif(cast({quoted(name)} as varchar), '') as {quoted(name)}" for name in columns
+    )
+    query = (
+        f"select file_row_number + 1 as source_row, {texts} "  # noqa: S608 (names are quoted)
+        "from read_parquet($path, file_row_number = true) order by source_row"
+    )
+    try:
+        table = connection.sql(query, params={"path": str(path)}).to_arrow_table()
+    except duckdb.Error as error:
+        raise DataError(f"{path} is not readable: {first_lines(error)}") from error
+    if not table.num_rows:
+        raise DataError(f"{path} has no rows")
+    return table
 
 
 def convert_recorded(texts: pa.Table, kinds: Mapping[str, str]) -> pa.Table:
