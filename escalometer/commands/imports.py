@@ -32,9 +32,11 @@ def import_file(workspace: Place, file: Path, name: str, replace: bool, as_json:
       escalometer profile THEIR_MODEL --source theirs
       escalometer report --source theirs
     """  # noqa: D301 (\b is click's mark for lines to keep)
+    from escalometer.config import load_params
     from escalometer.reporting.wording import visible
     from escalometer.stages import imports
 
+    load_params()  # says so where this is no project
     root = workspace().root
     imports.restore(root)
     about = imports.run(

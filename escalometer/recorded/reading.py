@@ -44,6 +44,9 @@ _RULES = {
 _NESTED = re.compile(r"\[\d*\]$|^(STRUCT|MAP|UNION|BLOB|BIT)\b")
 _LONGEST = 60
 
+#: Of a file that lacks columns, messages list so many of those that it has.
+MOST_NAMES = 40
+
 
 @dataclass
 class Given:
@@ -57,11 +60,14 @@ class Given:
         `source_row`, and every column as text.
     problems : list of Failure
         What does not fit, so far.
+    has_unnamed : bool
+        Whether there are columns without a name, which are left out.
     """
 
     path: Path
     texts: pa.Table
     problems: list[Failure] = field(default_factory=list)
+    has_unnamed: bool = False
 
     @property
     def known(self) -> list[str]:
@@ -105,11 +111,12 @@ def read(path: Path) -> Given:
     if path.suffix.lower() == ".jsonl":
         return _read_jsonl(path)
     columns = warehouse.recorded_columns(path)
+    has_unnamed = columns.pop("", None) is not None
     if ROW in columns:
         raise DataError(f"{path} has a column {ROW!r}, which is our name for a row's number")
     if not columns:
         raise DataError(f"{path} is empty: it needs named columns, and at least one row")
-    given = Given(path, warehouse.read_recorded(path, columns))
+    given = Given(path, warehouse.read_recorded(path, columns), has_unnamed=has_unnamed)
     for name in given.known:
         if _NESTED.search(columns[name]):
             rule = f"must hold texts, numbers or truth values, not the type {columns[name]}"
@@ -133,8 +140,9 @@ def _read_jsonl(path: Path) -> Given:
         rows.append(number)
         objects.append(value)
     given.refuse("", "each line must be one JSON object", broken)
-    if not objects and not broken:
-        raise DataError(f"{path} is empty: it needs one JSON object a line")
+    if not objects:
+        none = f"{path} is empty: it needs one JSON object a line"
+        raise DataError(str(given.problems[0]) if broken else none)
     names = list(dict.fromkeys(name for value in objects for name in value))
     warehouse.refuse_twins(path, names)
     if ROW in names:
@@ -232,16 +240,24 @@ def _shown(value: Any) -> str:
 
 
 def refuse_missing(given: Given) -> None:
-    """Note the required columns that a file lacks, with those that may be meant."""
-    for name in REQUIRED:
-        if name in given.texts.column_names:
-            continue
-        folded = {other.casefold().replace(" ", "_"): other for other in given.unknown}
+    """Note the required columns that a file lacks, and what may be meant by them."""
+    lacking = [name for name in REQUIRED if name not in given.texts.column_names]
+    if not lacking:
+        return
+    folded = {name.casefold().replace(" ", "_"): name for name in given.unknown}
+    meant = []
+    for name in lacking:
         near = difflib.get_close_matches(name, folded, n=1, cutoff=0.7)
-        hint = f" (is {folded[near[0]]!r} meant?)" if near else ""
-        listed = ", ".join([*given.known, *given.unknown][:40])
-        rule = f"is missing{hint}; there are: {listed}"
-        given.problems.append(Failure(str(given.path), name, rule, 0, ()))
+        meant += [f"{folded[near[0]]!r} for {name}"] if near else []
+    hint = f" (is {', '.join(meant)} meant?)" if meant else ""
+    there = [*given.known, *given.unknown]
+    listed = ", ".join(there[:MOST_NAMES]) + (" and more" if len(there) > MOST_NAMES else "")
+    marks = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+    found = next((marks[m] for m in marks if len(there) == 1 and m in there[0]), None)
+    apart = f"; values must be separated by commas, not {found}" if found else ""
+    verb = "is" if len(lacking) == 1 else "are"
+    rule = f"{verb} missing{hint}; there are: {listed}{apart}"
+    given.problems.append(Failure(str(given.path), ", ".join(lacking), rule, 0, ()))
 
 
 def convert(given: Given) -> tuple[pa.Table, pa.Array]:

@@ -94,6 +94,8 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
         warnings.insert(
             0, f"unknown columns are kept aside, in extra.parquet: {', '.join(given.unknown)}"
         )
+    if given.has_unnamed:
+        warnings.insert(0, "a column without a name is left out")
     by_model = _text_warnings(checks)
     about = {
         "source": name,

@@ -29,7 +29,7 @@ _TRUE, _FALSE = ("true", "1", "1.0"), ("false", "0", "0.0")
 def recorded_columns(path: Path) -> dict[str, str]:
     """Return the columns of a CSV or Parquet file and their types; VARCHAR is all that CSV has.
 
-    Columns without a name are left out.
+    Columns without a name stand there as one, called by the empty text.
 
     Raises
     ------
@@ -47,9 +47,8 @@ def recorded_columns(path: Path) -> dict[str, str]:
         found = [(str(name), str(kind)) for name, kind, *_ in described]
     else:
         found = [(name, "VARCHAR") for name in read_csv_header(RawTable("recorded", {}), path)]
-    found = [(name, kind) for name, kind in found if name.strip()]
-    refuse_twins(path, [name for name, _ in found])
-    return dict(found)
+    refuse_twins(path, [name for name, _ in found if name.strip()])
+    return {name if name.strip() else "": kind for name, kind in found}
 
 
 def refuse_twins(path: Path, names: Sequence[str]) -> None:

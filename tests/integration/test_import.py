@@ -275,9 +275,18 @@ def test_columns_that_lack_are_all_named_with_what_may_be_meant(root, kind):
         {"Label": row.pop("label"), "human": row.pop("prediction"), **row} for row in base_rows()
     ]
     said = refusal(WRITERS[kind](rows, root / f"d.{kind}"), root)
-    assert "column label: is missing (is 'Label' meant?); there are: model, domain" in said
-    assert "column prediction: is missing; there are" in said
-    assert "escalate: is missing" not in said
+    assert (
+        "column label, prediction: are missing (is 'Label' for label meant?); there are: model, "
+        "domain, condition, scenario_id, signal_accuracy, has_signal, escalate, Label, human"
+    ) in said
+
+
+def test_other_separators_and_columns_without_a_name_are_said(root):
+    path = write_csv(base_rows(), root / "d.csv")
+    path.write_text(path.read_text("utf-8").replace(",", ";"), "utf-8")
+    assert "values must be separated by commas, not semicolons" in refusal(path, root)
+    write_csv([{"": i, **row} for i, row in enumerate(base_rows())], path)
+    assert take(path, root)["warnings"] == ["a column without a name is left out"]
 
 
 def test_a_column_that_stands_there_twice_is_refused(root):
