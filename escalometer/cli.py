@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from escalometer import __version__
-from escalometer.commands import data, domains, models, power, store
+from escalometer.commands import data, domains, imports, models, power, store
 from escalometer.errors import BudgetError, EscalometerError, Interrupted, UsageError, unknown_name
 
 PROFILE_SOURCE = "pipeline"
@@ -247,14 +247,17 @@ def profile(
     from escalometer.stages.analyze import build_profile, load_decisions, load_design
 
     params = load_params()
-    load_card(model)
     if source != PROFILE_SOURCE:
-        raise unknown_name("source", source, [PROFILE_SOURCE])
-    for name in domains or ():
-        all_domains.load(name)
-    decisions = load_decisions(model, domains or params.domains, Path())
-    design = None if domains else load_design(model)
-    made = build_profile(decisions, model, source, params, domains, design, pool_isolated)
+        from escalometer.stages import sources
+
+        made = sources.profile(model, source, params, domains, pool_isolated)
+    else:
+        load_card(model)
+        for name in domains or ():
+            all_domains.load(name)
+        decisions = load_decisions(model, domains or params.domains, Path())
+        design = None if domains else load_design(model)
+        made = build_profile(decisions, model, source, params, domains, design, pool_isolated)
     if as_json:
         click.echo(json.dumps(made, allow_nan=False, indent=2))
     else:
@@ -263,16 +266,33 @@ def profile(
 
 @cli.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
-def report(out: Path | None) -> None:
+@click.option(
+    "--source", default=PROFILE_SOURCE, show_default=True, help="Where decisions are from."
+)
+def report(out: Path | None, source: str) -> None:
     """Write the report, one page that opens without a network, and print its path."""
     from escalometer.config import load_params
-    from escalometer.stages import report as stage_report
 
-    path = stage_report.run(load_params(), Path(), out)
+    if source != PROFILE_SOURCE:
+        from escalometer.stages import sources
+
+        path = sources.report(source, load_params(), Path(), out)
+    else:
+        from escalometer.stages import report as stage_report
+
+        path = stage_report.run(load_params(), Path(), out)
     click.echo(str(path.resolve()))
 
 
-for _commands in (data.data, domains.domains, models.models, power.power, store.store):
+_COMMANDS = (
+    data.data,
+    domains.domains,
+    imports.import_file,
+    models.models,
+    power.power,
+    store.store,
+)
+for _commands in _COMMANDS:
     cli.add_command(_commands)
 
 

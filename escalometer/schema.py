@@ -106,6 +106,25 @@ DECISIONS = pa.schema(
 )
 
 
+#: Columns of `DECISIONS` that decisions recorded elsewhere may have, and those they may lack.
+_RECORDED_NAMES = (
+    *("model", "domain", "edition", "condition", "scenario_id", "intervention", "replicate"),
+    *("signal_accuracy", "has_signal", "is_thinking", "is_isolated", "reasoning_effort"),
+    *("cost_ratio", "framing", "force_answer", "label", "prediction", "escalate", "status"),
+    *("detail", "stated_confidence", "prediction_probability", "escalate_probability"),
+    *("resolved_model", "prompt", "prediction_text", "decision_prompt", "decision_text"),
+)
+_MAY_LACK = ("edition", "scenario_id", "prompt")
+
+#: One row a dialogue that others recorded: as `DECISIONS`, without what only our own runs know.
+RECORDED = pa.schema(
+    [
+        DECISIONS.field(name).with_nullable(name in _MAY_LACK or DECISIONS.field(name).nullable)
+        for name in _RECORDED_NAMES
+    ]
+)
+
+
 def write_table(rows: list[dict[str, Any]] | pa.Table, schema: pa.Schema, path: Path) -> None:
     """Write rows as Parquet at `path`, whole or not at all.
 

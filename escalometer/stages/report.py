@@ -65,8 +65,8 @@ def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
         for domain in params.domains:
             path = data / "decisions" / model / f"{domain}.parquet"
             decisions = read_table(path, DECISIONS)
-            statuses += _counted(decisions)
-            samples += _sampled(decisions)
+            statuses += counted(decisions)
+            samples += sampled(decisions)
     page = (out or data / "report") / "index.html"
     write_report(
         profiles,
@@ -101,14 +101,14 @@ def _validation(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _counted(decisions: pa.Table) -> list[dict[str, Any]]:
+def counted(decisions: pa.Table) -> list[dict[str, Any]]:
     """Return the number ``n`` of dialogues of each kind and status."""
     rows = decisions.select(list(COUNTED_BY)).to_pylist()
     counts = Counter(tuple(row.values()) for row in rows)
     return [{**dict(zip(COUNTED_BY, key, strict=True)), "n": n} for key, n in counts.items()]
 
 
-def _sampled(decisions: pa.Table) -> list[dict[str, Any]]:
+def sampled(decisions: pa.Table) -> list[dict[str, Any]]:
     """Return dialogues that show each intervention and each way to end, always the same ones.
 
     The first of every (intervention, status), by scenario, rarest status first, so that a refusal

@@ -61,7 +61,14 @@ def _lines(path: Path) -> Iterator[str]:
 _MAGIC = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"PAR1": ".parquet"}
 
 
-def _header(raw_table: RawTable, path: Path) -> list[str]:
+def read_header(raw_table: RawTable, path: Path) -> list[str]:
+    """Return the column names of a CSV file as they stand there.
+
+    Raises
+    ------
+    DataError
+        If the file is no text, or not UTF-8.
+    """
     with path.open("rb") as file:
         start = file.read(4)
     for magic, ending in _MAGIC.items():
@@ -242,7 +249,7 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
                 for (name,) in connection.execute(described, {"path": str(path)}).fetchall()
             ]
         else:
-            found = _header(raw_table, path)
+            found = read_header(raw_table, path)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (duckdb.Error, OSError, EOFError, zlib.error) as error:
