@@ -78,10 +78,10 @@ def _statistics(n: int, escalating: np.ndarray) -> dict[str, Statistic]:
         "threshold, logit": first(estimates.threshold("logit")),
         "self-estimated accuracy": own,
         "calibration bias": lambda c, w: own(c, w) - mean_accuracy(c[:, n:], w[:, n:]),
-        "escalation accuracy": first(policy.escalation_accuracy),
-        "realized cost": first(policy.realized_cost),
-        "regret": first(policy.regret),
-        "selective risk": first(policy.selective_risk),
+        "escalation accuracy": first(policy.statistic("escalation_accuracy")),
+        "realized cost": first(policy.statistic("realized_cost")),
+        "regret": first(policy.statistic("regret")),
+        "selective risk": first(policy.statistic("selective_risk")),
     }
 
 

@@ -87,16 +87,13 @@ def _difference(
     policies = (first[1], second[1])
     together = measured.resamples.take([*first[0], *second[0]])
 
-    def accuracy(counts: Counts, weight: Floats) -> Floats:
-        return policies[0].escalation_accuracy(counts[:, :n_first], weight[:, :n_first]) - policies[
-            1
-        ].escalation_accuracy(counts[:, n_first:], weight[:, n_first:])
+    def gap(counts: Counts, weight: Floats) -> dict[str, Floats]:
+        own = policies[0].measures(counts[:, :n_first], weight[:, :n_first])
+        other = policies[1].measures(counts[:, n_first:], weight[:, n_first:])
+        return {name: own[name] - other[name] for name in ("escalation_accuracy", "realized_cost")}
 
-    def cost(counts: Counts, weight: Floats) -> Floats:
-        return policies[0].realized_cost(counts[:, :n_first], weight[:, :n_first]) - policies[
-            1
-        ].realized_cost(counts[:, n_first:], weight[:, n_first:])
-
+    gaps = together.each(gap)
+    accuracy = estimates.part(gaps, "escalation_accuracy")
     table = _four_fold(measured, first, second, pairs)
     if table is None:
         k, n = zip(*(_right(measured, arm) for arm in (first, second)), strict=True)
@@ -106,7 +103,7 @@ def _difference(
             "n_reference": n[1],
             "n_only_right": None,
             "n_reference_right": None,
-            "escalation_accuracy": together.interval(
+            "escalation_accuracy": together.interval_from(
                 accuracy, k[0] / n[0] - k[1] / n[1], newcombe(k[0], n[0], k[1], n[1])
             ),
             "p_value": unpaired_p(k[0], n[0], k[1], n[1]),
@@ -120,14 +117,17 @@ def _difference(
             "n_reference": n_pairs,
             "n_only_right": only,
             "n_reference_right": reference,
-            "escalation_accuracy": together.interval(
+            "escalation_accuracy": together.interval_from(
                 accuracy,
                 (only - reference) / n_pairs,
                 paired_interval(both, only, reference, neither),
             ),
             "p_value": mcnemar_exact(only, reference),
         }
-    return {**found, "realized_cost": together.interval(cost)}
+    return {
+        **found,
+        "realized_cost": together.interval_from(estimates.part(gaps, "realized_cost")),
+    }
 
 
 def _four_fold(

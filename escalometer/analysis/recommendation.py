@@ -89,7 +89,7 @@ def _candidates(
             {name: row[name] for name in (*ARM, "is_cost_stated") if name != "cost_ratio"},
             "model",
             places,
-            policy.realized_cost,
+            policy.statistic("realized_cost"),
             1 - row["coverage"]["estimate"],
             row["n"],
         )
@@ -99,10 +99,8 @@ def _candidates(
     row, places, policy = keyed[widest]
     nobody = dict.fromkeys((*ARM, "is_cost_stated"))
     del nobody["cost_ratio"]
-    for rule, cost, rate in (
-        ("always_implement", policy.always_implement_cost, 0.0),
-        ("always_escalate", policy.always_escalate_cost, 1.0),
-    ):
+    for rule, rate in (("always_implement", 0.0), ("always_escalate", 1.0)):
+        cost = policy.statistic(f"{rule}_cost")
         found.append(_Candidate(nobody, rule, places, cost, rate, row["n"]))
     return found
 

@@ -73,54 +73,29 @@ class Policy:
     def _share(self, above: Floats, below: Floats, weight: Floats) -> Floats:
         return ratios((above * weight).sum(axis=1), (below * weight).sum(axis=1))
 
-    def escalation_accuracy(self, counts: Counts, weight: Floats) -> Floats:
-        """Share of dialogues with the optimal action."""
-        n, implemented, _, _ = self._sums(counts)
-        return self._share(np.where(self.escalating, n - implemented, implemented), n, weight)
-
-    def _paid(self, n: Floats, implemented: Floats, wrong_implemented: Floats) -> Floats:
-        paid: Floats = self.error_cost * wrong_implemented + self.labor_cost * (n - implemented)
-        return paid
-
-    def realized_cost(self, counts: Counts, weight: Floats) -> Floats:
-        """Cost of a decision, in escalations."""
-        n, implemented, wrong_implemented, _ = self._sums(counts)
-        return self._share(self._paid(n, implemented, wrong_implemented), n, weight)
-
-    def regret(self, counts: Counts, weight: Floats) -> Floats:
-        """Cost above that of the optimal policy."""
+    def measures(self, counts: Counts, weight: Floats) -> dict[str, Floats]:
+        """Return all of `MEASURES`, and what the two fixed rules cost; each a `Statistic`."""
         n, implemented, wrong_implemented, wrong = self._sums(counts)
+        paid = self.error_cost * wrong_implemented + self.labor_cost * (n - implemented)
         best = np.where(self.escalating, self.labor_cost * n, self.error_cost * wrong)
-        return self._share(self._paid(n, implemented, wrong_implemented) - best, n, weight)
-
-    def always_implement_cost(self, counts: Counts, weight: Floats) -> Floats:
-        """Cost of a decision if every prediction were implemented."""
-        n, _, _, wrong = self._sums(counts)
-        return self._share(self.error_cost * wrong, n, weight)
-
-    def always_escalate_cost(self, counts: Counts, weight: Floats) -> Floats:
-        """Cost of a decision if a person took every one."""
-        return np.full(max(len(counts), len(weight)), self.labor_cost)
-
-    def single_policy_regret(self, counts: Counts, weight: Floats) -> Floats:
-        """Cost above that of the cheaper of always implementing and always escalating."""
-        implementing = self.always_implement_cost(counts, weight)
-        return self.realized_cost(counts, weight) - np.minimum(implementing, self.labor_cost)
-
-    def coverage(self, counts: Counts, weight: Floats) -> Floats:
-        """Share that is implemented."""
-        n, implemented, _, _ = self._sums(counts)
-        return self._share(implemented, n, weight)
-
-    def selective_risk(self, counts: Counts, weight: Floats) -> Floats:
-        """Share of the implemented that is wrong."""
-        _, implemented, wrong_implemented, _ = self._sums(counts)
-        return self._share(wrong_implemented, implemented, weight)
+        right = np.where(self.escalating, n - implemented, implemented)
+        total, total_implemented = ((part * weight).sum(axis=1) for part in (n, implemented))
+        cost = ratios((paid * weight).sum(axis=1), total)
+        always_implement = ratios((self.error_cost * wrong * weight).sum(axis=1), total)
+        return {
+            "escalation_accuracy": ratios((right * weight).sum(axis=1), total),
+            "realized_cost": cost,
+            "regret": ratios(((paid - best) * weight).sum(axis=1), total),
+            "single_policy_regret": cost - np.minimum(always_implement, self.labor_cost),
+            "coverage": ratios(total_implemented, total),
+            "selective_risk": ratios((wrong_implemented * weight).sum(axis=1), total_implemented),
+            "always_implement_cost": always_implement,
+            "always_escalate_cost": np.full(cost.shape, self.labor_cost),
+        }
 
     def statistic(self, name: str) -> Statistic:
-        """Return one of `MEASURES` by name."""
-        chosen: Statistic = getattr(self, name)
-        return chosen
+        """Return one of `measures` by name."""
+        return lambda counts, weight: self.measures(counts, weight)[name]
 
 
 def scored_arms(measured: Measured, model: str) -> dict[tuple[Any, ...], tuple[list[int], Policy]]:
@@ -180,12 +155,13 @@ def intervention_rows(measured: Measured, model: str, domain: str | None = None)
         resamples = taken.setdefault(tuple(places), measured.resamples.take(places))
         row = {name: value for name, value in zip(SCORED, key, strict=True) if name != "domain"}
         row["n"] = score["n"]
+        found = resamples.each(policy.measures)
         for name in MEASURES:
             ends = (score[f"{name}_low"], score[f"{name}_high"]) if f"{name}_low" in score else None
             row[name] = (
                 dict(estimates.NO_INTERVAL)
                 if score[name] is None
-                else resamples.interval(policy.statistic(name), score[name], ends)
+                else resamples.interval_from(estimates.part(found, name), score[name], ends)
             )
             put_bounds(row[name], [way.get(key, {}).get(name) for way in ways])
         for name in ("optimal_cost", "always_implement_cost", "always_escalate_cost"):

@@ -15,6 +15,7 @@ from escalometer.estimates._intervals import (
     Statistic,
     generator,
     interval,
+    part,
     percentiles,
     plain,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "interval",
     "multiplicities",
     "outcome_counts",
+    "part",
     "percentiles",
     "plain",
     "predictive_accuracies",

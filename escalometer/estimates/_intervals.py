@@ -89,6 +89,12 @@ class Each(Generic[Of]):
     scenarios: Of | None
 
 
+def part(found: Each[dict[str, Floats]], name: str) -> Each[Floats]:
+    """Return one of several statistics that were measured together."""
+    scenarios = None if found.scenarios is None else found.scenarios[name]
+    return Each(found.own[name], found.dialogues[name], found.conditions[name], scenarios)
+
+
 @dataclass(frozen=True)
 class Resamples:
     """Conditions, each under some intervention, and their resamples of all three kinds.
@@ -210,7 +216,16 @@ class Resamples:
         n_conditions : int, optional
             How many conditions the statistic rests on, where some rows serve another purpose.
         """
-        found = self.each(statistic)
+        return self.interval_from(self.each(statistic), estimate, ends, n_conditions)
+
+    def interval_from(
+        self,
+        found: Each[Floats],
+        estimate: float | None = None,
+        ends: Ends | None = None,
+        n_conditions: int | None = None,
+    ) -> Interval:
+        """Return the same of a statistic whose values `each` has given."""
         return interval(
             plain(found.own[0]) if estimate is None else estimate,
             ends or found.dialogues,
