@@ -93,40 +93,33 @@ def _difference(
         return {name: own[name] - other[name] for name in ("escalation_accuracy", "realized_cost")}
 
     gaps = together.each(gap)
-    accuracy = estimates.part(gaps, "escalation_accuracy")
+    accuracy, cost = (
+        together.interval_from(estimates.part(gaps, name))
+        for name in ("escalation_accuracy", "realized_cost")
+    )
     table = _four_fold(measured, first, second, pairs)
     if table is None:
         k, n = zip(*(_right(measured, arm) for arm in (first, second)), strict=True)
-        found = {
-            "is_paired": False,
-            "n": n[0],
-            "n_reference": n[1],
-            "n_only_right": None,
-            "n_reference_right": None,
-            "escalation_accuracy": together.interval_from(
-                accuracy, k[0] / n[0] - k[1] / n[1], newcombe(k[0], n[0], k[1], n[1])
-            ),
-            "p_value": unpaired_p(k[0], n[0], k[1], n[1]),
-        }
+        ends = newcombe(k[0], n[0], k[1], n[1])
+        p_value = unpaired_p(k[0], n[0], k[1], n[1])
+        only = reference = None
     else:
         both, only, reference, neither = table
-        n_pairs = sum(table)
-        found = {
-            "is_paired": True,
-            "n": n_pairs,
-            "n_reference": n_pairs,
-            "n_only_right": only,
-            "n_reference_right": reference,
-            "escalation_accuracy": together.interval_from(
-                accuracy,
-                (only - reference) / n_pairs,
-                paired_interval(both, only, reference, neither),
-            ),
-            "p_value": mcnemar_exact(only, reference),
-        }
+        n = (sum(table), sum(table))
+        accuracy["estimate"] = (only - reference) / n[0]
+        ends = paired_interval(both, only, reference, neither)
+        p_value = mcnemar_exact(only, reference)
+        if cost["scenario_low"] is not None:  # drawn together, as pairs are
+            cost |= {"low": cost["scenario_low"], "high": cost["scenario_high"]}
     return {
-        **found,
-        "realized_cost": together.interval_from(estimates.part(gaps, "realized_cost")),
+        "is_paired": table is not None,
+        "n": n[0],
+        "n_reference": n[1],
+        "n_only_right": only,
+        "n_reference_right": reference,
+        "escalation_accuracy": accuracy | {"low": ends[0], "high": ends[1]},
+        "realized_cost": cost,
+        "p_value": p_value,
     }
 
 

@@ -46,7 +46,9 @@ class Headlines:
         line = measured.places(lambda row: self._is_own(row, "baseline", True, None))
         self.rows = [measured.curve[i] for i in with_signal]
         self.signalled: Resamples = measured.resamples.take(with_signal)
-        self._own = measured.resamples.take([*line, *without, *with_signal])
+        asked = {measured.resamples.conditions[i] for i in without}
+        matched = [i for i in with_signal if measured.resamples.conditions[i] in asked]
+        self._own = measured.resamples.take([*line, *without, *matched])
         self._blocks = len(line), len(without)
 
     def _is_own(self, row: Row, intervention: str, has_signal: bool, domain: str | None) -> bool:

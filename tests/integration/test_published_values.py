@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from escalometer import schema
 from escalometer.config import AnalyzeParams, Params
-from escalometer.stages import analyze
-from tests.conftest import SHARED
+from escalometer.stages import analyze, imports, sources
+from tests.conftest import ROOT, SHARED
 from tests.sql._tables import measure
 
 RECORDED = SHARED / "recorded" / "decisions.parquet"
@@ -22,44 +23,33 @@ pytestmark = pytest.mark.skipif(
 )
 
 PARAMS = Params(
-    seed=1, models=("m",), domains=("movielens",), analyze=AnalyzeParams(n_bootstrap=500)
+    seed=1, models=("m",), domains=("movielens",), analyze=AnalyzeParams(n_bootstrap=2000)
 )
-AS_DECISIONS = """
-    select
-        model, domain, condition, null::varchar as scenario_id, 0::bigint as replicate,
-        case
-            when not has_signal then 'no_signal'
-            when is_isolated then 'isolated'
-            when is_thinking and cost_ratio is not null then 'thinking_cost_framing'
-            when is_thinking then 'thinking'
-            when cost_ratio is not null then 'cost_framing'
-            else 'baseline'
-        end as intervention,
-        signal_accuracy, has_signal, is_thinking, is_isolated, reasoning_effort, cost_ratio,
-        null::varchar as framing, false as force_answer,
-        label, prediction, escalate, 'ok' as status, null::double as stated_confidence,
-        null::double as prediction_probability, null::varchar as resolved_model
-    from read_parquet($path)
-"""
+DOCUMENT = ROOT / "docs" / "reproduction.md"
 
 
 @cache
 def _decisions() -> pa.Table:
-    with duckdb.connect() as connection:
-        table = connection.sql(AS_DECISIONS, params={"path": str(RECORDED)}).to_arrow_table()
-    return table.cast(
-        pa.schema([schema.DECISIONS.field(name).with_nullable(True) for name in table.column_names])
-    )
+    """The recorded decisions, taken in as anybody would: by `escalometer import`."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "expectations").symlink_to(ROOT / "expectations")
+        imports.run(RECORDED, "study", root, False, lambda _: None)
+        return sources.load("study", root)
 
 
 @cache
 def _profile(model: str) -> dict[str, Any]:
-    return analyze.build_profile(_decisions(), model, "recorded", PARAMS)
+    return analyze.build_profile(_decisions(), model, "study", PARAMS)
+
+
+def _analyzed() -> pa.Table:
+    return _decisions().select(list(analyze.COLUMNS))
 
 
 @cache
 def _tables() -> dict[str, pa.Table]:
-    return measure(_decisions(), n_threads=2)
+    return measure(_analyzed(), n_threads=2)
 
 
 def _per_cent(value: float, digits: int) -> str:
@@ -111,7 +101,7 @@ def test_matched_bias_beside_the_one_against_accuracy_with_signal(
 
 
 def _score(model: str, effort: str | None, stated: bool, without: str | None) -> dict[str, Any]:
-    table = _decisions()
+    table = _analyzed()
     if without is not None:
         table = table.filter(pc.field("domain") != without)
     [row] = [
@@ -169,3 +159,68 @@ def test_escalation_accuracy_of_qwen_with_isolated_runs_apart_and_pooled(
     assert sum(row["n"] for row in rows) == n_pooled
     n_optimal = sum(row["n_optimal"] for row in rows)
     assert _per_cent(n_optimal / n_pooled, 1) == pooled
+
+
+def _pooled(stated: bool) -> dict[str, Any]:
+    made = analyze.build_profile(
+        _decisions(), "Qwen3.5-9B", "study", PARAMS, is_pooled=True
+    )["interventions"]  # fmt: skip
+    name = "cost_framing" if stated else "baseline"
+    [row] = [
+        row
+        for row in made
+        if row["intervention"] == name and row["scored_against"] == "signal_accuracy"
+    ]
+    return row
+
+
+@pytest.mark.parametrize(("stated", "n", "share"), [(False, 19766, "59.0"), (True, 19901, "59.8")])
+def test_the_pooled_profile_prints_what_the_paper_prints(stated: bool, n: int, share: str) -> None:
+    row = _pooled(stated)
+    assert (row["n"], _per_cent(row["escalation_accuracy"]["estimate"], 1)) == (n, share)
+
+
+def _obtained() -> dict[str, str]:
+    """What docs/reproduction.md has to say was obtained, by the first column of its rows."""
+    found = {}
+    for model in ("Qwen3.5-4B", "Qwen3.5-9B", "gpt-5-mini"):
+        made = _profile(model)
+        for name, interval in (
+            ("linear threshold", made["implicit_threshold"]["linear"]),
+            ("self-estimated accuracy", made["self_estimated_accuracy"]),
+            ("predictive accuracy", made["predictive_accuracy"]),
+        ):
+            found[f"{model}, {name}"] = _spelt(interval, 2)
+    for effort in ("minimal", "medium"):
+        for stated in (False, True):
+            row = _score("gpt-5-mini", effort, stated, without="movielens")
+            found[f"gpt-5-mini, {effort}, {'cost 4' if stated else 'no cost'}"] = (
+                f"{_per_cent(row['escalation_accuracy'], 2)} % "
+                f"[{_per_cent(row['escalation_accuracy_low'], 1)}, "
+                f"{_per_cent(row['escalation_accuracy_high'], 1)}], n = {row['n']:,}"
+            )
+    for stated in (False, True):
+        cost = "cost 4" if stated else "no cost"
+        [apart] = [
+            row
+            for row in _profile("Qwen3.5-9B")["interventions"]
+            if row["intervention"] == ("cost_framing" if stated else "baseline")
+            and row["scored_against"] == "signal_accuracy"
+        ]
+        for name, row in (("unpooled", apart), ("pooled", _pooled(stated))):
+            found[f"Qwen3.5-9B, {cost}, {name}"] = (
+                f"{_spelt(row['escalation_accuracy'], 2)}, n = {row['n']:,}"
+            )
+    return found
+
+
+def _spelt(interval: dict[str, Any], digits: int) -> str:
+    value, low, high = (interval[name] for name in ("estimate", "low", "high"))
+    return f"{_per_cent(value, digits)} % [{_per_cent(low, 1)}, {_per_cent(high, 1)}]"
+
+
+def test_the_document_says_what_is_obtained() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|", DOCUMENT.read_text("utf-8"), re.M)
+    written = {name.strip(): obtained.strip() for name, _, obtained in rows}
+    for name, obtained in _obtained().items():
+        assert written.get(name) == obtained, name

@@ -233,3 +233,19 @@ def test_each_intervention_has_its_own_threshold() -> None:
     assert arms["isolated"]["estimate"] - arms["baseline"]["estimate"] == pytest.approx(
         0.2 / 1.3, abs=0.05
     )
+
+
+def test_biases_are_over_the_conditions_that_were_asked_without_a_signal() -> None:
+    rows = _rows(200)
+    unsignalled = _rows(200, seed=9, intervention="no_signal", has_signal=False)
+    some = [row for row in unsignalled if row["condition"] in "cd"]
+    made = _profile([*rows, *some])
+    means = {
+        c: np.mean([row["prediction"] for row in rows if row["condition"] == c]) for c in "abcde"
+    }
+    own = made["self_estimated_accuracy"]["estimate"]
+    bias = made["calibration_bias_signalled"]
+    assert bias["estimate"] == pytest.approx(own - (means["c"] + means["d"]) / 2)
+    # The interval is of the same number, not of one over all five conditions.
+    assert bias["low"] < bias["estimate"] < bias["high"]
+    assert 0.02 < bias["high"] - bias["low"] < 0.25
