@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from escalometer import __version__
-from escalometer.commands import data, domains, models, store
+from escalometer.commands import compare, data, domains, gate, models, store
 from escalometer.errors import BudgetError, EscalometerError, Interrupted, UsageError, unknown_name
 
 PROFILE_SOURCE = "pipeline"
@@ -269,7 +269,14 @@ def report(out: Path | None) -> None:
     click.echo(str(path.resolve()))
 
 
-for _commands in (data.data, domains.domains, models.models, store.store):
+for _commands in (
+    compare.compare,
+    data.data,
+    domains.domains,
+    gate.gate,
+    models.models,
+    store.store,
+):
     cli.add_command(_commands)
 
 
