@@ -100,7 +100,7 @@ class GateParams(Section):
     min_dialogues: int = Field(200, ge=1)
     max_regret: float | None = Field(0.15, ge=0)
     max_threshold_distance: float | None = Field(0.1, gt=0, le=1)
-    min_parse_rate: float | None = Field(0.95, gt=0, le=1)
+    min_parse_rate: Share | None = 0.95
     alpha: Share = 0.05
     min_effect: MinEffectParams = MinEffectParams()
 

@@ -31,8 +31,8 @@ def release(
 ) -> list[dict[str, Any]]:
     """Rows of decisions: `n` scenarios in each of eight conditions of each domain.
 
-    Cases, and how hard they are, depend on `seed` alone: releases of one seed are paired. Escalation
-    falls from one to nothing about `threshold`, over about `width`.
+    Cases, and how hard they are, depend on `seed` alone: releases of one seed are paired.
+    Escalation falls from one to nothing about `threshold`, over about `width`.
 
     Parameters
     ----------

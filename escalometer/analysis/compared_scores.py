@@ -91,7 +91,8 @@ def _right(both: Both, places: Sequence[int], policy: Policy) -> tuple[int, int]
 def status_rows(both: Both, level: str | None) -> list[Row]:
     """Return the differences in the share answered, and in that of every status that occurs.
 
-    Every dialogue counts. Dialogues about one scenario count as independent of each other.
+    Every dialogue counts; in the share answered, every one in which the provider did not fail, for
+    that says nothing of the model. Dialogues about one scenario count as independent of each other.
     """
     counts = _status_counts(both, level)
     made = []
@@ -121,9 +122,14 @@ def _shares(
         shares |= {f"share_{s}": (s,) for s in occurring}
     made = []
     for name, statuses in shares.items():
-        first, second = ((sum(own[s] for s in statuses), sum(own.values())) for own in totals)
+        base = [s for s in STATUSES if s != "error" or name != "share_answered"]
+        first, second = (
+            (sum(own[s] for s in statuses), sum(own[s] for s in base)) for own in totals
+        )
+        if not first[1] or not second[1]:
+            continue
         table = four_fold(
-            pairs,
+            (row for row in pairs if row["first_status"] in base and row["second_status"] in base),
             lambda row, kept=statuses: row["first_status"] in kept,  # type: ignore[misc]
             lambda row, kept=statuses: row["second_status"] in kept,  # type: ignore[misc]
         )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from escalometer.analysis import Row
-from escalometer.analysis.verdicts import Answered, Verdict, absent, limited, rule, too_little
+from escalometer.analysis.verdicts import Answered, Verdict, absent, limited, missing, too_little
 from escalometer.analysis.worsening import worsenings
 from escalometer.config import GateParams
 from escalometer.errors import UsageError
@@ -52,10 +52,11 @@ def deployed(profile: Mapping[str, Any], rules: GateParams) -> Row:
         if all(row[name] == value for name, value in wanted.items())
     ]
     if len(found) > 1:
-        framings = ", ".join(sorted(str(row["framing"]) for row in found))
+        framings = ", ".join(sorted({str(row["framing"]) for row in found}))
         raise UsageError(
             f"the gate judges one variant of {rules.intervention}, and there are {len(found)} at "
-            f"R = {ratio(rules.cost_ratio)} (framings: {framings}); set gate.framing in params.yaml"
+            f"R = {ratio(rules.cost_ratio)} (framings: {framings}); set gate.framing in "
+            "params.yaml, or judge an intervention that was asked in one way"
         )
     named = ("framing", "is_thinking", "is_isolated", "has_signal", "is_cost_stated", "regret")
     return {**wanted, **({k: found[0][k] for k in named} if found else dict.fromkeys(named))}
@@ -104,6 +105,7 @@ def judge(
         "deployed": {name: value for name, value in arm.items() if name != "regret"},
         "n_asked": answered.n_asked,
         "n_answered": answered.n_answered,
+        "n_failed": answered.n_failed,
         "rules": made,
     }
 
@@ -112,7 +114,7 @@ def _parse_rate(answered: Answered, rules: GateParams) -> list[Row]:
     limit = rules.min_parse_rate
     if limit is None:
         return []
-    n, k = answered
+    n, k = answered.n_asked, answered.n_answered
     if n == 0:
         return [absent("parse_rate", limit, rules)]
     few = too_little("parse_rate", n, "dialogues", limit, rules)
@@ -132,8 +134,7 @@ def _regret(arm: Row, answered: Answered, rules: GateParams) -> list[Row]:
     few = too_little("regret", answered.n_answered, "answered dialogues", limit, rules)
     if few:
         return [few]
-    is_missing = answered.n_answered < answered.n_asked
-    return [limited("regret", arm["regret"], None, limit, "cost", is_missing)]
+    return [limited("regret", arm["regret"], None, limit, "cost", not answered.is_whole)]
 
 
 def _threshold(
@@ -151,13 +152,12 @@ def _threshold(
         return [few]
     fit = _fit(profile, arm)
     if fit is None or fit["estimate"] is None or fit["status"] == "unidentified":
-        said = (
-            "missing: no threshold can be read off, the model is not known to escalate less where "
-            "it is more accurate"
+        why = (
+            "no threshold can be read off, the model is not known to escalate less where it is "
+            "more accurate"
         )
-        return [rule("threshold", "fail", None, limit, said)]
-    is_missing = answered.n_answered < answered.n_asked
-    found = limited("threshold", fit, lowest, highest, "share", is_missing)
+        return [missing("threshold", limit, why, answered)]
+    found = limited("threshold", fit, lowest, highest, "share", not answered.is_whole)
     if fit["status"] == "extrapolated":
         found["reason"] += "; it lies outside of the accuracies seen"
     return [found]

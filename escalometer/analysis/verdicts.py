@@ -11,15 +11,39 @@ from escalometer.reporting.wording import cost, count, ratio, share, span
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
+#: Largest share of dialogues with provider errors at which a missing number is still a fail.
+MOST_FAILED = 0.05
+
 #: What rounding may leave of a number that is exactly at its limit.
 ROUNDING = 1e-12
 
 
 class Answered(NamedTuple):
-    """Dialogues of the variant that is deployed, over main domains, and those with an answer."""
+    """Dialogues of the variant that is deployed, over main domains.
+
+    Attributes
+    ----------
+    n_asked : int
+        Those that the model was asked in, whatever it said.
+    n_answered : int
+        Those of them with a prediction and an action.
+    n_failed : int
+        Further ones, in which the provider failed: they say nothing of the model.
+    """
 
     n_asked: int
     n_answered: int
+    n_failed: int = 0
+
+    @property
+    def is_disrupted(self) -> bool:
+        """Whether so much failed that what is missing may be missing for that."""
+        return self.n_failed > MOST_FAILED * (self.n_asked + self.n_failed)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is an answer in every dialogue."""
+        return self.n_answered == self.n_asked and not self.n_failed
 
 
 def rule(name: str, verdict: Verdict, observed: Any, limit: Any, reason: str) -> Row:
@@ -49,6 +73,17 @@ def absent(name: str, limit: Any, rules: GateParams) -> Row:
         + (f", framing {rules.framing}" if rules.framing else "")
     )
     return rule(name, "fail", None, limit, said)
+
+
+def missing(name: str, limit: Any, why: str, answered: Answered) -> Row:
+    """Return the rule as failed for want of its number; inconclusive if the provider is to blame.
+
+    An outage must not be reported as a failure of the release.
+    """
+    if answered.is_disrupted:
+        said = f"missing: {why}; the provider failed in {count(answered.n_failed)} dialogues"
+        return rule(name, "inconclusive", None, limit, said)
+    return rule(name, "fail", None, limit, f"missing: {why}")
 
 
 def limited(

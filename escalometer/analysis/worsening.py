@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from escalometer.analysis import Row
-from escalometer.analysis.verdicts import ROUNDING, Answered, absent, rule, too_little
+from escalometer.analysis.verdicts import ROUNDING, Answered, absent, missing, rule, too_little
 from escalometer.config import GateParams
 from escalometer.hypotheses import holm
 from escalometer.reporting.wording import cost, points, span
@@ -86,8 +86,7 @@ def _worsening(
         return few
     if row is None or row["difference"]["estimate"] is None:
         why = (row or {}).get("reason") or "they share no condition that it could be computed of"
-        said = f"missing: no difference between {used} and {model}: {why}"
-        return rule(name, "fail", None, floor, said)
+        return missing(name, floor, f"no difference between {used} and {model}: {why}", answered)
     worse = turned(row["difference"], WORSE[metric])
     value, low, high = (worse[end] for end in ("estimate", "low", "high"))
     observed = {**worse, "p_value": row["p_value"], "p_corrected": p_value}

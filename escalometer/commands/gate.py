@@ -19,7 +19,7 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 
 @click.command(
     epilog="Exit codes: 0 pass · 1 fail · 2 inconclusive · 3 wrong usage or configuration · 4 bad "
-    "data · 70 an error of the program. Only 1 says anything against the release."
+    "data · 5 the provider failed · 70 an error of the program. Only 1 speaks against the release."
 )
 @click.argument("model")
 @click.option("--against", metavar="MODEL", help="The release in use; gate.against by default.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from escalometer.analysis.comparison import resolved_models
 from escalometer.analysis.gate import deployed, judge
 from escalometer.analysis.verdicts import Answered
 from escalometer.config import GateParams, Params
+from escalometer.errors import ProviderError
 from escalometer.stages._decisions import PIPELINE, decisions_of, design_of
 from escalometer.stages.analyze import build_profile, side_domains
 from escalometer.stages.compare import ADAPTIVE, build_comparison
@@ -55,6 +57,8 @@ def run(
         If a name does not exist, or the rules do not say what is deployed.
     DataError
         If decisions are absent or lack a column.
+    ProviderError
+        If the provider failed in every dialogue that would be judged.
     """
     changes = {"cost_ratio": cost_ratio, "against": against}
     rules = params.gate.model_copy(
@@ -111,7 +115,13 @@ def build_verdict(
         adaptive = [name for name in (rules.against, model) if designs.get(name)]
         notes += [ADAPTIVE.format(" and ".join(adaptive))] if adaptive else []
     models = [model] if rules.against is None else [model, rules.against]
-    verdict = judge(profile, comparison, _answered(own, profile, rules), rules)
+    answered = _answered(own, profile, rules)
+    if answered.n_failed:
+        notes.append(
+            f"The provider failed in {answered.n_failed} further dialogues. They count as missing, "
+            "not against the model: `escalometer evaluate MODEL --retry error` asks again."
+        )
+    verdict = judge(profile, comparison, answered, rules)
     return {
         "model": model,
         "against": rules.against,
@@ -144,6 +154,12 @@ def _answered(own: pa.Table, profile: Mapping[str, Any], rules: GateParams) -> A
     )
     if rules.framing is not None:
         kept &= pc.field("framing") == rules.framing
-    statuses = own.filter(kept).column("status")
-    n_answered = pc.sum(pc.is_in(statuses, pa.array(["ok", "forced"]))).as_py() or 0
-    return Answered(len(statuses), int(n_answered))
+    counts = Counter(own.filter(kept).column("status").to_pylist())
+    n_failed = counts.pop("error", 0)
+    n_asked = sum(counts.values())
+    if n_failed and not n_asked:
+        raise ProviderError(
+            f"the provider failed in all {n_failed} dialogues of {arm['intervention']}, so there "
+            "is no verdict: `escalometer evaluate MODEL --retry error` asks again"
+        )
+    return Answered(n_asked, counts["ok"] + counts["forced"], n_failed)
