@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,19 +47,27 @@ def headline_rows(both: Both, level: str | None, cost_ratios: Sequence[float]) -
     return made
 
 
-def _identified(both: Both, shared: Shared) -> tuple[Ends, str]:
-    """Return both thresholds, null where there is none, and which model has none."""
+class _Fits(NamedTuple):
+    """Both models' thresholds (null where there is none), what they are worth, who has none."""
+
+    values: Ends
+    statuses: list[Any]
+    reason: str
+
+
+def _fits(both: Both, shared: Shared) -> _Fits:
     values: list[float | None] = []
+    statuses = []
     lacking = []
     for model, places in zip(both.models, (shared.first, shared.second), strict=True):
         own = both.measured.resamples.take(places)
-        is_known = estimates.threshold_fit("linear", own)["status"] != "unidentified"
+        statuses.append(estimates.threshold_fit("linear", own)["status"])
+        is_known = statuses[-1] != "unidentified"
         values.append(own.value(estimates.threshold("linear")) if is_known else None)
         lacking += [] if is_known else [model]
     verb = "have" if len(lacking) > 1 else "has"
-    return (values[0], values[1]), (
-        UNIDENTIFIED.format(" and ".join(lacking), verb) if lacking else ""
-    )
+    reason = UNIDENTIFIED.format(" and ".join(lacking), verb) if lacking else ""
+    return _Fits((values[0], values[1]), statuses, reason)
 
 
 def _thresholds(
@@ -69,9 +78,10 @@ def _thresholds(
     is_paired: bool,
     cost_ratios: Sequence[float],
 ) -> list[Row]:
-    values, reason = _identified(both, shared)
+    values, statuses, reason = _fits(both, shared)
     cross = estimates.threshold("linear")
     found = undefined(values, reason) if reason else both.contrast(shared, cross, is_paired)
+    found["statuses"] = statuses
     made = [both.row("implicit_threshold", arm, level, shared, found)]
     for ratio in cost_ratios:
         best = max(0.0, float(optimal_threshold(ratio, both.measured.human_error_rate)))
@@ -97,7 +107,7 @@ def _self_estimates(both: Both, arm: Arm, level: str | None) -> list[Row]:
     if not shared.conditions:
         return []
     n_line = len(line.conditions)
-    _, reason = _identified(both, line)
+    reason = _fits(both, line).reason
     read = estimates.self_estimates(n_line)
 
     def bias(counts: Counts, weight: Floats) -> Floats:

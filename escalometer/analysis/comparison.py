@@ -86,17 +86,22 @@ def resolved_models(decisions: pa.Table, models: Sequence[str]) -> dict[str, lis
     return {model: sorted(names) for model, names in found.items()}
 
 
-def align_efforts(decisions: pa.Table, moved: str, kept: str) -> tuple[pa.Table, list[str]]:
+def align_efforts(
+    decisions: pa.Table, moved: str, kept: str, wanted: str | None = None
+) -> tuple[pa.Table, list[str]]:
     """Return the decisions with one model's reasoning effort called as the other's, and a note.
 
-    Models name their efforts as their providers do, and some have none: a release with one effort
-    is compared with a release with one other. Where either has several, names stay as they are.
+    Models name their efforts as their providers do, and some have none. Where the one has a single
+    effort, and the other none of that name, it is compared with the effort that is wanted of the
+    other, or the only one that it has; elsewhere names stay as they are.
 
     Parameters
     ----------
     decisions : Table
     moved, kept : str
         The model whose effort is renamed, and the one whose name it gets.
+    wanted : str, optional
+        An effort of `kept`, where it has several.
     """
     efforts = {
         model: decisions.filter(pc.field("model") == model)
@@ -105,17 +110,18 @@ def align_efforts(decisions: pa.Table, moved: str, kept: str) -> tuple[pa.Table,
         .to_pylist()
         for model in (moved, kept)
     }
-    if any(len(names) != 1 for names in efforts.values()) or efforts[moved] == efforts[kept]:
+    choice = [wanted] if wanted in efforts[kept] else efforts[kept]
+    own = efforts[moved]
+    if len(own) != 1 or len(choice) != 1 or own[0] in efforts[kept]:
         return decisions, []
-    own, other = efforts[moved][0], efforts[kept][0]
     column = decisions.column("reasoning_effort")
     renamed = pc.if_else(
-        pc.equal(decisions.column("model"), moved), pa.scalar(other, column.type), column
+        pc.equal(decisions.column("model"), moved), pa.scalar(choice[0], column.type), column
     )
     place = decisions.column_names.index("reasoning_effort")
     note = (
-        f"{moved} was asked at reasoning effort {own or 'none'}, {kept} at {other or 'none'}: "
-        f"they are compared all the same, and rows name the latter."
+        f"{moved} was asked at reasoning effort {own[0] or 'none'}, {kept} at "
+        f"{choice[0] or 'none'}: they are compared all the same, and rows name the latter."
     )
     return decisions.set_column(place, decisions.schema.field(place), renamed), [note]
 

@@ -70,6 +70,10 @@ def _parts(document: Mapping[str, Any], cost_ratio: float) -> list[RenderableTyp
         ]
         if rows:
             parts += [Text(), heading(f"In {visible(domain)}"), _table(rows)]
+    if any("extrapolated" in (row.get("statuses") or ()) for row in document["differences"]):
+        parts.append(
+            Text("¹ outside of the accuracies seen: a direction, not a value.", style="dim")
+        )
     parts += [Text(), heading("Where they disagree"), *_disagreements(document)]
     said = [*resolved_words(document), *_undefined(document), *document["notes"]]
     parts += [Text(f"Note: {visible(note)}", style="dim") for note in said]
@@ -115,12 +119,15 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
             table.add_row(Text(visible(variant), style="bold"))
         title, unit = METRICS[row["metric"]]
         write_one = {"share": share, "points": points, "cost": cost}[unit]
+        marks = [
+            "¹" if status == "extrapolated" else "" for status in row.get("statuses") or ("", "")
+        ]
         change = row["difference"]["estimate"]
         kind = "cost" if unit == "cost" else "points"
         table.add_row(
             f"  {title}",
-            write_one(row["first"]),
-            write_one(row["second"]),
+            write_one(row["first"]) + marks[0],
+            write_one(row["second"]) + marks[1],
             _signed(change) if kind == "cost" else points(change),
             span(row["difference"], kind, pattern=_BOUNDS),
             _p(row["p_corrected"]),

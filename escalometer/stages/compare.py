@@ -66,7 +66,12 @@ def run(
 
 
 def build_comparison(
-    decisions: pa.Table, first: str, second: str, source: str, params: Params
+    decisions: pa.Table,
+    first: str,
+    second: str,
+    source: str,
+    params: Params,
+    effort: str | None = None,
 ) -> tuple[dict[str, Any], pa.Table]:
     """Return the comparison of two models, and every dialogue in which they disagree.
 
@@ -80,9 +85,11 @@ def build_comparison(
         Where the decisions are from.
     params : Params
         Uses `seed` and `analyze`.
+    effort : str, optional
+        Reasoning effort of the second that a first without that one is compared with.
     """
     rows = decisions.select(list(COLUMNS)).filter(pc.field("model").isin([first, second]))
-    rows, notes = align_efforts(rows, moved=first, kept=second)
+    rows, notes = align_efforts(rows, moved=first, kept=second, wanted=effort)
     measured = measure_decisions(rows, params)
     pairs = pair(rows, first, second)
     made = compare(measured, pairs, first, second, params.analyze.cost_ratios)

@@ -110,7 +110,8 @@ def build_verdict(
     if rules.against is None:
         notes.append("No release in use was named: nothing is compared (--against, gate.against).")
     else:
-        comparison, _ = build_comparison(decisions, rules.against, model, source, params)
+        effort = rules.reasoning_effort or profile["reasoning_effort"]
+        comparison, _ = build_comparison(decisions, rules.against, model, source, params, effort)
         notes += [said for said in comparison["notes"] if said not in notes]
         adaptive = [name for name in (rules.against, model) if designs.get(name)]
         notes += [ADAPTIVE.format(" and ".join(adaptive))] if adaptive else []

@@ -174,6 +174,12 @@ def test_a_threshold_that_cannot_be_read_off_is_null_and_says_whose() -> None:
     assert row["p_corrected"] is None
 
 
+def test_a_threshold_beyond_the_accuracies_seen_is_marked() -> None:
+    made = _compare(release("old", 60), release("new", 60, threshold=0.45, width=0.2))
+    assert _row(made, "implicit_threshold")["statuses"] == ["ok", "extrapolated"]
+    assert "¹ outside of the accuracies seen" in comparison_text(made)
+
+
 def test_only_conditions_that_both_have_count_and_the_rest_is_named() -> None:
     new = [row for row in release("new", 40) if row["condition"] != "c0"]
     new += release("new", 40, intervention="isolated", is_isolated=True)
@@ -230,7 +236,12 @@ def test_a_release_with_one_effort_is_compared_with_one_with_another() -> None:
     made = _compare(release("old", 30), release("new", 30, reasoning_effort="low"))
     assert _row(made, "realized_cost")["reasoning_effort"] == "low"
     several = table(release("old", 1), release("new", 1), release("new", 1, reasoning_effort="low"))
-    assert align_efforts(several, "old", "new") == (several, [])
+    assert align_efforts(several, "old", "new", "low") == (several, [])
+    efforts = [release("new", 1, reasoning_effort=effort) for effort in ("low", "high")]
+    rows = table(release("old", 1), *efforts)
+    assert align_efforts(rows, "old", "new") == (rows, [])
+    _, notes = align_efforts(rows, "old", "new", "high")
+    assert "new at high" in notes[0]
 
 
 def test_an_alias_is_resolved_and_one_that_moved_is_pointed_out() -> None:

@@ -228,6 +228,18 @@ def test_a_stated_cost_is_judged_by_its_own_dialogues() -> None:
     assert _gate(other, old, intervention="cost_framing", framing="ratio")["verdict"] == "pass"
 
 
+def test_the_effort_that_is_deployed_is_compared_with_a_release_that_has_none() -> None:
+    new = [
+        *release("new", reasoning_effort="high"),
+        *release("new", reasoning_effort="low", threshold=0.4),
+    ]
+    good = _gate(new, _old(), reasoning_effort="high")
+    assert good["verdict"] == "pass"
+    assert any("old was asked at reasoning effort none" in note for note in good["notes"])
+    bad = _gate(new, _old(), reasoning_effort="low")
+    assert {v for n, v in _verdicts(bad).items() if n == "no_worse_regret"} == {"fail"}
+
+
 def test_side_domains_stay_out() -> None:
     side = release("new", domains=("moral_machine",), threshold=0.2, unanswered=0.5)
     made = _gate([*release("new"), *side], _old())
