@@ -17,7 +17,7 @@ from escalometer.analysis.comparison import resolved_models
 from escalometer.analysis.gate import deployed, judge
 from escalometer.analysis.verdicts import Answered
 from escalometer.config import GateParams, Params
-from escalometer.errors import ProviderError
+from escalometer.errors import DataError, ProviderError
 from escalometer.stages._decisions import PIPELINE, decisions_of, design_of
 from escalometer.stages.analyze import build_profile, side_domains
 from escalometer.stages.compare import ADAPTIVE, build_comparison
@@ -98,11 +98,21 @@ def build_verdict(
     rules : GateParams
     designs : mapping, optional
         What an adaptive design achieved, by model.
+
+    Raises
+    ------
+    DataError
+        If there is no decision of a model at all.
     """
     # Only the ratio in use is scored: the family that p-values are corrected for is the gate's.
     scoring = params.analyze.model_copy(update={"cost_ratios": (rules.cost_ratio,)})
     params = params.model_copy(update={"analyze": scoring})
     designs = designs or {}
+    models = [model] if rules.against is None else [model, rules.against]
+    present = set(decisions.column("model").unique().to_pylist())
+    for name in models:
+        if name not in present:
+            raise DataError(f"there is not one decision of {name} in {source}: evaluate it first")
     own = decisions.filter(pc.field("model") == model)
     profile = build_profile(own, model, source, params, design=designs.get(model))
     comparison = None
@@ -115,7 +125,6 @@ def build_verdict(
         notes += [said for said in comparison["notes"] if said not in notes]
         adaptive = [name for name in (rules.against, model) if designs.get(name)]
         notes += [ADAPTIVE.format(" and ".join(adaptive))] if adaptive else []
-    models = [model] if rules.against is None else [model, rules.against]
     answered = _answered(own, profile, rules)
     if answered.n_failed:
         notes.append(

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from escalometer.analysis.verdicts import limited
 from escalometer.analysis.worsening import WORSE, turned
 from escalometer.config import AnalyzeParams, GateParams, MinEffectParams, Params
-from escalometer.errors import ProviderError, UsageError
+from escalometer.errors import DataError, ProviderError, UsageError
 from escalometer.reporting.gate_text import TITLES, gate_text
 from escalometer.reporting.junit import junit_error, junit_xml
 from escalometer.stages.gate import EXIT_CODES, build_verdict
@@ -154,6 +154,13 @@ def test_what_an_outage_took_away_is_inconclusive_and_not_missing() -> None:
 def test_nothing_but_provider_errors_is_an_error_and_no_verdict() -> None:
     with pytest.raises(ProviderError, match="failed in all 4000"):
         _gate(_failing(release("new"), 1.0), _old())
+
+
+def test_a_model_without_any_decision_is_an_error_and_no_verdict() -> None:
+    with pytest.raises(DataError, match="not one decision of old"):
+        _gate(release("new"), [])
+    with pytest.raises(DataError, match="not one decision of new"):
+        _gate([], _old())
 
 
 def test_a_missing_metric_fails() -> None:
