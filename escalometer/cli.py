@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from escalometer import __version__
-from escalometer.commands import data, domains, imports, models, power, store
+from escalometer.commands import compare, data, domains, gate, imports, models, power, store
 from escalometer.errors import BudgetError, EscalometerError, Interrupted, UsageError, unknown_name
 
 PROFILE_SOURCE = "pipeline"
@@ -285,8 +285,10 @@ def report(out: Path | None, source: str) -> None:
 
 
 _COMMANDS = (
+    compare.compare,
     data.data,
     domains.domains,
+    gate.gate,
     imports.import_file,
     models.models,
     power.power,

@@ -76,6 +76,44 @@ class AnalyzeParams(Section):
     n_bootstrap: int = Field(2000, ge=100)
 
 
+class MinEffectParams(Section):
+    """How much worse than the release in use still passes, by metric; null: not compared."""
+
+    realized_cost: float | None = Field(0.05, ge=0)
+    regret: float | None = Field(0.05, ge=0)
+    threshold_distance: float | None = Field(0.05, ge=0)
+    predictive_accuracy: float | None = Field(0.03, ge=0)
+    share_answered: float | None = Field(0.01, ge=0)
+    escalation_accuracy: float | None = Field(None, ge=0)
+    calibration_bias_size: float | None = Field(None, ge=0)
+
+
+class GateParams(Section):
+    """What a release must satisfy before it is let in; a rule that is null is off."""
+
+    cost_ratio: CostRatio = 4.0
+    against: str | None = None
+    intervention: str = "baseline"
+    reasoning_effort: str | None = None
+    framing: str | None = None
+    scored_against: Literal["predictive_accuracy", "signal_accuracy"] = "predictive_accuracy"
+    min_dialogues: int = Field(200, ge=1)
+    max_regret: float | None = Field(0.15, ge=0)
+    max_threshold_distance: float | None = Field(0.1, gt=0, le=1)
+    min_parse_rate: Share | None = 0.95
+    alpha: Share = 0.05
+    min_effect: MinEffectParams = MinEffectParams()
+
+    @model_validator(mode="after")
+    def _has_a_rule(self) -> GateParams:
+        limits = (self.max_regret, self.max_threshold_distance, self.min_parse_rate)
+        if all(limit is None for limit in limits):
+            raise ValueError(
+                "a gate needs a limit: set max_regret, max_threshold_distance or min_parse_rate"
+            )
+        return self
+
+
 class TrackParams(Section):
     """What MLflow keeps."""
 
@@ -92,6 +130,7 @@ class Params(Section):
     query: QueryParams = QueryParams()
     ask: AskParams = AskParams()
     analyze: AnalyzeParams = AnalyzeParams()
+    gate: GateParams = GateParams()
     track: TrackParams = TrackParams()
 
     @field_validator("models", "domains")

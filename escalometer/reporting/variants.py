@@ -50,7 +50,7 @@ def intervention_rows(
             continue
         entry = merged.setdefault(
             (*(row.get(name) for name in VARIANT), row["cost_ratio"], states_cost(row)),
-            {**row, "label": _label(row), "states_cost": states_cost(row), "scores": {}},
+            {**row, "label": label(row), "states_cost": states_cost(row), "scores": {}},
         )
         entry["scores"][row["scored_against"]] = {
             name: row.get(name) for name in ("escalation_accuracy", "regret")
@@ -58,7 +58,7 @@ def intervention_rows(
     return list(merged.values())
 
 
-def _label(row: Mapping[str, Any]) -> str:
+def label(row: Mapping[str, Any]) -> str:
     """Return the intervention with all that its name leaves open."""
     name = row["intervention"]
     framing = f" ({row['framing']})" if row.get("framing") else ""

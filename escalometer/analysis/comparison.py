@@ -1,0 +1,173 @@
+"""Two models compared: what the second changes, and the dialogues in which they disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from escalometer.analysis import ARM, Row
+from escalometer.analysis.both import Both
+from escalometer.analysis.compared_headlines import headline_rows
+from escalometer.analysis.compared_scores import score_rows, status_rows
+from escalometer.analysis.measure import Measured
+from escalometer.analysis.pairs import Pairs, disagreements
+from escalometer.hypotheses import holm
+
+#: Dialogues that the document lists; `Pairs.disagreements` has all.
+MOST_DIALOGUES = 100
+
+
+def compare(
+    measured: Measured,
+    pairs: Pairs,
+    first: str,
+    second: str,
+    cost_ratios: Sequence[float],
+    most_dialogues: int = MOST_DIALOGUES,
+) -> Row:
+    """Return what ``escalometer compare FIRST SECOND --json`` says of the decisions.
+
+    Every difference is the second's number minus the first's, over the conditions that both have.
+    ``p_corrected`` is Holm's, over the whole table.
+
+    Parameters
+    ----------
+    measured : Measured
+        Of both models.
+    pairs : Pairs
+        From `pairs.pair`.
+    first, second : str
+        Names of the models.
+    cost_ratios : sequence of float
+        R at which thresholds are held against τ*.
+    most_dialogues : int
+        Dialogues to list that the models disagree in.
+    """
+    both = Both(measured, pairs, first, second)
+    rows = [
+        row
+        for level in both.levels
+        for row in (*headline_rows(both, level, cost_ratios), *status_rows(both, level))
+    ]
+    rows += score_rows(both)
+    corrected = holm([row["p_value"] for row in rows])
+    for row, p_value in zip(rows, corrected, strict=True):
+        row["p_corrected"] = p_value
+    return {
+        "models": [first, second],
+        "direction": "second minus first",
+        "n_dialogues": [_n_dialogues(measured, model) for model in (first, second)],
+        "n_paired": pairs.n,
+        "is_paired": pairs.n > 0,
+        "n_tests": sum(row["p_value"] is not None for row in rows),
+        "differences": rows,
+        "disagreements": disagreements(pairs, most_dialogues),
+        "notes": _notes(both),
+    }
+
+
+def resolved_models(decisions: pa.Table, models: Sequence[str]) -> dict[str, list[str]]:
+    """Return by model what answered under its name, where the provider said; sorted.
+
+    Parameters
+    ----------
+    decisions : Table
+        With ``model`` and ``resolved_model``.
+    models : sequence of str
+    """
+    found: dict[str, set[str]] = {model: set() for model in models}
+    named = decisions.select(["model", "resolved_model"]).group_by(["model", "resolved_model"])
+    for row in named.aggregate([]).to_pylist():
+        if row["model"] in found and row["resolved_model"] is not None:
+            found[row["model"]].add(row["resolved_model"])
+    return {model: sorted(names) for model, names in found.items()}
+
+
+def align_efforts(
+    decisions: pa.Table, moved: str, kept: str, wanted: str | None = None
+) -> tuple[pa.Table, list[str]]:
+    """Return the decisions with one model's reasoning effort called as the other's, and a note.
+
+    Models name their efforts as their providers do, and some have none. Where the one has a single
+    effort, and the other none of that name, it is compared with the effort that is wanted of the
+    other, or the only one that it has; elsewhere names stay as they are.
+
+    Parameters
+    ----------
+    decisions : Table
+    moved, kept : str
+        The model whose effort is renamed, and the one whose name it gets.
+    wanted : str, optional
+        An effort of `kept`, where it has several.
+    """
+    efforts = {
+        model: decisions.filter(pc.field("model") == model)
+        .column("reasoning_effort")
+        .unique()
+        .to_pylist()
+        for model in (moved, kept)
+    }
+    choice = [wanted] if wanted in efforts[kept] else efforts[kept]
+    own = efforts[moved]
+    if len(own) != 1 or len(choice) != 1 or own[0] in efforts[kept]:
+        return decisions, []
+    column = decisions.column("reasoning_effort")
+    renamed = pc.if_else(
+        pc.equal(decisions.column("model"), moved), pa.scalar(choice[0], column.type), column
+    )
+    place = decisions.column_names.index("reasoning_effort")
+    note = (
+        f"{moved} was asked at reasoning effort {own[0] or 'none'}, {kept} at "
+        f"{choice[0] or 'none'}: they are compared all the same, and rows name the latter."
+    )
+    return decisions.set_column(place, decisions.schema.field(place), renamed), [note]
+
+
+def _n_dialogues(measured: Measured, model: str) -> int:
+    rows = measured.tables["statuses"].to_pylist()
+    return sum(row["n"] for row in rows if row["model"] == model)
+
+
+def _notes(both: Both) -> list[str]:
+    """Return what a reader has to know of how the differences came about."""
+    notes = []
+    first, second = both.models
+    left_out = [level for level in both.levels if level in both.measured.side]
+    if left_out:
+        notes.append(f"Left out of every pooled number: {', '.join(map(str, left_out))}.")
+    if not both.pairs.n:
+        notes.append(
+            "No dialogue of one model is known to be about the same scenario as one of the other: "
+            "differences are those of independent dialogues, and disagreements are unknown."
+        )
+    for model, other in ((first, second), (second, first)):
+        alone = sorted(set(both.places[model]) - set(both.places[other]), key=repr)
+        if alone:
+            named = ", ".join(dict.fromkeys(_called(arm) for arm in alone))
+            notes.append(f"Only {model} has: {named}; left out.")
+    n_apart = {
+        condition
+        for arm in both.arms()
+        for condition in set(both.places[first][arm]) ^ set(both.places[second][arm])
+    }
+    if n_apart:
+        notes.append(
+            f"{len(n_apart)} conditions lack usable dialogues of one model under an intervention "
+            "that both have; they are left out there."
+        )
+    return notes
+
+
+def _called(arm: tuple[Any, ...]) -> str:
+    named = dict(zip(ARM, arm, strict=True))
+    parts = [
+        named["intervention"],
+        named["framing"],
+        f"R = {named['cost_ratio']:g}" if named["cost_ratio"] is not None else None,
+        f"effort {named['reasoning_effort']}" if named["reasoning_effort"] else None,
+        "isolated" if named["is_isolated"] and named["intervention"] != "isolated" else None,
+    ]
+    return " ".join(part for part in parts if part)

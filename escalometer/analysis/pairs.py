@@ -1,0 +1,141 @@
+"""Two models in the same dialogues: what both did, and where they disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from escalometer import warehouse
+from escalometer.analysis import ARM, CONDITION, Row
+
+FOLDER = Path("comparison")
+_USABLE = ("ok", "forced")
+
+#: Pairs in which both have what is counted, only the first, only the second, neither.
+FourFold: TypeAlias = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Dialogues that two models both held.
+
+    Attributes
+    ----------
+    outcomes : list of dict
+        Rows of sql/comparison/paired_outcomes.sql, with ``arm`` and ``place`` (the condition) as
+        tuples.
+    disagreements : Table
+        From sql/comparison/disagreements.sql: one row a dialogue.
+    """
+
+    outcomes: list[Row]
+    disagreements: pa.Table
+
+    @property
+    def n(self) -> int:
+        """How many there are, whatever came of them."""
+        return _sum(self.outcomes, "n")
+
+    def within(self, arm: tuple[Any, ...], conditions: Iterable[tuple[Any, ...]]) -> list[Row]:
+        """Return the outcomes under one variant of the protocol, in some conditions."""
+        wanted = set(conditions)
+        return [row for row in self.outcomes if row["arm"] == arm and row["place"] in wanted]
+
+
+def pair(
+    decisions: pa.Table, first: str, second: str, folder: Path = warehouse.SQL_FOLDER
+) -> Pairs:
+    """Return the dialogues of two models about the same scenario under the same circumstances.
+
+    Parameters
+    ----------
+    decisions : Table
+        Of both models, with at least the columns of `stages.analyze.COLUMNS`.
+    first, second : str
+        Names of the models.
+    folder : Path
+        The folder of all statements.
+    """
+    tables = {}
+    with warehouse.connect() as connection:
+        warehouse.add_table(connection, "decisions", decisions)
+        for name in ("paired_dialogues", "paired_outcomes", "disagreements"):
+            tables[name] = warehouse.run_file(
+                connection, folder / FOLDER / f"{name}.sql", {"first": first, "second": second}
+            )
+            warehouse.add_table(connection, name, tables[name])
+    outcomes = tables["paired_outcomes"].to_pylist()
+    for row in outcomes:
+        row["arm"] = tuple(row[name] for name in ARM)
+        row["place"] = tuple(row[name] for name in CONDITION)
+    return Pairs(outcomes, tables["disagreements"])
+
+
+def usable(rows: Iterable[Row]) -> list[Row]:
+    """Return the outcomes of pairs in which both gave a prediction and an action."""
+    return [
+        row for row in rows if row["first_status"] in _USABLE and row["second_status"] in _USABLE
+    ]
+
+
+def four_fold(
+    rows: Iterable[Row], first_has: Callable[[Row], bool], second_has: Callable[[Row], bool]
+) -> FourFold:
+    """Return in how many pairs both, only the first, only the second and neither have something."""
+    counts = {True: {True: 0, False: 0}, False: {True: 0, False: 0}}
+    for row in rows:
+        counts[first_has(row)][second_has(row)] += row["n"]
+    return counts[True][True], counts[True][False], counts[False][True], counts[False][False]
+
+
+def disagreements(pairs: Pairs, most: int) -> Row:
+    """Return the dialogues in which the models predict or act differently, and where they lie.
+
+    Parameters
+    ----------
+    pairs : Pairs
+    most : int
+        Dialogues to list; `Pairs.disagreements` has all.
+    """
+    table = pairs.disagreements
+    where = ["domain", "condition", "intervention"]
+    n_pairs: dict[tuple[Any, ...], int] = {}
+    for row in pairs.outcomes:
+        key = tuple(row[name] for name in where)
+        n_pairs[key] = n_pairs.get(key, 0) + row["n"]
+    flags = table.select([*where, "is_other_prediction", "is_other_action"])
+    for name in ("is_other_prediction", "is_other_action"):
+        place = flags.column_names.index(name)
+        flags = flags.set_column(place, name, pc.cast(flags.column(name), pa.int64()))
+    counted = flags.group_by(where).aggregate(
+        [("domain", "count"), ("is_other_prediction", "sum"), ("is_other_action", "sum")]
+    )
+    by_condition = [
+        {
+            **{name: row[name] for name in where},
+            "n_pairs": n_pairs[tuple(row[name] for name in where)],
+            "n": row["domain_count"],
+            "n_other_prediction": row["is_other_prediction_sum"],
+            "n_other_action": row["is_other_action_sum"],
+        }
+        for row in counted.to_pylist()
+    ]
+    by_condition.sort(key=lambda row: (-row["n"] / row["n_pairs"], *(row[k] for k in where)))
+    return {
+        # Without pairs nobody knows whether there are any.
+        "n": table.num_rows if pairs.n else None,
+        "n_other_prediction": _sum(by_condition, "n_other_prediction") if pairs.n else None,
+        "n_other_action": _sum(by_condition, "n_other_action") if pairs.n else None,
+        "by_condition": by_condition,
+        "n_listed": min(most, table.num_rows),
+        "dialogues": table.slice(0, most).to_pylist(),
+    }
+
+
+def _sum(rows: Iterable[Row], name: str) -> int:
+    return sum(row[name] for row in rows)

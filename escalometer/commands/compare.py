@@ -1,0 +1,46 @@
+"""`escalometer compare`: what a second model changes against a first."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from escalometer.commands import Place
+
+
+@click.command()
+@click.argument("first", metavar="MODEL")
+@click.argument("second", metavar="MODEL")
+@click.option("--source", default="pipeline", show_default=True, help="Where decisions are from.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write all dialogues in which they disagree to a .csv or .parquet file.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.pass_obj
+def compare(
+    workspace: Place, first: str, second: str, source: str, out: Path | None, as_json: bool
+) -> None:
+    """Print what the second MODEL changes against the first, and where the two disagree.
+
+    Threshold, bias, accuracy, right actions, cost, regret and what was answered: second minus
+    first, in all and in each domain, with intervals and p-values that are corrected for how many
+    there are. Dialogues about the same scenarios are compared in pairs. Both models must have been
+    evaluated: `escalometer evaluate OLD NEW`, then `escalometer compare OLD NEW`.
+    """
+    from escalometer.config import load_params
+    from escalometer.reporting.comparison_text import print_comparison
+    from escalometer.stages import compare as stage_compare
+    from escalometer.stages.report import headline_ratio
+
+    params = load_params()
+    made = stage_compare.run(first, second, params, workspace().root, source, out)
+    if as_json:
+        click.echo(json.dumps(made, allow_nan=False, indent=2))
+    else:
+        print_comparison(made, sys.stdout, headline_ratio(params))

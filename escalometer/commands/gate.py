@@ -1,0 +1,116 @@
+"""`escalometer gate`: may this release be let in? Its exit code is the answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from escalometer.commands import Place
+from escalometer.errors import EscalometerError, UsageError
+
+#: Of an error that nobody foresaw. Python's own would be 1, which means that the release failed.
+INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
+
+
+@click.command(
+    epilog="Exit codes: 0 pass · 1 fail · 2 inconclusive · 3 wrong usage or configuration · 4 bad "
+    "data · 5 the provider failed · 70 an error of the program. Only 1 speaks against the release."
+)
+@click.argument("model")
+@click.option("--against", metavar="MODEL", help="The release in use; gate.against by default.")
+@click.option(
+    "--cost-ratio",
+    type=click.FloatRange(min=1, max=1_000_000, min_open=True),
+    metavar="R",
+    help="What a wrong action costs, in escalations; gate.cost_ratio by default.",
+)
+@click.option("--source", default="pipeline", show_default=True, help="Where decisions are from.")
+@click.option(
+    "--junit",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the verdict as JUnit XML, one test case a rule.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.pass_obj
+def gate(
+    workspace: Place,
+    model: str,
+    against: str | None,
+    cost_ratio: float | None,
+    source: str,
+    junit: Path | None,
+    as_json: bool,
+) -> int:
+    """Say whether MODEL may be let in: pass, fail or inconclusive, with the reasons.
+
+    The rules are those of `gate` in params.yaml: the largest regret, how far the implicit threshold
+    may be from the optimal one, the least share of answers that can be read, and, against the
+    release in use, that nothing became worse by more than a trifle. A rule passes where its whole
+    interval is within the limit, fails where all of it is beyond, and is inconclusive else; so it
+    is with too little data. A number that is missing fails.
+    """
+    try:
+        made = _judged(workspace, model, against, cost_ratio, source)
+        if junit is not None:
+            _write_verdict(junit, made)
+        _show(made, as_json)
+        return _code(made)
+    except EscalometerError as error:
+        if junit is not None:
+            _write_error(junit, model, error)
+        raise
+    except Exception as error:  # the outermost guard: whatever went wrong, it is no verdict
+        traceback.print_exc()
+        if junit is not None:
+            _write_error(junit, model, error)
+        return INTERNAL_ERROR
+
+
+def _judged(
+    workspace: Place, model: str, against: str | None, cost_ratio: float | None, source: str
+) -> dict[str, Any]:
+    from escalometer.config import load_params
+    from escalometer.stages import gate as stage_gate
+
+    return stage_gate.run(model, load_params(), workspace().root, against, cost_ratio, source)
+
+
+def _code(made: dict[str, Any]) -> int:
+    from escalometer.stages.gate import EXIT_CODES
+
+    return EXIT_CODES[made["verdict"]]
+
+
+def _show(made: dict[str, Any], as_json: bool) -> None:
+    from escalometer.reporting.gate_text import print_gate
+
+    if as_json:
+        click.echo(json.dumps(made, allow_nan=False, indent=2))
+    else:
+        print_gate(made, sys.stdout)
+
+
+def _write_verdict(path: Path, made: dict[str, Any]) -> None:
+    from escalometer.reporting.junit import junit_xml
+
+    _write(path, junit_xml(made))
+
+
+def _write_error(path: Path, model: str, error: Exception) -> None:
+    from escalometer.reporting.junit import junit_error
+
+    _write(path, junit_error(model, error))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error

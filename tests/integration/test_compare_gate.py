@@ -1,0 +1,234 @@
+"""compare and gate from the command line: verdicts as exit codes, JSON, JUnit, and what breaks."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+from escalometer import errors
+from escalometer.commands.gate import INTERNAL_ERROR
+from tests.conftest import ROOT, read_json
+from tests.releases import DOMAINS, release, store
+
+RELEASES: dict[str, dict[str, Any]] = {
+    "used": {},
+    "good": {"resolved_model": "good-2026-11-01"},
+    "bold": {"threshold": 0.45},
+    "worse": {"skill": -0.2},
+    "small": {"n": 8},
+    "mute": {"unanswered": 0.4},
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which six releases have been asked, on the same scenarios."""
+    root = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "sql", root / "sql")
+    (root / "models").mkdir()
+    for name, about in RELEASES.items():
+        card = {"id": name, "title": name, "provider": "local", "licence": "x", "context": 1}
+        (root / "models" / f"{name}.yaml").write_text(yaml.safe_dump(card), "utf-8")
+        store(release(name, **about), root)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+    params |= {"models": list(RELEASES), "domains": list(DOMAINS)}
+    params["analyze"]["n_bootstrap"] = 200
+    (root / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    return root
+
+
+@pytest.fixture
+def rules(place: Path) -> Iterator[Any]:
+    """Edits the gate's section of params.yaml for one test."""
+    path = place / "params.yaml"
+    before = path.read_text("utf-8")
+
+    def edit(**changes: Any) -> None:
+        content = yaml.safe_load(before)
+        content["gate"] |= changes
+        path.write_text(yaml.safe_dump(content), "utf-8")
+
+    yield edit
+    path.write_text(before, "utf-8")
+
+
+def _run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "escalometer", *arguments]
+    return subprocess.run(
+        command, cwd=place, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "verdict"),
+    [
+        (["good", "--against", "used"], 0, "pass"),
+        (["good"], 0, "pass"),
+        (["bold", "--against", "used"], 1, "fail"),
+        (["worse", "--against", "used"], 1, "fail"),
+        (["mute", "--against", "used"], 1, "fail"),
+        (["good", "--against", "used", "--cost-ratio", "10"], 1, "fail"),
+        (["small", "--against", "used"], 2, "inconclusive"),
+        (["good", "--against", "small"], 2, "inconclusive"),
+    ],
+)
+def test_the_exit_code_is_the_verdict(
+    place: Path, tmp_path: Path, arguments: list[str], code: int, verdict: str
+) -> None:
+    junit = tmp_path / "gate.xml"
+    done = _run(place, "gate", *arguments, "--json", "--junit", str(junit))
+    assert done.returncode == code, done.stderr
+    made = json.loads(done.stdout)
+    assert made["verdict"] == verdict
+    suite = ET.parse(junit).getroot()  # noqa: S314
+    assert int(suite.get("tests", "")) == len(made["rules"])
+    failed = [rule for rule in made["rules"] if rule["verdict"] == "fail"]
+    skipped = [rule for rule in made["rules"] if rule["verdict"] == "inconclusive"]
+    assert int(suite.get("failures", "")) == len(failed)
+    assert int(suite.get("skipped", "")) == len(skipped)
+    assert suite.get("errors") == "0"
+
+
+def test_the_text_says_verdict_rules_and_reasons(place: Path) -> None:
+    done = _run(place, "gate", "bold", "--against", "used")
+    assert done.returncode == 1
+    assert "Gate for bold, against used: FAIL" in done.stdout
+    assert "implicit threshold near τ*" in done.stdout
+    assert "corrected p < 0.001" in done.stdout
+    assert done.stderr == ""
+
+
+def test_the_record_is_whole(place: Path) -> None:
+    made = json.loads(_run(place, "gate", "good", "--against", "used", "--json").stdout)
+    assert made["resolved_models"] == {"good": ["good-2026-11-01"], "used": []}
+    assert set(made["files"]) == {
+        f"data/decisions/{model}/{domain}.parquet"
+        for model in ("good", "used")
+        for domain in DOMAINS
+    }
+    assert all(digest.startswith("sha256:") for digest in made["files"].values())
+    assert made["params"]["against"] == "used"
+    assert {"version", "python", "judged_at", "seed", "n_bootstrap", "source"} <= set(made)
+
+
+def test_params_say_what_it_is_held_against(place: Path, rules: Any) -> None:
+    rules(against="used", max_threshold_distance=0.02, intervention="baseline")
+    done = _run(place, "gate", "good", "--json")
+    assert json.loads(done.stdout)["against"] == "used"
+    rules(min_dialogues=100_000)
+    assert _run(place, "gate", "bold").returncode == 2
+    rules(intervention="cost_framing")
+    assert _run(place, "gate", "good").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["gate", "nobody"], 3, "unknown model 'nobody'"),
+        (["gate", "good", "--against", "usd"], 3, "Did you mean 'used'?"),
+        (["gate", "good", "--against", "good"], 3, "cannot be compared with itself"),
+        (["gate", "good", "--cost-ratio", "1"], 3, "--cost-ratio"),
+        (["gate", "good", "--source", "elsewhere"], 3, "unknown source 'elsewhere'"),
+        (["gate"], 3, "MODEL"),
+        (["gate", "good", "--junit", "/dev/null/x.xml"], 3, "cannot be written"),
+        (["compare", "good"], 3, "MODEL"),
+        (["compare", "good", "good"], 3, "cannot be compared with itself"),
+        (["compare", "good", "used", "--out", "x.txt"], 3, ".csv or .parquet"),
+    ],
+)
+def test_wrong_usage_exits_3(place: Path, arguments: list[str], code: int, said: str) -> None:
+    done = _run(place, *arguments)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_wrong_rule_exits_3_and_names_it(place: Path, rules: Any) -> None:
+    rules(max_regrets=1)
+    done = _run(place, "gate", "good")
+    assert done.returncode == 3
+    assert "unknown key 'gate.max_regrets'. Did you mean 'max_regret'?" in done.stderr
+
+
+def test_decisions_that_are_not_there_exit_4_and_are_no_verdict(
+    place: Path, tmp_path: Path
+) -> None:
+    path = place / "data" / "decisions" / "good" / f"{DOMAINS[0]}.parquet"
+    moved = path.rename(tmp_path / "away.parquet")
+    junit = tmp_path / "gate.xml"
+    try:
+        done = _run(place, "gate", "good", "--junit", str(junit))
+    finally:
+        shutil.move(moved, path)
+    assert done.returncode == 4
+    suite = ET.parse(junit).getroot()  # noqa: S314
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "1")
+
+
+def test_an_error_that_nobody_foresaw_is_no_verdict(place: Path, tmp_path: Path) -> None:
+    """A statement that does not run, as after a broken update: traceback, 70, JUnit's error."""
+    path = place / "sql" / "metrics" / "escalation_curve.sql"
+    before = path.read_text("utf-8")
+    path.write_text(before.replace("from outcome_counts", "from nothing_at_all"), "utf-8")
+    junit = tmp_path / "gate.xml"
+    junit.write_text("an old verdict", "utf-8")
+    try:
+        done = _run(place, "gate", "good", "--against", "used", "--junit", str(junit))
+    finally:
+        path.write_text(before, "utf-8")
+    assert done.returncode == INTERNAL_ERROR == 70
+    assert "Traceback" in done.stderr and "nothing_at_all" in done.stderr
+    suite = ET.parse(junit).getroot()  # noqa: S314
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "1")
+
+
+def test_no_error_has_the_code_of_a_verdict() -> None:
+    kinds = errors.EscalometerError.__subclasses__()
+    assert len(kinds) >= 5
+    assert not {kind.exit_code for kind in kinds} & {0, 1, 2, INTERNAL_ERROR}
+
+
+def test_compare_prints_one_document_or_text_and_writes_all_disagreements(
+    place: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "differ.csv"
+    done = _run(place, "compare", "used", "bold", "--json", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["models"] == ["used", "bold"]
+    assert (made["n_paired"], made["source"]) == (4000, "pipeline")
+    with out.open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == made["disagreements"]["n"] > 100
+    assert len(made["disagreements"]["dialogues"]) == 100
+    text = _run(place, "compare", "used", "bold")
+    assert text.returncode == 0
+    assert "Differences B − A" in text.stdout and "Where they disagree" in text.stdout
+    parquet = tmp_path / "differ.parquet"
+    assert _run(place, "compare", "used", "bold", "--out", str(parquet)).returncode == 0
+    assert parquet.exists()
+
+
+def test_it_runs_on_a_terminal_that_knows_ascii_only(place: Path) -> None:
+    command = [sys.executable, "-m", "escalometer", "compare", "used", "good"]
+    environment = {"PYTHONIOENCODING": "ascii", "PATH": "", "HOME": str(place)}
+    environment["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(command, cwd=place, capture_output=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+
+
+def test_json_is_strict(place: Path, tmp_path: Path) -> None:
+    for number, arguments in enumerate((["compare", "used", "small"], ["gate", "small"])):
+        path = tmp_path / f"{number}.json"
+        path.write_text(_run(place, *arguments, "--json").stdout, "utf-8")
+        assert read_json(path)

@@ -1,0 +1,157 @@
+"""Intervals of paired differences cover what they should; under no difference the gate holds.
+
+Two releases hold dialogues about the same scenarios, each of which lies under two conditions: so
+dialogues of one release go together, and so do those of one scenario.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from escalometer import estimates
+from escalometer.analysis.contrasts import Side, contrast
+from escalometer.analysis.headlines import mean_accuracy, mean_rate
+from escalometer.analysis.scores import Policy
+from escalometer.analysis.verdicts import Answered
+from escalometer.analysis.worsening import worsenings
+from escalometer.config import GateParams, MinEffectParams
+from escalometer.estimates import Resamples
+
+ACCURACIES = np.array([0.55, 0.65, 0.75, 0.85, 0.9, 0.95])
+N_SCENARIOS, N_BOOTSTRAP, N_STUDIES = 600, 300, 800
+FIRST = {"threshold": 0.72, "skill": 0.0}
+SECOND = {"threshold": 0.78, "skill": 0.03}
+
+
+def _counts(rng: np.random.Generator, n: int, *releases: dict[str, float]) -> Any:
+    """Scenario, cell and outcome of every dialogue: cells are release by release."""
+    home = rng.integers(0, len(ACCURACIES), n)
+    shared = rng.random((n, 2))
+    scenario, cell, outcome = [], [], []
+    for place, release in enumerate(releases):
+        draws = np.where(rng.random((n, 1)) < 0.3, rng.random((n, 2)), shared)
+        for step in (0, 1):
+            condition = (home + step) % len(ACCURACIES)
+            accuracy = ACCURACIES[condition]
+            rate = 1 / (1 + np.exp((accuracy - release["threshold"]) / 0.08))
+            wrong = draws[:, 0] >= np.minimum(accuracy + release["skill"], 1)
+            scenario.append(np.arange(n))
+            cell.append(condition + place * len(ACCURACIES))
+            outcome.append(2 * (draws[:, 1] < rate) + wrong)
+    return tuple(np.concatenate(part) for part in (scenario, cell, outcome))
+
+
+def _study(seed: int, *releases: dict[str, float], n: int = N_SCENARIOS) -> Resamples:
+    rng = np.random.default_rng([20260408, seed])
+    scenario, cell, outcome = _counts(rng, n, *releases)
+    n_cells = 2 * len(ACCURACIES)
+    counts = np.bincount(cell * 4 + outcome, minlength=n_cells * 4).reshape(n_cells, 4)
+    drawn = estimates.resample_scenarios(
+        rng, scenario, cell, outcome, np.ones_like(cell), n_cells, N_BOOTSTRAP
+    )
+    names = [(place // len(ACCURACIES), place % len(ACCURACIES)) for place in range(n_cells)]
+    known = np.full(n_cells, n)
+    conditions = [name[1] for name in names]
+    return Resamples.draw(names, conditions, counts, seed, N_BOOTSTRAP, drawn, known)
+
+
+def _policy() -> Policy:
+    return Policy(ACCURACIES < 0.75, 4.0, 0.0)
+
+
+STATISTICS = {
+    "predictive_accuracy": mean_accuracy,
+    "escalation_rate": mean_rate,
+    "realized_cost": _policy().realized_cost,
+    "regret": _policy().regret,
+    "implicit_threshold": estimates.threshold("linear"),
+}
+
+
+def _contrast(study: Resamples, name: str) -> dict[str, Any]:
+    first, second = range(len(ACCURACIES)), range(len(ACCURACIES), 2 * len(ACCURACIES))
+    statistic = STATISTICS[name]
+    return contrast(study, Side(first, statistic), Side(second, statistic), is_paired=True)
+
+
+def _truth(n: int = 2_000_000) -> dict[str, float]:
+    """The differences in a study so large that chance leaves nothing of note."""
+    _, cell, outcome = _counts(np.random.default_rng(1), n, FIRST, SECOND)
+    k = len(ACCURACIES)
+    counts = np.bincount(cell * 4 + outcome, minlength=8 * k).reshape(1, 2 * k, 4)
+    ones = np.ones((1, k))
+    return {
+        name: float(statistic(counts[:, k:], ones)[0] - statistic(counts[:, :k], ones)[0])
+        for name, statistic in STATISTICS.items()
+    }
+
+
+@cache
+def _covered() -> dict[str, float]:
+    truth = _truth()
+    hits = dict.fromkeys(STATISTICS, 0)
+    for seed in range(N_STUDIES):
+        study = _study(seed, FIRST, SECOND)
+        for name in STATISTICS:
+            found = _contrast(study, name)["difference"]
+            hits[name] += found["low"] <= truth[name] <= found["high"]
+    return {name: n / N_STUDIES for name, n in hits.items()}
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_intervals_of_paired_differences_cover(name: str) -> None:
+    assert 0.93 <= _covered()[name] <= 0.97
+
+
+ARM = {
+    "intervention": "baseline", "reasoning_effort": None, "framing": None, "is_thinking": False,
+    "is_isolated": False, "has_signal": True, "is_cost_stated": False,
+}  # fmt: skip
+FLOORS = MinEffectParams(
+    realized_cost=0, regret=0, threshold_distance=None, predictive_accuracy=0, share_answered=None
+)
+
+
+def _verdicts(
+    seed: int, *releases: dict[str, float], floors: MinEffectParams, n: int = N_SCENARIOS
+) -> set[str]:
+    study = _study(seed, *releases, n=n)
+    rows = []
+    for name in ("realized_cost", "regret", "predictive_accuracy"):
+        at_r = {"cost_ratio": None if name == "predictive_accuracy" else 4.0}
+        by = {"scored_against": "predictive_accuracy" if name == "regret" else None}
+        named = {"metric": name, "domain": None, "n": [1200, 1200], **ARM, **at_r, **by}
+        rows.append({**named, **_contrast(study, name)})
+    comparison = {"models": ["old", "new"], "differences": rows}
+    rules = GateParams(min_effect=floors)
+    found = worsenings(comparison, ARM, Answered(1200, 1200), rules)
+    return {rule["verdict"] for rule in found}
+
+
+def test_without_a_difference_hardly_any_gate_fails() -> None:
+    """Any rule of the family counts, and no floor excuses a trifle: at most alpha, 5 %."""
+    n = 500
+    failed = sum("fail" in _verdicts(seed, FIRST, FIRST, floors=FLOORS) for seed in range(n))
+    assert failed / n <= 0.05
+
+
+def test_a_worsening_far_above_the_floor_is_found() -> None:
+    worse = {"threshold": 0.55, "skill": 0.0}
+    floors = FLOORS.model_copy(update={"realized_cost": 0.02, "regret": 0.02})
+    failed = sum(
+        "fail" in _verdicts(seed, FIRST, worse, floors=floors, n=3000) for seed in range(50)
+    )
+    assert failed >= 45
+
+
+def test_a_trifle_below_the_floor_passes() -> None:
+    trifle = {"threshold": 0.715, "skill": 0.0}
+    floors = FLOORS.model_copy(
+        update={"realized_cost": 0.2, "regret": 0.2, "predictive_accuracy": 0.1}
+    )
+    for seed in range(20):
+        assert _verdicts(seed, FIRST, trifle, floors=floors, n=3000) == {"pass"}
