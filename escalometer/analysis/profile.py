@@ -15,6 +15,7 @@ from escalometer.analysis.headlines import Headlines
 from escalometer.analysis.measure import Measured
 from escalometer.analysis.recommendation import recommendations
 from escalometer.analysis.scores import intervention_rows
+from escalometer.estimates import Resamples
 from escalometer.schema import STATUSES
 
 
@@ -37,7 +38,8 @@ def assemble(measured: Measured, model: str, cost_ratios: Sequence[float]) -> Ro
     made |= headlines.document()
     parts = [headlines.on(domain) for domain in sorted({row["domain"] for row in curve})]
     made["domains"] = [_domain(part) for part in parts if part.rows]
-    made["curve"] = _curve(headlines, [row for part in parts for row in part.rows])
+    everywhere = [row for part in parts for row in part.rows]
+    made["curve"] = _curve(headlines.signalled, everywhere, measured.side)
     made["arms"] = _arms(measured, model)
     made["interventions"] = intervention_rows(measured, model)
     made["differences"] = intervention_differences(measured, model)
@@ -103,13 +105,12 @@ def _domain(part: Headlines) -> Row:
     }
 
 
-def _curve(headlines: Headlines, rows: Sequence[Row]) -> list[Row]:
-    """Return the baseline's points, each with what the line through all of them has there.
+def _curve(fitted_to: Resamples, rows: Sequence[Row], side: Sequence[str]) -> list[Row]:
+    """Return points of a curve, each with what the line through the main domains' has there.
 
     ``clustered_*`` is the line's interval when whole conditions are drawn.
     """
-    signalled = headlines.signalled
-    lines = signalled.each(lambda counts, weight: estimates.fit("linear", counts, weight)[:2])
+    lines = fitted_to.each(lambda counts, weight: estimates.fit("linear", counts, weight)[:2])
     made = []
     for row in rows:
         fitted, drawn = (
@@ -117,9 +118,10 @@ def _curve(headlines: Headlines, rows: Sequence[Row]) -> list[Row]:
             for slope, intercept in (lines.own, lines.conditions)
         )
         value = estimates.plain(fitted[0])
-        low, high = estimates.percentiles(drawn, value, signalled.n_conditions)
-        point = _point(row, headlines.measured.side)
-        made.append({**point, "fitted": value, "clustered_low": low, "clustered_high": high})
+        low, high = estimates.percentiles(drawn, value, fitted_to.n_conditions)
+        made.append(
+            {**_point(row, side), "fitted": value, "clustered_low": low, "clustered_high": high}
+        )
     return made
 
 
@@ -138,26 +140,28 @@ def _point(row: Row, side: Sequence[str]) -> Row:
 
 
 def _arms(measured: Measured, model: str) -> list[Row]:
-    """Return each intervention with a signal: its points, and its own linear threshold."""
-    places = measured.places(
-        lambda row: (
-            row["model"] == model and row["has_signal"] and row["domain"] not in measured.side
-        )
-    )
+    """Return each intervention: its points, and (with a signal) its own linear threshold."""
+    places = measured.places(lambda row: bool(row["model"] == model))
     ordered = sorted(places, key=lambda i: [str(measured.curve[i][name]) for name in ARM])
     made = []
     for values, group in groupby(
         ordered, key=lambda i: tuple(measured.curve[i][name] for name in ARM)
     ):
         own = list(group)
+        rows = [measured.curve[i] for i in own]
+        main = measured.resamples.take(
+            [i for i in own if measured.curve[i]["domain"] not in measured.side]
+        )
+        arm = dict(zip(ARM, values, strict=True))
         made.append(
             {
-                **dict(zip(ARM, values, strict=True)),
+                **arm,
                 "n_conditions": len(own),
-                "n": sum(measured.curve[i]["n"] for i in own),
-                "implicit_threshold": estimates.threshold_fit(
-                    "linear", measured.resamples.take(own)
-                ),
+                "n": sum(row["n"] for row in rows),
+                "implicit_threshold": estimates.threshold_fit("linear", main)
+                if arm["has_signal"]
+                else None,
+                "points": _curve(main, rows, measured.side),
             }
         )
     return made

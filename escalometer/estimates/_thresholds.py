@@ -74,8 +74,8 @@ def threshold_fit(kind: Kind, resamples: Resamples) -> Fit:
     -------
     dict
         An interval with ``slope`` (and its interval), ``intercept``, ``r_squared`` and ``status``:
-        *unidentified* where the slope's interval includes zero or more (no interval is given then:
-        it would have no end), else *extrapolated* where the threshold lies outside the accuracies
+        *unidentified* where the slope's interval includes zero or more (no number is given then: it
+        would mean nothing), else *extrapolated* where the threshold lies outside the accuracies
         seen. Of the logit fit also ``dispersion``, and the interval that allows for it.
 
     References
@@ -102,6 +102,8 @@ def threshold_fit(kind: Kind, resamples: Resamples) -> Fit:
     if value is not None and _falls(slope, slopes):
         seen = predictive_accuracies(resamples.counts)
         status = "ok" if seen.min() <= value <= seen.max() else "extrapolated"
+    if status == "unidentified":
+        made |= NO_INTERVAL
     made |= {
         "slope": plain(slope),
         "slope_low": slopes[0],

@@ -221,6 +221,7 @@ def _profile(
         "model": model,
         "source": source,
         "editions": _editions(decisions, model, present),
+        "resolved_models": _resolved(decisions, model, present),
         **assemble(measured, model, params.analyze.cost_ratios),
         "force_answer": bool(pc.any(force_answer).as_py()),
         "human_error_rate": params.analyze.human_error_rate,
@@ -237,6 +238,16 @@ def _profile(
             "and lean towards low thresholds here."
         )
     return profile
+
+
+def _resolved(decisions: pa.Table, model: str, present: Sequence[str]) -> list[str]:
+    """Return what the model's name stood for when it was asked; empty where nobody said."""
+    own = decisions.select(["model", "domain", "resolved_model"]).filter(
+        (pc.field("model") == model)
+        & pc.field("domain").isin(pa.array(present, pa.string()))
+        & pc.is_valid(pc.field("resolved_model"))
+    )
+    return sorted(own.column("resolved_model").unique().to_pylist())
 
 
 def _editions(decisions: pa.Table, model: str, present: Sequence[str]) -> dict[str, str]:
@@ -288,8 +299,21 @@ def flat_metrics(profile: dict[str, Any]) -> dict[str, float]:
         "implicit_threshold_logit": profile["implicit_threshold"]["logit"]["estimate"],
         "slope": fit["slope"],
     }
-    for name in ("self_estimated_accuracy", "predictive_accuracy", "calibration_bias"):
+    for name in (
+        "self_estimated_accuracy",
+        "predictive_accuracy",
+        "calibration_bias",
+        "calibration_bias_signalled",
+    ):
         found[name] = profile[name]["estimate"]
+    for row in profile["calibration"]:
+        name = f"{row['intervention']}.{row['score']}"
+        found[f"brier.{name}"] = row["brier"]
+        found[f"expected_calibration_error.{name}"] = row["expected_calibration_error"]
+        found[f"smooth_calibration_error.{name}"] = row["smooth_calibration_error"]["estimate"]
+    for row in profile["recommendations"]:
+        cost = row["realized_cost"]["estimate"]
+        found[f"recommended_cost.R{row['cost_ratio']:g}"] = cost
     for status, n in profile["statuses"].items():
         found[f"share_{status}"] = n / profile["n_decisions"] if profile["n_decisions"] else None
     for row in profile["interventions"]:

@@ -229,7 +229,8 @@ def test_isolated_runs_apart_and_pooled() -> None:
 
 def test_each_intervention_has_its_own_threshold() -> None:
     rows = [*_rows(300), *_rows(300, shift=0.2, intervention="isolated", is_isolated=True)]
-    arms = {row["intervention"]: row["implicit_threshold"] for row in _profile(rows)["arms"]}
+    made = _profile(rows)
+    arms = {row["intervention"]: row["implicit_threshold"] for row in made["arms"]}
     assert arms["isolated"]["estimate"] - arms["baseline"]["estimate"] == pytest.approx(
         0.2 / 1.3, abs=0.05
     )
@@ -249,3 +250,25 @@ def test_biases_are_over_the_conditions_that_were_asked_without_a_signal() -> No
     # The interval is of the same number, not of one over all five conditions.
     assert bias["low"] < bias["estimate"] < bias["high"]
     assert 0.02 < bias["high"] - bias["low"] < 0.25
+
+
+def test_each_interventions_points_lie_beside_its_line() -> None:
+    unsignalled = _rows(seed=9, intervention="no_signal", has_signal=False)
+    arms = {row["intervention"]: row for row in _profile([*_rows(300), *unsignalled])["arms"]}
+    assert arms["no_signal"]["implicit_threshold"] is None
+    for point in arms["baseline"]["points"]:
+        assert point["low"] <= point["escalation_rate"] <= point["high"]
+        assert point["clustered_low"] <= point["fitted"] <= point["clustered_high"]
+        assert point["fitted"] == pytest.approx(1.4 - 1.3 * point["predictive_accuracy"], abs=0.1)
+
+
+def test_order_of_rows_changes_no_number_and_no_interval() -> None:
+    rows = [*_rows(), *_rows(shift=0.1, intervention="isolated", is_isolated=True)]
+    rows = [{**row, "stated_confidence": 0.5 + 0.4 * row["prediction"]} for row in rows]
+    shuffled = [rows[i] for i in np.random.default_rng(1).permutation(len(rows))]
+    assert _profile(rows) == _profile(shuffled)
+
+
+def test_what_an_alias_stood_for_is_on_record() -> None:
+    rows = [{**row, "resolved_model": "m-2026-05-01"} for row in _rows(2)]
+    assert _profile(rows)["resolved_models"] == ["m-2026-05-01"]
