@@ -248,4 +248,4 @@ def _value(value: Any) -> str:
     # pandas holds integers with gaps as floats.
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return repr(value)
+    return repr(float(value)) if isinstance(value, float) else repr(value)
