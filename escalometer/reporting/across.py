@@ -1,0 +1,143 @@
+"""Several models beside each other: which of them to take at a cost ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from escalometer.reporting.recommended import candidate
+from escalometer.reporting.variants import VARIANT
+from escalometer.reporting.wording import MISSING, count, ratio, share, with_span
+
+#: Domain, condition and the accuracy that its signal states.
+Place = tuple[str, str, Any]
+
+
+def across_models(
+    profiles: Sequence[Mapping[str, Any]], counted: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any] | None:
+    """Return which model costs least at each cost ratio, among those that are comparable.
+
+    Models are held against each other only where what is recommended of them was measured on the
+    very same conditions.
+
+    Parameters
+    ----------
+    profiles : sequence of mapping
+        The documents of ``escalometer profile --json``.
+    counted : sequence of mapping
+        Rows of `stages.report.COUNTED_BY` with their number ``n``. Without them a model's
+        conditions are those of its curve.
+
+    Returns
+    -------
+    dict or None
+        ``rows`` and ``notes``; None where no two models have a recommendation at one cost ratio.
+    """
+    found: dict[float, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
+    for profile in profiles:
+        for row in profile.get("recommendations") or []:
+            found.setdefault(row["cost_ratio"], []).append((profile, row))
+    several = {at: pairs for at, pairs in sorted(found.items()) if len(pairs) > 1}
+    if not several:
+        return None
+    rows: list[dict[str, Any]] = []
+    notes: dict[str, list[str]] = {}
+    for at, pairs in several.items():
+        groups: dict[frozenset[Place], list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
+        for profile, row in pairs:
+            groups.setdefault(_conditions(profile, row, counted), []).append((profile, row))
+        rows += [_chosen(at, places, group) for places, group in groups.items() if len(group) > 1]
+        for said in _notes(groups):
+            notes.setdefault(said, []).append(ratio(at))
+    return {
+        "rows": rows,
+        "notes": [
+            said if len(where) == len(several) else f"At R = {', '.join(where)}: {said}"
+            for said, where in notes.items()
+        ],
+    }
+
+
+def _conditions(
+    profile: Mapping[str, Any], row: Mapping[str, Any], counted: Sequence[Mapping[str, Any]]
+) -> frozenset[Place]:
+    """Return the conditions that a recommendation holds for."""
+    stated = {(own["domain"], own["condition"]): own["signal_accuracy"] for own in profile["curve"]}
+    side = {own["domain"] for own in profile.get("domains") or [] if not own["is_main"]}
+    own_rows = [
+        own
+        for own in counted
+        if own["model"] == profile["model"]
+        and own["domain"] not in side
+        and own["status"] not in MISSING
+        and own["cost_ratio"] in (None, row["cost_ratio"])
+    ]
+    arms: dict[tuple[Any, ...], set[tuple[str, str]]] = {}
+    for own in own_rows:
+        arm = (*(own[name] for name in VARIANT), own["cost_ratio"] is not None)
+        arms.setdefault(arm, set()).add((own["domain"], own["condition"]))
+    key = (*(row.get(name) for name in VARIANT), bool(row.get("is_cost_stated")))
+    # A fixed rule is priced on the intervention that has most conditions.
+    places = arms.get(key) or max(arms.values(), key=len, default=None)
+    if places is None:
+        points = [own for own in profile["curve"] if own["n"] and own.get("is_main", True)]
+        places = {(own["domain"], own["condition"]) for own in points}
+    editions = profile.get("editions") or {}
+    return frozenset(
+        (f"{domain} {editions.get(domain, '')}", condition, stated.get((domain, condition)))
+        for domain, condition in places
+    )
+
+
+def _chosen(
+    cost_ratio: float,
+    places: frozenset[Place],
+    group: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> dict[str, Any]:
+    """Return the model that costs least among those with the same conditions."""
+    ranked = sorted(group, key=lambda pair: pair[1]["realized_cost"]["estimate"])
+    (profile, best), (other_profile, other) = ranked[:2]
+    is_nobody = best["policy"] == "always_escalate"
+    return {
+        "cost_ratio": cost_ratio,
+        "model": None if is_nobody else profile["model"],
+        "advice": "let people take every decision" if is_nobody else candidate(best),
+        "cost": with_span(best["realized_cost"], "cost"),
+        "kept": share(best["escalation_rate"], 0),
+        "next": None if is_nobody else _named(other_profile, other),
+        "next_cost": None if is_nobody else with_span(other["realized_cost"], "cost"),
+        "verdict": _verdict(best["realized_cost"], other["realized_cost"], is_nobody),
+        "models": ", ".join(sorted(str(own["model"]) for own, _ in group)),
+        "n_conditions": len(places),
+    }
+
+
+def _named(profile: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    if row["policy"] == "always_escalate":
+        return "people take every decision"
+    return f"{profile['model']}, {candidate(row)}"
+
+
+def _verdict(best: Mapping[str, Any], other: Mapping[str, Any], is_nobody: bool) -> str:
+    if is_nobody:
+        return "none of these models costs less"
+    high, low = best["high"], other["low"]
+    if high is None or low is None:
+        return "open: there is no interval"
+    return "intervals apart" if high < low else "not clearly less: the intervals overlap"
+
+
+def _notes(
+    groups: Mapping[frozenset[Place], Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]],
+) -> list[str]:
+    """Return which models cannot be compared."""
+    if len(groups) < 2:
+        return []
+    named = [
+        f"{', '.join(sorted(str(profile['model']) for profile, _ in group))} "
+        f"({count(len(places))} conditions)"
+        for places, group in groups.items()
+    ]
+    said = f"These cover different conditions, so they are not compared: {'; '.join(named)}."
+    return [said]
