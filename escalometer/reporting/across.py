@@ -121,11 +121,11 @@ def _named(profile: Mapping[str, Any], row: Mapping[str, Any]) -> str:
 
 def _verdict(best: Mapping[str, Any], other: Mapping[str, Any], is_nobody: bool) -> str:
     if is_nobody:
-        return "none of these models costs less"
+        return "no model here costs less"
     high, low = best["high"], other["low"]
     if high is None or low is None:
-        return "open: there is no interval"
-    return "intervals apart" if high < low else "not clearly less: the intervals overlap"
+        return "open: no interval"
+    return "yes: the intervals are apart" if high < low else "no: the intervals overlap"
 
 
 def _notes(

@@ -126,7 +126,7 @@ def reliability_svg(profile: Mapping[str, Any], prefix: str) -> str:
         Begins every id in it.
     """
     rows = [row for row in calibration_rows(profile) if row.get("reliability")]
-    return element(partial(_draw, rows=rows), prefix, (6.5, 5.5)) if rows else ""
+    return element(partial(_draw, rows=rows), prefix, (8, 6)) if rows else ""
 
 
 def _draw(figure: Figure, rows: list[dict[str, Any]]) -> None:

@@ -29,7 +29,7 @@ _RULES = (
 def cost_lines(profile: Mapping[str, Any], cost_ratio: float) -> list[Mapping[str, Any]]:
     """Return the cost curves that are drawn: the baseline's, and of what states a cost.
 
-    Of more than `MAX_LINES`, those that state this cost ratio come first. An older profile has none.
+    Of more than `MAX_LINES`, those that state this cost ratio come first. Older profiles have none.
     """
     reference = _reference(profile)
     if reference is None:
