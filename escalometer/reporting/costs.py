@@ -65,11 +65,15 @@ def cost_caption(profile: Mapping[str, Any], cost_ratio: float) -> str:
         "A dot marks the R that a prompt stated; elsewhere the line shows the same answers at "
         "another price.",
         f"The rules in grey are for the conditions and dialogues of {label(lines[0])}; best "
-        "possible: knowing how accurate the model is under each condition. Estimates, without "
+        "possible: knowing how accurate those dialogues' predictions are under each condition, so "
+        "that an intervention which changes predictions may lie below it. Estimates, without "
         "intervals; lines that leave the picture at its top go on rising.",
     ]
     if len({row["n"] for row in lines}) > 1:
-        said.append("The interventions have different numbers of dialogues.")
+        said.append(
+            "The interventions have different numbers of dialogues, and maybe of conditions: small "
+            "distances between lines mean nothing."
+        )
     if n_left > 0:
         said.append(f"{n_left} more that state a cost are not drawn.")
     return " ".join(said)

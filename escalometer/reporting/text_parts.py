@@ -20,7 +20,7 @@ from escalometer.reporting.text_tables import (
 )
 from escalometer.reporting.thresholds import arm_rows
 from escalometer.reporting.variants import SCORES, difference_rows
-from escalometer.reporting.wording import count, p_value, ratio, visible
+from escalometer.reporting.wording import DASH, count, p_value, ratio, visible
 
 
 def domains(profile: Mapping[str, Any]) -> list[RenderableType]:
@@ -57,6 +57,8 @@ def domains(profile: Mapping[str, Any]) -> list[RenderableType]:
     ]
     if any(row["is_at_limit"] for row in rows):
         notes.append("A self-estimated accuracy of 0 or 100 % is the limit: it was cut there.")
+    if any((row.get("self_estimated_accuracy") or {}).get("estimate") is None for row in rows):
+        notes.append(f"{DASH} no dialogue without signal, or no line to read it off.")
     if not all(row["is_main"] for row in rows):
         notes.append("² Left out of every number that pools domains.")
     if is_moved:
