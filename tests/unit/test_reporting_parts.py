@@ -9,194 +9,20 @@ from typing import Any
 
 import pytest
 
-from escalometer.reporting.across import across_models
-from escalometer.reporting.confidence import external_words, reliability_svg
-from escalometer.reporting.costs import MAX_LINES, cost_caption, cost_curve_svg, cost_lines
-from escalometer.reporting.figures import escalation_curve_svg
 from escalometer.reporting.missing import UNDONE, kept_together, moved, moved_words, overlap_words
 from escalometer.reporting.recommended import recommended, recommended_at
 from escalometer.reporting.text import profile_text
 from escalometer.reporting.wording import more, p_value, with_span
-from tests.unit.test_reporting import (
-    EXTRAPOLATED,
-    HOSTILE,
-    IDENTIFIED,
-    NULL,
-    UNIDENTIFIED,
-    Page,
-    interval,
-    made_profile,
-    written,
+from tests.unit.grown_profiles import (
+    ARM,
+    bounded,
+    chosen,
+    external,
+    grown_profile,
+    overlap,
+    recommendation,
 )
-
-ARM: dict[str, Any] = {
-    "intervention": "baseline",
-    "reasoning_effort": None,
-    "cost_ratio": None,
-    "framing": None,
-    "is_thinking": False,
-    "is_isolated": False,
-    "has_signal": True,
-}
-FRAMED = {**ARM, "intervention": "cost_framing", "framing": "ratio", "cost_ratio": 4.0}
-ASKED = {**ARM, "intervention": "stated_confidence"}
-NOBODY = dict.fromkeys(name for name in ARM if name != "cost_ratio")
-
-
-def bounded(value: dict[str, Any], low: float | None, high: float | None) -> dict[str, Any]:
-    return {**value, "bound_low": low, "bound_high": high}
-
-
-def chosen(arm: dict[str, Any] | None, policy: str, cost: dict[str, Any]) -> dict[str, Any]:
-    own = NOBODY if arm is None else {k: v for k, v in arm.items() if k != "cost_ratio"}
-    stated = None if arm is None else arm["cost_ratio"] is not None
-    return {
-        **own,
-        "is_cost_stated": stated,
-        "policy": policy,
-        "realized_cost": cost,
-        "escalation_rate": {"always_escalate": 1.0, "always_implement": 0.0}.get(policy, 0.41),
-        "n": 160,
-    }
-
-
-def recommendation(**changes: Any) -> dict[str, Any]:
-    row = {
-        "cost_ratio": 4.0,
-        **chosen(FRAMED, "model", interval(0.63, 0.6, 0.66)),
-        "next_best": chosen(None, "always_escalate", interval(1.0, 1.0, 1.0)),
-        "gap": interval(0.37, 0.34, 0.4),
-        "is_clear": True,
-        "n_left_out": 0,
-    }
-    return row | changes
-
-
-def curve_of(arm: dict[str, Any], slope: float) -> dict[str, Any]:
-    ratios = [float(r) for r in range(1, 101)]
-    return {
-        **arm,
-        "n": 160,
-        "escalation_rate": 0.4,
-        "cost_ratios": ratios,
-        "realized_cost": [0.4 + slope * r for r in ratios],
-        "always_implement_cost": [0.3 * r for r in ratios],
-        "always_escalate_cost": [1.0] * 100,
-        "optimal_cost": [min(1.0, 0.3 * r) for r in ratios],
-    }
-
-
-def grown_profile() -> dict[str, Any]:
-    profile = made_profile()
-    for row in profile["curve"]:
-        row |= {"is_main": True, "fitted": 0.5, "clustered_low": 0.4, "clustered_high": 0.6}
-    for row in profile["interventions"]:
-        row |= {name: ARM[name] for name in ("is_thinking", "is_isolated", "has_signal")}
-        row["is_cost_stated"] = row["framing"] is not None
-    shared = {"escalation_rate": 0.4, "n_conditions": 4, "n": 80}
-    for name, is_main, fit in (
-        ("movielens", True, IDENTIFIED),
-        ("hmda_mortgages", True, UNIDENTIFIED),
-        ("moral_machine", False, EXTRAPOLATED),
-    ):
-        profile.setdefault("domains", []).append(
-            {
-                "domain": name,
-                "is_main": is_main,
-                **shared,
-                "predictive_accuracy": interval(0.7, 0.66, 0.74),
-                "implicit_threshold": {"linear": fit, "logit": fit},
-                "self_estimated_accuracy": interval(1.0, 0.9, 1.0),
-                "calibration_bias": interval(0.3, 0.2, 0.34),
-            }
-        )
-    return profile | {
-        "reasoning_effort": None,
-        "is_thinking": False,
-        "recommendations": [
-            recommendation(),
-            recommendation(
-                cost_ratio=10.0, **chosen(None, "always_escalate", interval(1.0, 1.0, 1.0))
-            ),
-        ],
-        "arms": [
-            {**ARM, "n_conditions": 8, "n": 160, "implicit_threshold": IDENTIFIED},
-            {**FRAMED, "n_conditions": 8, "n": 160, "implicit_threshold": UNIDENTIFIED},
-        ],
-        "differences": [
-            {
-                **FRAMED,
-                "is_cost_stated": True,
-                "scored_against": against,
-                "is_paired": True,
-                "n": 151,
-                "n_reference": 151,
-                "escalation_accuracy": interval(value, value - 0.04, value + 0.04),
-                "realized_cost": interval(-0.28, -0.35, -0.2),
-                "p_value": p,
-                "p_corrected": p,
-            }
-            for against, value, p in (
-                ("predictive_accuracy", 0.062, 0.00001),
-                ("signal_accuracy", -0.1, 0.031),
-            )
-        ],
-        "calibration": [
-            {
-                **ASKED,
-                "score": "stated_confidence",
-                "n": 160,
-                "mean_confidence": 0.84,
-                "accuracy": 0.77,
-                "brier": 0.14,
-                "log_loss": 0.46,
-                "expected_calibration_error": 0.07,
-                "smooth_calibration_error": {
-                    "estimate": 0.08, "low": 0.03, "high": 0.1, "if_calibrated": 0.02
-                },
-                "reliability": [
-                    {
-                        "bin": i, "n": 20 * i, "mean_confidence": 0.1 * i + 0.05,
-                        "accuracy": 0.1 * i,
-                        "accuracy_low": 0.1 * i - 0.05, "accuracy_high": 0.1 * i + 0.05,
-                    }
-                    for i in (6, 8)
-                ],
-            }
-        ],
-        "external_threshold": [external()],
-        "cost_curves": [curve_of(ARM, 0.1), curve_of(FRAMED, 0.06)],
-        "overlap": [overlap(1.2)],
-    }  # fmt: skip
-
-
-def external(**changes: Any) -> dict[str, Any]:
-    row = {
-        **{name: value for name, value in ASKED.items() if name != "cost_ratio"},
-        "score": "stated_confidence",
-        "is_cost_stated": False,
-        "cost_ratio": 4.0,
-        "n": 160,
-        "cost": 0.52,
-        "own_cost": 0.63,
-        "difference": {"estimate": 0.11, "low": 0.08, "high": 0.14},
-        "reason": None,
-    }
-    return row | changes
-
-
-def overlap(effect: float, **changes: Any) -> dict[str, Any]:
-    row = {
-        **ARM,
-        "n": 160,
-        "n_scenarios": 100,
-        "n_overlapping": 60,
-        "accuracy_design_effect": effect,
-        "escalation_design_effect": 0.9,
-        "n_effective_accuracy": 160 / effect,
-        "n_effective_escalation": 160 / 0.9,
-    }
-    return row | changes
+from tests.unit.test_reporting import HOSTILE, NULL, Page, interval, made_profile, written
 
 
 @pytest.fixture
@@ -204,8 +30,8 @@ def profile() -> dict[str, Any]:
     return grown_profile()
 
 
-def said(profile: dict[str, Any], **more_: Any) -> str:
-    return " ".join(profile_text(profile, **more_).split())
+def said(profile: dict[str, Any], **options: Any) -> str:
+    return " ".join(profile_text(profile, **options).split())
 
 
 def test_numbers() -> None:
@@ -378,144 +204,6 @@ def test_differences(profile: dict[str, Any], tmp_path: Path) -> None:
     assert re.search(r"cost_framing \(ratio\) 10 stated not paired \+6\.2 points", page)
     text = said(profile, cost_ratio=10.0)
     assert "their dialogues are compared as independent" in text
-
-
-# ---------------------------------------------------------------- confidence
-
-
-def test_confidence(profile: dict[str, Any], tmp_path: Path) -> None:
-    text = said(profile)
-    for shown in (text, Page(written([profile], tmp_path / "a.html")).text):
-        assert (
-            "At R = 4 a threshold from outside on its stated confidence would cost 0.52 instead of "
-            "0.63: its own escalation loses 0.11 [0.08, 0.14]."
-        ) in shown
-    assert (
-        "Stated confidence: 84.0 % on average, and right in 77.0 % of 160; calibration error 0.08 "
-        "[0.03, 0.10], 0.02 by noise alone."
-    ) in text
-    profile |= {"calibration": [], "external_threshold": []}
-    assert "own confidence" not in said(profile)
-    assert reliability_svg(profile, "r-") == ""
-
-
-def test_external_threshold_in_words() -> None:
-    def words(**changes: Any) -> str:
-        return external_words({"external_threshold": [external(**changes)]}, 4.0)[0]
-
-    saves = {"estimate": -0.1, "low": -0.14, "high": -0.05}
-    assert words(difference=saves).endswith("its own escalation saves 0.10 [0.05, 0.14].")
-    open_ = {"estimate": 0.02, "low": -0.01, "high": 0.05}
-    assert words(difference=open_).endswith("no difference is shown (+0.02 [−0.01, 0.05]).")
-    reason = {"cost_ratio": None, "reason": "too little"}
-    for name in ("cost", "own_cost", "difference"):
-        reason[name] = None
-    assert words(**reason) == (
-        "Stated confidence: no threshold from outside could be tried. Too little."
-    )
-    stated = {"intervention": "both", "is_cost_stated": True}
-    assert "on its stated confidence (both, R = 4 stated) would" in words(**stated)
-    assert external_words({"external_threshold": [external(cost_ratio=10.0)]}, 4.0) == []
-
-
-# ---------------------------------------------------------------- figures
-
-
-def test_figures_are_the_same_bytes_and_in_the_page(
-    profile: dict[str, Any], tmp_path: Path
-) -> None:
-    assert cost_curve_svg(profile, 4.0, "c-") == cost_curve_svg(profile, 4.0, "c-")
-    assert reliability_svg(profile, "r-") == reliability_svg(profile, "r-")
-    page = written([profile, profile | {"model": "other"}], tmp_path / "a.html")
-    assert page.count("<svg") == 6
-    ids = re.findall(r'\bid="([^"]+)"', page)
-    assert len(ids) == len(set(ids))
-
-
-def test_cost_figure(profile: dict[str, Any]) -> None:
-    svg = cost_curve_svg(profile, 4.0, "c-")
-    for words in ("always escalating", "always implementing", "best possible", "R = 4 stated"):
-        assert words in svg
-    assert "not drawn" not in cost_caption(profile, 4.0)
-    tens = [curve_of({**FRAMED, "cost_ratio": 10.0, "framing": f"f{i}"}, 0.1) for i in range(9)]
-    profile["cost_curves"] = [curve_of(ARM, 0.1), *tens, curve_of(FRAMED, 0.1)]
-    lines = cost_lines(profile, 4.0)
-    assert len(lines) == MAX_LINES
-    assert lines[1]["framing"] == "ratio"
-    assert "5 more that state a cost are not drawn." in cost_caption(profile, 4.0)
-
-
-def test_the_band_of_the_line(profile: dict[str, Any]) -> None:
-    assert "linear fit, 95 % beyond these conditions" in escalation_curve_svg(profile)
-    for row in profile["curve"]:
-        row |= {"clustered_low": None, "clustered_high": None}
-    assert "beyond these conditions" not in escalation_curve_svg(profile)
-
-
-# ---------------------------------------------------------------- across models
-
-
-def test_across_models(profile: dict[str, Any], tmp_path: Path) -> None:
-    assert across_models([profile]) is None
-    dearer = copy.deepcopy(profile) | {"model": "other"}
-    dearer["recommendations"][0]["realized_cost"] = interval(0.8, 0.7, 0.9)
-    found = across_models([dearer, profile])
-    assert found is not None
-    first, second = found["rows"]
-    assert first["model"] == "smollm2-135m-instruct"
-    assert first["advice"] == "cost_framing (ratio)"
-    assert (first["cost"], first["kept"]) == ("0.63 [0.60, 0.66]", "41 %")
-    assert first["verdict"] == "yes: the intervals are apart"
-    assert second["model"] is None
-    assert found["notes"] == []
-    dearer["recommendations"][0]["realized_cost"] = interval(0.64, 0.6, 0.9)
-    close = across_models([dearer, profile])
-    assert close is not None
-    assert close["rows"][0]["verdict"] == "no: the intervals overlap"
-    page = Page(written([profile, dearer], tmp_path / "a.html")).text
-    assert "Recommendation across models" in page
-    assert "let people take every decision" in page
-
-
-def test_models_with_other_conditions_are_not_compared(
-    profile: dict[str, Any], tmp_path: Path
-) -> None:
-    fewer = copy.deepcopy(profile) | {"model": "fewer"}
-    fewer["curve"] = fewer["curve"][1:]
-    found = across_models([profile, fewer])
-    assert found is not None
-    assert found["rows"] == []
-    (note,) = found["notes"]
-    assert "cover different conditions, so they are not compared" in note
-    assert "fewer (7 conditions)" in note
-    assert note in Page(written([profile, fewer], tmp_path / "a.html")).text
-
-
-def test_conditions_are_those_of_the_intervention_that_is_recommended(
-    profile: dict[str, Any],
-) -> None:
-    other = profile | {"model": "other"}
-    counted = [
-        {
-            **FRAMED,
-            "model": model,
-            "domain": "movielens",
-            "condition": f"movielens_{i}",
-            "status": status,
-            "n": 5,
-        }
-        for model in (profile["model"], "other")
-        for i in range(4)
-        for status in ("ok", "error")
-    ]
-    found = across_models([profile, other], counted)
-    assert found is not None
-    assert found["rows"][0]["n_conditions"] == 4
-    lost = [row for row in counted if (row["model"], row["status"]) != ("other", "ok")]
-    lost += [row for row in counted if row["model"] == "other" and row["condition"][-1] != "0"]
-    found = across_models([profile, other], lost)
-    assert found is not None
-    assert found["rows"][0]["cost_ratio"] == 10.0
 
 
 # ---------------------------------------------------------------- all of it
