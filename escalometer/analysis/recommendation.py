@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from escalometer import estimates
-from escalometer.analysis import ARM, Row
+from escalometer.analysis import ARM, CONDITION, Row
 from escalometer.analysis.measure import Measured
 from escalometer.analysis.scores import SCORED, Policy, scored_arms
 from escalometer.estimates import Counts, Floats, Statistic
+
+#: The fixed rules, and the share of decisions that people keep under each.
+_RULES = {"always_implement": 0.0, "always_escalate": 1.0}
 
 #: Yardstick of the rows that candidates are taken from; their cost does not depend on it.
 _YARDSTICK = "signal_accuracy"
@@ -20,25 +23,27 @@ class _Candidate(NamedTuple):
     policy: str  # model | always_implement | always_escalate
     places: list[int]  # rows of the curve
     cost: Statistic
-    escalation_rate: float
-    n: int
+    escalation_rate: float | None  # the share that people keep
 
     def document(self, measured: Measured) -> Row:
+        resamples = measured.resamples.take(self.places)
         return {
             **self.name,
             "policy": self.policy,
-            "realized_cost": measured.resamples.take(self.places).interval(self.cost),
+            "realized_cost": resamples.interval(self.cost),
             "escalation_rate": self.escalation_rate,
-            "n": self.n,
+            "n": int(resamples.counts.sum()),
         }
 
 
 def recommendations(measured: Measured, model: str, scored: Sequence[Row]) -> list[Row]:
     """Return for each scored cost ratio what costs least, with its interval and what people keep.
 
-    Candidates are the interventions that state no cost or this one, over the same conditions as the
-    one with most, and the two fixed rules. ``is_clear`` says whether the intervals of the
-    difference from the next best, for these conditions and beyond them, leave out zero.
+    Candidates are the interventions that state no cost or this one, and the two fixed rules, all
+    over the same ``conditions``: those that every intervention has which has at least half of the
+    conditions of the one with most. Interventions with fewer are left out (``n_left_out``).
+    ``is_clear`` says whether the intervals of the difference from the next best, for these
+    conditions and beyond them, leave out zero.
 
     Parameters
     ----------
@@ -56,10 +61,11 @@ def recommendations(measured: Measured, model: str, scored: Sequence[Row]) -> li
             if row["cost_ratio"] == ratio and row["scored_against"] == _YARDSTICK
         ]
         found = _candidates(measured, arms, rows)
-        costs = {i: _value(measured, candidate) for i, candidate in enumerate(found)}
-        best, second = (found[i] for i in sorted(costs, key=lambda i: costs[i])[:2])
+        costs = [_value(measured, candidate) for candidate in found]
+        best, second = (found[i] for i in sorted(range(len(found)), key=costs.__getitem__)[:2])
         gap = _gap(measured, best, second)
         lows = [gap["low"], gap["clustered_low"]]
+        shared = sorted([measured.curve[i][name] for name in CONDITION] for i in best.places)
         made.append(
             {
                 "cost_ratio": ratio,
@@ -67,7 +73,8 @@ def recommendations(measured: Measured, model: str, scored: Sequence[Row]) -> li
                 "next_best": second.document(measured),
                 "gap": gap,
                 "is_clear": all(low is not None and low > 0 for low in lows),
-                "n_left_out": len(rows) - len(found) + 2,
+                "n_left_out": len(rows) - len(found) + len(_RULES),
+                "conditions": shared,
             }
         )
     return made
@@ -78,30 +85,30 @@ def _candidates(
     arms: dict[tuple[Any, ...], tuple[list[int], Policy]],
     rows: Iterable[Row],
 ) -> list[_Candidate]:
-    """Return what there is to choose from: only what is measured on the same conditions."""
+    """Return what there is to choose from, all over the same conditions."""
+    conditions = measured.resamples.conditions
     keyed = [(row, *arms[tuple({**row, "domain": None}[name] for name in SCORED)]) for row in rows]
-    covered = [
-        frozenset(measured.resamples.conditions[i] for i in places) for _, places, _ in keyed
-    ]
-    widest = max(range(len(keyed)), key=lambda i: (len(covered[i]), keyed[i][0]["n"], -i))
-    found = [
-        _Candidate(
-            {name: row[name] for name in (*ARM, "is_cost_stated") if name != "cost_ratio"},
-            "model",
-            places,
-            policy.statistic("realized_cost"),
-            1 - row["coverage"]["estimate"],
-            row["n"],
-        )
-        for (row, places, policy), conditions in zip(keyed, covered, strict=True)
-        if conditions == covered[widest]
-    ]
-    row, places, policy = keyed[widest]
-    nobody = dict.fromkeys((*ARM, "is_cost_stated"))
-    del nobody["cost_ratio"]
-    for rule, rate in (("always_implement", 0.0), ("always_escalate", 1.0)):
-        cost = policy.statistic(f"{rule}_cost")
-        found.append(_Candidate(nobody, rule, places, cost, rate, row["n"]))
+    covered = [{conditions[i] for i in places} for _, places, _ in keyed]
+    most = max(map(len, covered))
+    kept = [i for i, own in enumerate(covered) if 2 * len(own) >= most]
+    shared = set.intersection(*(covered[i] for i in kept))
+    if not shared:  # they have nothing in common: the one with most stands alone
+        kept = [max(kept, key=lambda i: len(covered[i]))]
+        shared = covered[kept[0]]
+    found = []
+    for row, places, policy in (keyed[i] for i in kept):
+        inside = [k for k, place in enumerate(places) if conditions[place] in shared]
+        own, where = policy.restricted(inside), [places[k] for k in inside]
+        coverage = measured.resamples.take(where).value(own.statistic("coverage"))
+        name = {name: row[name] for name in (*ARM, "is_cost_stated") if name != "cost_ratio"}
+        rate = None if coverage is None else 1 - coverage
+        found.append(_Candidate(name, "model", where, own.statistic("realized_cost"), rate))
+    # The fixed rules follow all predictions, or none, of the intervention with most dialogues.
+    most_held = max(found, key=lambda own: int(measured.resamples.counts[own.places].sum()))
+    nobody = dict.fromkeys(most_held.name)
+    for rule, rate in _RULES.items():
+        cost = own.statistic(f"{rule}_cost")  # the same whatever is optimal
+        found.append(_Candidate(nobody, rule, most_held.places, cost, rate))
     return found
 
 

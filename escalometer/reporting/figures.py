@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalometer.errors import UsageError
+from escalometer.reporting.drawing import COLOURS, MARKERS, drawn, element, note, plain_axes
 from escalometer.reporting.findings import best_threshold
 from escalometer.reporting.wording import count, ratio, share, visible
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Okabe and Ito's colours, told apart with any colour vision, without the pale yellow.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 FIT_COLOUR = "#8a1c1c"
 SUFFIXES = ("svg", "png")
 
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "escalometer",  # element ids would be random otherwise
-    "svg.fonttype": "none",  # text stays text: small, searchable, readable by screen readers
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 10,
-    "text.parse_math": False,  # names come from users' files; a dollar sign is no formula
-}
+#: From here on what is written beside a line stands on its left, clear of the page's edge.
+_FAR = 0.85
 
 
 def escalation_curve_figure(
@@ -55,7 +47,8 @@ def escalation_curve_figure(
     if suffix not in SUFFIXES:
         raise UsageError(f"{path}: a figure is written as .svg or .png, not as {path.suffix!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_drawn(profile, cost_ratio, suffix))
+    draw = partial(_draw, profile=profile, cost_ratio=cost_ratio)
+    path.write_bytes(drawn(draw, suffix))
 
 
 def escalation_curve_svg(
@@ -70,26 +63,7 @@ def escalation_curve_svg(
     prefix : str
         Begins every id in it, so that the figures of one page do not take each other's.
     """
-    document = _drawn(profile, cost_ratio, "svg").decode("utf-8")
-    element = document[document.index("<svg") :]
-    # Both would be the whole page's: an RDF block nobody reads, and a style for every element.
-    element = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", element, flags=re.DOTALL)
-    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", element)
-
-
-def _drawn(profile: Mapping[str, Any], cost_ratio: float, suffix: str) -> bytes:
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    buffer = io.BytesIO()
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
-        FigureCanvasAgg(figure)
-        _draw(figure, profile, cost_ratio)
-        metadata = {"Date": None, "Creator": None} if suffix == "svg" else {"Software": None}
-        figure.savefig(buffer, format=suffix, metadata=metadata)
-    return buffer.getvalue()
+    return element(partial(_draw, profile=profile, cost_ratio=cost_ratio), prefix)
 
 
 def _draw(figure: Figure, profile: Mapping[str, Any], cost_ratio: float) -> None:
@@ -100,12 +74,14 @@ def _draw(figure: Figure, profile: Mapping[str, Any], cost_ratio: float) -> None
     ]
     axes = figure.add_subplot()
     axes.axhline(0.5, color="#777777", linestyle="--", linewidth=1)
-    _draw_points(axes, rows)
-    _draw_fit(axes, profile, rows)
+    handles = [*_draw_points(axes, rows), *_draw_fit(axes, profile, rows)]
+    if handles:
+        # Below the axes, where no point can lie.
+        figure.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False)
     target = best_threshold(profile, cost_ratio)
     axes.axvline(target, color="#333333", linestyle=":", linewidth=1.6)
     label = f"τ* = {share(target, 0)} at R = {ratio(cost_ratio)}"
-    _note(axes, target, 0.985, label, "#333333")
+    note(axes, target, 0.985, label, "#333333", is_left=target > _FAR)
     if not rows:
         axes.text(0.5, 0.6, "no usable dialogue", transform=axes.transAxes, ha="center")
     axes.set_title(f"Escalation curve of {visible(profile['model'])}", loc="left", fontsize=11)
@@ -117,16 +93,14 @@ def _draw(figure: Figure, profile: Mapping[str, Any], cost_ratio: float) -> None
     axes.set_xlim(lowest - 0.03, 1.02)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: share(value, 0))
-    axes.grid(color="#e6e6e6", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    plain_axes(axes)
 
 
-def _draw_points(axes: Axes, rows: list[Mapping[str, Any]]) -> None:
+def _draw_points(axes: Axes, rows: list[Mapping[str, Any]]) -> list[Artist]:
     from matplotlib.lines import Line2D
 
     largest = max([1, *(row["n"] for row in rows)])
-    handles = []
+    handles: list[Artist] = []
     domains = sorted({row["domain"] for row in rows})
     for i, domain in enumerate(domains):
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
@@ -162,32 +136,58 @@ def _draw_points(axes: Axes, rows: list[Mapping[str, Any]]) -> None:
                 label=name,
             )
         )
-    if handles:
-        # Below the axes, where no point can lie.
-        figure = axes.get_figure(root=True)
-        if figure is not None:
-            figure.legend(handles=handles, loc="outside lower left", ncols=3, frameon=False)
+    return handles
 
 
-def _draw_fit(axes: Axes, profile: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> None:
+def _draw_fit(
+    axes: Axes, profile: Mapping[str, Any], rows: list[Mapping[str, Any]]
+) -> list[Artist]:
+    """Draw the line, its band, the threshold and its interval; return what the legend explains."""
     fit = (profile.get("implicit_threshold") or {}).get("linear") or {}
     threshold, status = fit.get("estimate"), fit.get("status")
     if threshold is None or status not in ("ok", "extrapolated") or not rows:
         _remark(axes, "no threshold: unidentified")
-        return
-    accuracies = [row["predictive_accuracy"] for row in rows]
-    if fit.get("slope") is not None and fit.get("intercept") is not None:
-        ends = [min(accuracies), max(accuracies)]
+        return []
+    handles: list[Artist] = []
+    main = [row["predictive_accuracy"] for row in rows if row.get("is_main", True)]
+    if fit.get("slope") is not None and fit.get("intercept") is not None and main:
+        ends = [min(main), max(main)]
         rates = [fit["intercept"] + fit["slope"] * x for x in ends]
-        axes.plot(ends, rates, color=FIT_COLOUR, linewidth=1.6, zorder=2)
+        handles += axes.plot(
+            ends, rates, color=FIT_COLOUR, linewidth=1.6, zorder=2, label="linear fit"
+        )
+        handles += _draw_band(axes, rows)
     if status == "extrapolated":
         _remark(axes, f"p* = {share(threshold)}: extrapolated, see the text")
-        return
+        return handles
     low, high = fit.get("low"), fit.get("high")
     if low is not None and high is not None:
-        axes.axvspan(low, high, color=FIT_COLOUR, alpha=0.12, linewidth=0)
+        label = "p*, 95 % for these conditions"
+        handles.append(
+            axes.axvspan(low, high, color=FIT_COLOUR, alpha=0.16, linewidth=0, label=label)
+        )
     axes.axvline(threshold, color=FIT_COLOUR, linewidth=1.6)
-    _note(axes, threshold, 0.93, f"p* = {share(threshold)}", FIT_COLOUR)
+    note(axes, threshold, 0.93, f"p* = {share(threshold)}", FIT_COLOUR, threshold > _FAR)
+    return handles
+
+
+def _draw_band(axes: Axes, rows: list[Mapping[str, Any]]) -> list[Artist]:
+    """Draw where the line lies if whole conditions are drawn anew."""
+    points = sorted(
+        (row["predictive_accuracy"], row["clustered_low"], row["clustered_high"])
+        for row in rows
+        if row.get("is_main", True)
+        and row.get("clustered_low") is not None
+        and row.get("clustered_high") is not None
+    )
+    if len(points) < 2:
+        return []
+    at, low, high = zip(*points, strict=True)
+    label = "linear fit, 95 % beyond these conditions"
+    band = axes.fill_between(
+        at, low, high, color=FIT_COLOUR, alpha=0.07, linewidth=0, zorder=1, label=label
+    )
+    return [band]
 
 
 def _remark(axes: Axes, text: str) -> None:
@@ -201,20 +201,4 @@ def _remark(axes: Axes, text: str) -> None:
         fontsize=9,
         color=FIT_COLOUR,
         backgroundcolor="white",
-    )
-
-
-def _note(axes: Axes, x: float, height: float, text: str, colour: str) -> None:
-    """Write `text` beside the vertical line at `x`, clear of the page's edge."""
-    is_far = x > 0.85
-    axes.annotate(
-        text,
-        (x, height),
-        xycoords=("data", "axes fraction"),
-        xytext=(-5 if is_far else 5, 0),
-        textcoords="offset points",
-        ha="right" if is_far else "left",
-        va="top",
-        color=colour,
-        fontsize=9,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from escalometer.policy import optimal_threshold
+from escalometer.reporting.missing import kept_together, moved_words
 from escalometer.reporting.wording import (
     DASH,
     MISSING,
@@ -34,6 +35,10 @@ class Finding:
         where undefined.
     flag : str
         Why the number is not one to rely on: ``unidentified``, ``extrapolated`` or nothing.
+    together : str
+        The interval that keeps scenarios together, where it says something of its own.
+    moved : str
+        What missing answers could have made of it, as a sentence; empty where nothing.
     """
 
     title: str
@@ -42,6 +47,17 @@ class Finding:
     bounds: str = DASH
     beyond: str = DASH
     flag: str = ""
+    together: str = ""
+    moved: str = ""
+
+    @property
+    def aside(self) -> str:
+        """What is to be known beside the number and what it means; may be empty."""
+        wider = [f"Beyond these conditions: {self.beyond}"] if self.beyond != DASH else []
+        if self.together:
+            said = f"scenarios kept together: {self.together}"
+            wider.append(f"with {said}" if wider else f"With {said}")
+        return " ".join([*([f"{'; '.join(wider)}."] if wider else []), self.moved]).strip()
 
     @property
     def value(self) -> str:
@@ -56,6 +72,7 @@ def _finding(
     undefined: str,
     unit: str = "share",
     flag: str = "",
+    n_missing: int = 0,
 ) -> Finding:
     """Return the finding of an interval, `undefined` in the place of `words` without estimate."""
     number = estimate(interval, unit)
@@ -63,7 +80,16 @@ def _finding(
         return Finding(title, DASH, undefined)
     bounds = span(interval, unit)
     said = f"{words} It has no interval." if bounds == DASH else words
-    return Finding(title, number, said, bounds, span(interval, unit, "clustered_"), flag)
+    return Finding(
+        title,
+        number,
+        said,
+        bounds,
+        span(interval, unit, "clustered_"),
+        flag,
+        kept_together(interval, unit),
+        moved_words(interval, n_missing, unit),
+    )
 
 
 def best_threshold(profile: Mapping[str, Any], cost_ratio: float) -> float:
@@ -229,9 +255,9 @@ def _threshold_finding(profile: Mapping[str, Any], kind: str) -> Finding:
             f"Extrapolated: the observed accuracies are {where}, and the line crosses one half "
             "outside of them. Read it as a direction, not as a value."
         )
-        return _finding(title, fit, words, "", flag="extrapolated")
+        return _finding(title, fit, words, "", flag="extrapolated", n_missing=missing(profile))
     words = "The accuracy at which it escalates half of the time; above it mostly acts."
-    return _finding(title, fit, words, "")
+    return _finding(title, fit, words, "", n_missing=missing(profile))
 
 
 def _adaptive_finding(profile: Mapping[str, Any]) -> list[Finding]:
@@ -262,6 +288,7 @@ def findings(profile: Mapping[str, Any], cost_ratio: float = 4.0) -> list[Findin
     cost_ratio : float
         R that the optimal threshold is stated for.
     """
+    n_missing = missing(profile)
     own = profile.get("self_estimated_accuracy")
     n_clipped = (own or {}).get("n_clipped") or 0
     clipped = (
@@ -278,6 +305,7 @@ def findings(profile: Mapping[str, Any], cost_ratio: float = 4.0) -> list[Findin
             profile.get("predictive_accuracy"),
             "How often its prediction matches what the person decided.",
             "Undefined: no dialogue has a readable prediction.",
+            n_missing=n_missing,
         ),
         *_adaptive_finding(profile),
         _threshold_finding(profile, "linear"),
@@ -293,6 +321,7 @@ def findings(profile: Mapping[str, Any], cost_ratio: float = 4.0) -> list[Findin
             own,
             f"The accuracy it acts as if it had when no signal tells it.{clipped}",
             "Undefined: it needs the no_signal intervention and a threshold that is identified.",
+            n_missing=n_missing,
         ),
         _finding(
             "Calibration bias",
@@ -300,5 +329,6 @@ def findings(profile: Mapping[str, Any], cost_ratio: float = 4.0) -> list[Findin
             _bias_words(profile),
             "Undefined: it needs the self-estimated accuracy.",
             unit="points",
+            n_missing=n_missing,
         ),
     ]

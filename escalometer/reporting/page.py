@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from escalometer.reporting import wording
+from escalometer.reporting.across import across_models
+from escalometer.reporting.confidence import calibration_rows, external_words, reliability_svg
+from escalometer.reporting.costs import cost_caption, cost_curve_svg
+from escalometer.reporting.domains import domain_rows
 from escalometer.reporting.figures import escalation_curve_svg
 from escalometer.reporting.findings import (
     findings,
@@ -16,7 +20,10 @@ from escalometer.reporting.findings import (
     status_rows,
     status_warnings,
 )
-from escalometer.reporting.variants import SCORES, VARIANT, intervention_rows
+from escalometer.reporting.missing import moved, overlap_words
+from escalometer.reporting.recommended import recommended, recommended_at
+from escalometer.reporting.thresholds import arm_rows
+from escalometer.reporting.variants import SCORES, VARIANT, difference_rows, intervention_rows
 from escalometer.reporting.wording import MISSING, visible
 
 TEMPLATE = "report.html.j2"
@@ -53,6 +60,7 @@ def write_report(
     path.parent.mkdir(parents=True, exist_ok=True)
     page = _render(
         cost_ratio=meta["cost_ratio"],
+        across=across_models(profiles),
         models=[_model_view(profile, i, meta) for i, profile in enumerate(profiles)],
         provenance=[_flat_items(entry) for entry in provenance],
         validation=validation,
@@ -85,8 +93,18 @@ def _render(**values: Any) -> str:
         "ratio": wording.ratio,
         "estimate": wording.estimate,
         "span": wording.span,
+        "cost": wording.cost,
+        "p_value": wording.p_value,
+        "moved": _moved,
     }
     return environment.get_template(TEMPLATE).render(**values)
+
+
+def _moved(interval: Mapping[str, Any] | None, n_missing: int, unit: str) -> str:
+    # Between numbers with signs a dash would be one sign too many.
+    return moved(
+        interval, n_missing, unit, "{low} to {high}" if unit == "points" else "{low}–{high}"
+    )
 
 
 def _finalized(value: Any) -> Any:
@@ -112,23 +130,51 @@ def _model_view(profile: Mapping[str, Any], index: int, meta: Mapping[str, Any])
         for row in intervention_rows(profile)
     ]
     at_ratio = [row for row in interventions if row["cost_ratio"] == cost_ratio]
-    figure = escalation_curve_svg(profile, cost_ratio, prefix=f"curve{index}-")
+    status = ((profile.get("implicit_threshold") or {}).get("linear") or {}).get("status")
+    shown = findings(profile, cost_ratio)
+    figures = {
+        "figure": escalation_curve_svg(profile, cost_ratio, prefix=f"curve{index}-"),
+        "cost_figure": cost_curve_svg(profile, cost_ratio, prefix=f"cost{index}-"),
+        "reliability": reliability_svg(profile, prefix=f"reliability{index}-"),
+    }
     return {
         "profile": profile,
         "anchor": f"model-{index}",
         "origin": origin(profile),
         "notes": profile.get("notes") or [],
         "headline": headline(profile, cost_ratio),
-        "findings": findings(profile, cost_ratio),
+        "recommendation": recommended_at(profile, cost_ratio),
+        "recommendations": recommended(profile),
+        "overlap": overlap_words(profile),
+        "findings": shown,
+        "key_findings": [found for found in shown if found.title in _KEY_FINDINGS],
+        "domains": domain_rows(profile),
+        "differences": difference_rows(profile),
+        "arms": arm_rows(profile),
+        "calibration": calibration_rows(profile),
+        "external": external_words(profile),
         "statuses": status_rows(profile),
         "warnings": status_warnings(profile),
         "n_missing": missing(profile),
         "interventions": interventions,
         "overview": [row for row in at_ratio if row["intervention"] in _OVERVIEW],
         "curve": _curve_rows(profile, counted, meta.get("conditions") or []),
-        "figure": Markup(figure),  # noqa: S704 - matplotlib's own output; it escapes our names
+        "has_line": status in ("ok", "extrapolated"),
+        "has_threshold": status == "ok",
+        "has_band": any(row.get("clustered_low") is not None for row in profile["curve"]),
+        "cost_caption": cost_caption(profile, cost_ratio),
+        # matplotlib's own output; it escapes our names
+        **{name: Markup(drawn) for name, drawn in figures.items()},  # noqa: S704
     }
 
+
+#: Findings in the table that compares models.
+_KEY_FINDINGS = (
+    "Predictive accuracy",
+    "Implicit threshold p*, linear fit",
+    "Self-estimated accuracy",
+    "Calibration bias",
+)
 
 #: Interventions in the table that compares models: the protocol as it is, and with its cost.
 _OVERVIEW = ("baseline", "cost_framing")

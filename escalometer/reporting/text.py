@@ -19,20 +19,13 @@ from escalometer.reporting.findings import (
     status_rows,
     status_warnings,
 )
-from escalometer.reporting.variants import SCORES, intervention_rows
-from escalometer.reporting.wording import (
-    DASH,
-    count,
-    estimate,
-    ratio,
-    share,
-    span,
-    visible,
-)
+from escalometer.reporting.missing import overlap_words
+from escalometer.reporting.recommended import recommended, recommended_at
+from escalometer.reporting.text_parts import confidence, differences, domains, thresholds
+from escalometer.reporting.text_tables import curve, interventions, plain_table
+from escalometer.reporting.wording import count, ratio, visible
 
 MIN_WIDTH, MAX_WIDTH = 80, 100
-BAR_WIDTH = 10
-BOUNDS = "{low}–{high}"  # in tables, where columns are scarce
 
 
 def profile_text(profile: Mapping[str, Any], cost_ratio: float = 4.0, width: int = 100) -> str:
@@ -89,6 +82,7 @@ def _parts(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType
         *([Text(visible(editions(profile)))] if editions(profile) else []),
         Text(),
         Text(visible(headline(profile, cost_ratio)), style="bold"),
+        *_recommended(profile, cost_ratio),
         Text(),
         _heading("How the dialogues ended"),
         _statuses(profile),
@@ -99,8 +93,8 @@ def _parts(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType
         line = Text(f"{finding.title:<36}")
         line.append(finding.value, style="bold")
         words = Text(finding.words)
-        if finding.beyond != DASH:
-            words.append(f" Beyond these conditions: {finding.beyond}.", style="dim")
+        if finding.aside:
+            words.append(f" {finding.aside}", style="dim")
         parts += [line, _indented(words)]
     parts.append(
         Text(
@@ -108,11 +102,30 @@ def _parts(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType
             style="dim",
         )
     )
-    parts += [Text(f"Note: {visible(said)}") for said in profile.get("notes") or []]
-    parts += [Text(), _heading(f"Interventions at R = {ratio(cost_ratio)}")]
-    parts += _interventions(profile, cost_ratio)
-    parts += [Text(), _heading("Escalation rate by condition (baseline)"), *_curve(profile)]
+    notes = [overlap_words(profile), *(profile.get("notes") or [])]
+    parts += [Text(f"Note: {visible(said)}") for said in notes if said]
+    at = f"at R = {ratio(cost_ratio)}"
+    for title, part in (
+        ("Each domain by itself", domains(profile)),
+        (f"Interventions {at}", interventions(profile, cost_ratio)),
+        (f"What interventions change against the baseline {at}", differences(profile, cost_ratio)),
+        ("Threshold under each intervention with a signal", thresholds(profile)),
+        ("What its own confidence is worth", confidence(profile, cost_ratio)),
+        ("Escalation rate by condition (baseline)", curve(profile)),
+    ):
+        if part:
+            parts += [Text(), _heading(title), *part]
     return parts
+
+
+def _recommended(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType]:
+    """Return what to do: in full at the headlines' cost ratio, briefly at the others."""
+    chosen = recommended_at(profile, cost_ratio)
+    others = [found for found in recommended(profile) if chosen is None or found != chosen]
+    return [
+        *([Text(visible(chosen.sentence), style="bold")] if chosen else []),
+        *(Text(visible(found.brief)) for found in others),
+    ]
 
 
 def _heading(text: str) -> Text:
@@ -123,12 +136,8 @@ def _indented(text: Text) -> Padding:
     return Padding(text, (0, 0, 0, 4))
 
 
-def _table() -> Table:
-    return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-
-
 def _statuses(profile: Mapping[str, Any]) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("status")
     table.add_column("dialogues", justify="right")
     table.add_column("share", justify="right")
@@ -136,88 +145,3 @@ def _statuses(profile: Mapping[str, Any]) -> Table:
     for status, n, part, words in status_rows(profile):
         table.add_row(visible(status), count(n), part, words)
     return table
-
-
-def _interventions(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType]:
-    rows = intervention_rows(profile, cost_ratio)
-    if not rows:
-        scored = sorted({row["cost_ratio"] for row in profile["interventions"]})
-        found = ", ".join(ratio(r) for r in scored) or "none"
-        return [Text(f"Not scored at R = {ratio(cost_ratio)}; cost ratios scored: {found}.")]
-    table = _table()
-    table.padding = (0, 1, 0, 0)
-    table.add_column("", overflow="fold")
-    for title in ("n", "right by\naccuracy", "right by\nsignal", "acts alone", "cost", "regret"):
-        table.add_column(title, justify="right")
-    for row in rows:
-        by_accuracy, by_signal = (row["scores"].get(against, {}) for against in SCORES)
-        cells = [
-            (by_accuracy.get("escalation_accuracy"), "share"),
-            (by_signal.get("escalation_accuracy"), "share"),
-            (row.get("coverage"), "share"),
-            (row.get("realized_cost"), "cost"),
-            (by_accuracy.get("regret") or by_signal.get("regret"), "cost"),
-        ]
-        mark = "" if row["states_cost"] else " ¹"
-        table.add_row(
-            visible(row["label"]) + mark,
-            count(row["n"]),
-            *(
-                f"{estimate(cell, unit)}\n{span(cell, unit, pattern=BOUNDS)}"
-                for cell, unit in cells
-            ),
-        )
-    notes = [
-        "right by …: share of actions that are the cheapest for R, given the condition's accuracy "
-        "(or the accuracy that its signal states). acts alone: share not escalated. cost: a "
-        "decision, in units of one escalation. regret: cost above the best policy's.",
-    ]
-    if not all(row["states_cost"] for row in rows):
-        notes.append(
-            f"¹ The prompt stated no cost; scored at R = {ratio(cost_ratio)} all the same."
-        )
-    if any(cell in (None, {}) or estimate(cell) == DASH for cell in _scores(rows)):
-        notes.append(f"{DASH} no dialogue with both a prediction and an action to score.")
-    return [table, *(Text(note, style="dim") for note in notes)]
-
-
-def _scores(rows: list[dict[str, Any]]) -> list[Any]:
-    return [score.get("escalation_accuracy") for row in rows for score in row["scores"].values()]
-
-
-def _curve(profile: Mapping[str, Any]) -> list[RenderableType]:
-    rows = profile["curve"]
-    if not rows:
-        return [Text("No condition has a usable dialogue of the baseline intervention.")]
-    table = _table()
-    table.padding = (0, 1, 0, 0)
-    table.add_column("condition", overflow="fold", min_width=20)
-    for title in ("signal", "accuracy", "escalates", "interval", "n"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True, min_width=BAR_WIDTH)
-    domain = None
-    ordered = sorted(rows, key=lambda r: (r["domain"], r["signal_accuracy"] or 0, r["condition"]))
-    for row in ordered:
-        if row["domain"] != domain:
-            domain = row["domain"]
-            table.add_row(Text(visible(domain), style="bold"))
-        table.add_row(
-            f"  {visible(row['condition'])}",
-            share(row["signal_accuracy"], 0),
-            share(row["predictive_accuracy"]),
-            share(row["escalation_rate"]),
-            span(row, pattern=BOUNDS),
-            count(row["n"]),
-            _bar(row["escalation_rate"]),
-        )
-    parts: list[RenderableType] = [table]
-    if any(row["escalation_rate"] is None for row in rows):
-        parts.append(Text(f"{DASH} no usable dialogue under this condition.", style="dim"))
-    return parts
-
-
-def _bar(rate: float | None) -> str:
-    if rate is None:
-        return ""
-    full = round(rate * BAR_WIDTH)
-    return "█" * full + "░" * (BAR_WIDTH - full)

@@ -58,6 +58,36 @@ def intervention_rows(
     return list(merged.values())
 
 
+def difference_rows(
+    profile: Mapping[str, Any], cost_ratio: float | None = None
+) -> list[dict[str, Any]]:
+    """Return what each intervention changes against the baseline, with both yardsticks beside.
+
+    Parameters
+    ----------
+    profile, cost_ratio
+        As in `intervention_rows`.
+
+    Returns
+    -------
+    list of dict
+        What the profile says of the comparison, ``label``, ``states_cost``, and ``against``:
+        ``escalation_accuracy`` and ``p_corrected`` by what actions are scored against.
+    """
+    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in profile.get("differences") or []:
+        if cost_ratio is not None and row["cost_ratio"] != cost_ratio:
+            continue
+        entry = merged.setdefault(
+            (*(row.get(name) for name in VARIANT), row["cost_ratio"], states_cost(row)),
+            {**row, "label": label(row), "states_cost": states_cost(row), "against": {}},
+        )
+        entry["against"][row["scored_against"]] = {
+            name: row.get(name) for name in ("escalation_accuracy", "p_corrected")
+        }
+    return list(merged.values())
+
+
 def label(row: Mapping[str, Any]) -> str:
     """Return the intervention with all that its name leaves open."""
     name = row["intervention"]

@@ -57,6 +57,21 @@ def cost(value: float | None) -> str:
     return DASH if value is None else _signless(value, 2)
 
 
+def more(value: float | None) -> str:
+    """Return a difference of costs with its sign: ``+0.37``, or a dash for None."""
+    if value is None:
+        return DASH
+    written = _signless(value, 2)
+    return written if float(f"{value:.2f}") <= 0 else f"+{written}"
+
+
+def p_value(value: float | None) -> str:
+    """Return a p value: ``0.016``, ``< 0.001``, or a dash for None."""
+    if value is None:
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def count(value: int | None) -> str:
     """Return a count with thousands apart, or a dash for None."""
     return DASH if value is None else f"{value:,}"
@@ -85,17 +100,17 @@ def span(
     ----------
     interval : mapping or None
         With ``low`` and ``high``, after `prefix`.
-    unit : {"share", "points", "cost"}
-        Shares and points are printed as per cent, costs as they are.
-    prefix : {"", "clustered_"}
-        Which of the two intervals.
+    unit : {"share", "points", "cost", "more"}
+        Shares and points are printed as per cent, costs and differences of costs as they are.
+    prefix : {"", "clustered_", "scenario_", "bound_"}
+        Which of the intervals, or the bounds.
     pattern : str
         How the bounds are put together.
     """
     low, high = ((interval or {}).get(f"{prefix}{end}") for end in ("low", "high"))
     if low is None or high is None:
         return DASH
-    scale, digits = (1, 2) if unit == "cost" else (100, 1)
+    scale, digits = (1, 2) if unit in ("cost", "more") else (100, 1)
     ends = {"low": _signless(scale * low, digits), "high": _signless(scale * high, digits)}
     return pattern.format_map(ends)
 
@@ -103,4 +118,12 @@ def span(
 def estimate(interval: Mapping[str, Any] | None, unit: str = "share") -> str:
     """Return the interval's estimate alone, in `unit`; a dash where it is undefined."""
     value = (interval or {}).get("estimate")
-    return {"share": share, "points": points, "cost": cost}[unit](value)
+    return {"share": share, "points": points, "cost": cost, "more": more}[unit](value)
+
+
+def with_span(interval: Mapping[str, Any] | None, unit: str = "share") -> str:
+    """Return estimate and interval: ``0.63 [0.60, 0.66]``; the estimate alone where that is all."""
+    ends = {(interval or {}).get(end) for end in ("low", "high")}
+    is_exact = ends == {(interval or {}).get("estimate")}  # of a rule that leaves nothing to chance
+    bounds = DASH if is_exact else span(interval, unit)
+    return estimate(interval, unit) if bounds == DASH else f"{estimate(interval, unit)} {bounds}"

@@ -182,12 +182,29 @@ def test_a_reckless_model_is_advised_against() -> None:
     assert found["escalation_rate"] == 1.0
 
 
-def test_what_was_asked_of_fewer_conditions_is_not_recommended() -> None:
-    easy = [
-        row for row in _rows(intervention="thinking", is_thinking=True) if row["condition"] == "e"
+def test_what_was_asked_of_few_conditions_is_not_recommended() -> None:
+    thinking = _rows(intervention="thinking", is_thinking=True)
+    [found] = _profile([*_rows(), *[row for row in thinking if row["condition"] == "e"]])[
+        "recommendations"
     ]
-    [found] = _profile([*_rows(), *easy])["recommendations"]
     assert found["intervention"] != "thinking" and found["n_left_out"] == 1
+    assert len(found["conditions"]) == 5
+
+
+def test_candidates_are_compared_on_the_conditions_that_they_share() -> None:
+    perfect = [
+        {**row, "intervention": "thinking", "is_thinking": True, "escalate": 1 - row["prediction"]}
+        for row in _rows(200)
+        if row["condition"] != "e"
+    ]
+    rows = _rows(200)
+    [found] = _profile([*rows, *perfect])["recommendations"]
+    assert found["intervention"] == "thinking" and found["n_left_out"] == 0
+    assert {condition for _, condition, _ in found["conditions"]} == set("abcd")
+    shared = [row for row in rows if row["condition"] != "e"]
+    assert found["next_best"]["n"] == len(shared)
+    costs = [1 if row["escalate"] else 4 * (1 - row["prediction"]) for row in shared]
+    assert found["next_best"]["realized_cost"]["estimate"] <= np.mean(costs) + 1e-9
 
 
 def test_scores_are_calibrated_and_compared_with_the_models_own_escalation() -> None:

@@ -54,8 +54,8 @@ UNIDENTIFIED = fit(interval(-3.21, -40.0, 55.0), 0.02, "unidentified")
 EXTRAPOLATED = fit(interval(1.18, 0.97, 2.4), -0.3, "extrapolated")
 
 
-@pytest.fixture
-def profile() -> dict[str, Any]:
+def made_profile() -> dict[str, Any]:
+    """A profile with the keys that the first ones had."""
     curve = [
         {
             "domain": domain,
@@ -104,6 +104,11 @@ def profile() -> dict[str, Any]:
         "curve": curve,
         "interventions": interventions,
     }
+
+
+@pytest.fixture
+def profile() -> dict[str, Any]:
+    return made_profile()
 
 
 # ---------------------------------------------------------------- numbers and texts

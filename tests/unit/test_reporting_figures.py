@@ -1,0 +1,145 @@
+"""Confidence, figures and models beside each other, of a profile with all its parts."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from escalometer.reporting.across import across_models
+from escalometer.reporting.confidence import external_words, reliability_svg
+from escalometer.reporting.costs import MAX_LINES, cost_caption, cost_curve_svg, cost_lines
+from escalometer.reporting.figures import escalation_curve_svg
+from escalometer.reporting.text import profile_text
+from tests.unit.grown_profiles import (
+    ARM,
+    FRAMED,
+    curve_of,
+    external,
+    grown_profile,
+)
+from tests.unit.test_reporting import Page, interval, written
+
+
+@pytest.fixture
+def profile() -> dict[str, Any]:
+    return grown_profile()
+
+
+def said(profile: dict[str, Any], **options: Any) -> str:
+    return " ".join(profile_text(profile, **options).split())
+
+
+# ---------------------------------------------------------------- confidence
+
+
+def test_confidence(profile: dict[str, Any], tmp_path: Path) -> None:
+    text = said(profile)
+    for shown in (text, Page(written([profile], tmp_path / "a.html")).text):
+        assert (
+            "At R = 4 a threshold from outside on its stated confidence would cost 0.52 instead of "
+            "0.63: its own escalation loses 0.11 [0.08, 0.14]."
+        ) in shown
+    assert (
+        "Stated confidence: 84.0 % on average, and right in 77.0 % of 160; calibration error 0.08 "
+        "[0.03, 0.10], 0.02 by noise alone."
+    ) in text
+    profile |= {"calibration": [], "external_threshold": []}
+    assert "own confidence" not in said(profile)
+    assert reliability_svg(profile, "r-") == ""
+
+
+def test_external_threshold_in_words() -> None:
+    def words(**changes: Any) -> str:
+        return external_words({"external_threshold": [external(**changes)]}, 4.0)[0]
+
+    saves = {"estimate": -0.1, "low": -0.14, "high": -0.05}
+    assert words(difference=saves).endswith("its own escalation saves 0.10 [0.05, 0.14].")
+    open_ = {"estimate": 0.02, "low": -0.01, "high": 0.05}
+    assert words(difference=open_).endswith("no difference is shown (+0.02 [−0.01, 0.05]).")
+    reason = {"cost_ratio": None, "reason": "too little"}
+    for name in ("cost", "own_cost", "difference"):
+        reason[name] = None
+    assert words(**reason) == (
+        "Stated confidence: no threshold from outside could be tried. Too little."
+    )
+    stated = {"intervention": "both", "is_cost_stated": True}
+    assert "on its stated confidence (both, R = 4 stated) would" in words(**stated)
+    assert external_words({"external_threshold": [external(cost_ratio=10.0)]}, 4.0) == []
+
+
+# ---------------------------------------------------------------- figures
+
+
+def test_figures_are_the_same_bytes_and_in_the_page(
+    profile: dict[str, Any], tmp_path: Path
+) -> None:
+    assert cost_curve_svg(profile, 4.0, "c-") == cost_curve_svg(profile, 4.0, "c-")
+    assert reliability_svg(profile, "r-") == reliability_svg(profile, "r-")
+    page = written([profile, profile | {"model": "other"}], tmp_path / "a.html")
+    assert page.count("<svg") == 6
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_cost_figure(profile: dict[str, Any]) -> None:
+    svg = cost_curve_svg(profile, 4.0, "c-")
+    for words in ("always escalating", "always implementing", "best possible", "R = 4 stated"):
+        assert words in svg
+    assert "not drawn" not in cost_caption(profile, 4.0)
+    tens = [curve_of({**FRAMED, "cost_ratio": 10.0, "framing": f"f{i}"}, 0.1) for i in range(9)]
+    profile["cost_curves"] = [curve_of(ARM, 0.1), *tens, curve_of(FRAMED, 0.1)]
+    lines = cost_lines(profile, 4.0)
+    assert len(lines) == MAX_LINES
+    assert lines[1]["framing"] == "ratio"
+    assert "5 more that state a cost are not drawn." in cost_caption(profile, 4.0)
+
+
+def test_the_band_of_the_line(profile: dict[str, Any]) -> None:
+    assert "linear fit, 95 % beyond these conditions" in escalation_curve_svg(profile)
+    for row in profile["curve"]:
+        row |= {"clustered_low": None, "clustered_high": None}
+    assert "beyond these conditions" not in escalation_curve_svg(profile)
+
+
+# ---------------------------------------------------------------- across models
+
+
+def test_across_models(profile: dict[str, Any], tmp_path: Path) -> None:
+    assert across_models([profile]) is None
+    dearer = copy.deepcopy(profile) | {"model": "other"}
+    dearer["recommendations"][0]["realized_cost"] = interval(0.8, 0.7, 0.9)
+    found = across_models([dearer, profile])
+    assert found is not None
+    first, second = found["rows"]
+    assert first["model"] == "smollm2-135m-instruct"
+    assert first["advice"] == "cost_framing (ratio)"
+    assert (first["cost"], first["kept"]) == ("0.63 [0.60, 0.66]", "41 %")
+    assert first["verdict"] == "yes: the intervals are apart"
+    assert second["model"] is None
+    assert found["notes"] == []
+    dearer["recommendations"][0]["realized_cost"] = interval(0.64, 0.6, 0.9)
+    close = across_models([dearer, profile])
+    assert close is not None
+    assert close["rows"][0]["verdict"] == "no: the intervals overlap"
+    page = Page(written([profile, dearer], tmp_path / "a.html")).text
+    assert "Recommendation across models" in page
+    assert "let people take every decision" in page
+
+
+def test_models_with_other_conditions_are_not_compared(
+    profile: dict[str, Any], tmp_path: Path
+) -> None:
+    fewer = copy.deepcopy(profile) | {"model": "fewer"}
+    for row in fewer["recommendations"]:
+        row["conditions"] = row["conditions"][1:]
+    found = across_models([profile, fewer])
+    assert found is not None
+    assert found["rows"] == []
+    (note,) = found["notes"]
+    assert "cover different conditions, so they are not compared" in note
+    assert "fewer (3 conditions)" in note
+    assert note in Page(written([profile, fewer], tmp_path / "a.html")).text
