@@ -28,4 +28,5 @@ def arm_rows(profile: Mapping[str, Any]) -> list[dict[str, Any]]:
             "flag": flag(row.get("implicit_threshold")),
         }
         for row in profile.get("arms") or []
+        if row["implicit_threshold"] is not None  # without a signal there is no line of its own
     ]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -19,6 +17,7 @@ from escalometer import domains, rawfiles, sampling, trees, warehouse
 from escalometer.config import Params
 from escalometer.domains import Condition, Domain
 from escalometer.errors import DataError
+from escalometer.memory import uncollected
 from escalometer.schema import CONDITIONS, SCENARIOS, write_table
 from escalometer.stages import read_json, write_json
 from escalometer.stages.ingest import RECORD, how_to_get
@@ -139,19 +138,7 @@ def stage_table(plugin: Domain, params: Params, folder: Path) -> pa.Table:
     return cases
 
 
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Leave garbage alone: rows in hundreds of thousands, in no cycle, are looked at in vain."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-@_uncollected()
+@uncollected()
 def sample(plugin: Domain, cases: pa.Table, params: Params) -> Sampled:
     """Return cases with their splits, conditions with their signals, and drawn scenarios.
 
