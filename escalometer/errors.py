@@ -12,7 +12,7 @@ class EscalometerError(Exception):
     A message says what was wrong, where, and what to do about it.
     """
 
-    exit_code = 1
+    exit_code = 70  # of no kind below; 1 and 2 are verdicts of the gate
 
 
 class UsageError(EscalometerError):

@@ -77,7 +77,7 @@ def test_evaluate_from_a_clean_clone_and_again(project: Path):
     again = run(project, "dvc", "repro")
     assert "Running stage" not in again.stdout
     assert "up to date" in again.stdout
-    assert "implicit_threshold" in run(project, "dvc", "metrics", "show").stdout
+    assert "predictive_accuracy" in run(project, "dvc", "metrics", "show").stdout
     plots = run(project, "dvc", "plots", "show").stdout
     page = Path(plots.strip().splitlines()[-1].removeprefix("file://")).read_text("utf-8")
     assert "https://cdn" not in page

@@ -66,8 +66,8 @@ def _policy() -> Policy:
 STATISTICS = {
     "predictive_accuracy": mean_accuracy,
     "escalation_rate": mean_rate,
-    "realized_cost": _policy().realized_cost,
-    "regret": _policy().regret,
+    "realized_cost": _policy().statistic("realized_cost"),
+    "regret": _policy().statistic("regret"),
     "implicit_threshold": estimates.threshold("linear"),
 }
 
