@@ -138,7 +138,10 @@ class Resamples:
         n_scenarios: NDArray[np.int64] | None = None,
     ) -> Resamples:
         """Return rows with their resamples; see the attributes."""
-        dialogues = np.zeros((n_bootstrap, len(names), 4), dtype=np.int64)
+        # Half as wide where it can be: copies of resamples are most of an analysis.
+        is_small = counts.sum(axis=1).max(initial=0) < 2**31
+        kind = np.int32 if is_small else np.int64
+        dialogues = np.zeros((n_bootstrap, len(names), 4), dtype=kind)
         for i, name in enumerate(names):
             rng = generator(seed, name)
             dialogues[:, i] = resample_dialogues(rng, counts[i : i + 1], n_bootstrap)[:, 0]

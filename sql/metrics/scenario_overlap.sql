@@ -1,6 +1,6 @@
 -- metric: how many dialogues are worth one each where several are about the same scenario
 -- grain: one row per (model, domain, intervention, reasoning_effort, cost_ratio, framing, is_thinking, is_isolated, has_signal); domain is null for all main domains together
--- source: decisions, escalation_curve
+-- source: decisions, outcome_counts, escalation_curve
 -- The design effect is the variance of the sum when scenarios are independent, over that when
 -- dialogues are; the effective number is n over it. Residuals are whole numbers of 1e-9, which
 -- floats add up exactly in any order; numbers and hashes stand for columns, since tens of millions
@@ -61,7 +61,7 @@ with cells as (
     from escalation_curve
 ),
 
-dialogues as not materialized (
+dialogues as (
     select
         hash(
             1,
@@ -120,13 +120,66 @@ sum_arms as (
     group by arm
 ),
 
+unknown as (
+    select
+        hash(
+            1,
+            model,
+            domain,
+            condition,
+            intervention,
+            reasoning_effort,
+            cost_ratio,
+            framing,
+            is_thinking,
+            is_isolated,
+            has_signal,
+            signal_accuracy
+        ) as cell_key,
+        prediction = label as is_correct,
+        escalate = 1 as is_escalated
+    from decisions
+    where status in ('ok', 'forced') and scenario_id is null
+),
+
+add_counts as (
+    -- What is known is everything less the unknown, mostly none: no second look at all dialogues.
+    select
+        hash(
+            1,
+            model,
+            domain,
+            condition,
+            intervention,
+            reasoning_effort,
+            cost_ratio,
+            framing,
+            is_thinking,
+            is_isolated,
+            has_signal,
+            signal_accuracy
+        ) as cell_key,
+        is_correct,
+        is_escalated,
+        n
+    from outcome_counts
+    where status in ('ok', 'forced')
+    union all
+    select
+        cell_key,
+        is_correct,
+        is_escalated,
+        -1 as n
+    from unknown
+),
+
 count_cells as (
     select
         cell_key,
-        count(*)::bigint as n,
-        sum(is_correct)::bigint as n_correct,
-        sum(is_escalated)::bigint as n_escalated
-    from dialogues
+        sum(n)::bigint as n,
+        coalesce(sum(n) filter (where is_correct), 0)::bigint as n_correct,
+        coalesce(sum(n) filter (where is_escalated), 0)::bigint as n_escalated
+    from add_counts
     group by cell_key
 ),
 
