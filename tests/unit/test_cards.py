@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from escalometer.config import ModelCard, Thinking, _model_in, load_card, model_names
+from escalometer.config import ModelCard, Thinking, load_card, model_names
+from escalometer.config._reading import _model_in
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "models"

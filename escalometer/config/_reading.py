@@ -1,0 +1,218 @@
+"""Reading what people write, and saying what is wrong with it; where things are."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from escalometer.config._cards import ModelCard
+from escalometer.config._params import Params
+from escalometer.errors import UsageError, unknown_name
+
+PARAMS_FILE = Path("params.yaml")
+CARDS_FOLDER = Path("models")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where things are on this machine.
+
+    Attributes
+    ----------
+    root : Path
+        The project.
+    cache : Path
+        What is worth fetching once: weights.
+    store : Path
+        The completion store.
+    secrets : mapping of str to str
+        The environment, for the keys that cards name; shown nowhere.
+    run : str
+        What all stages of one run share: its budget is counted together.
+    retry : frozenset of str
+        Outcomes whose kept answers are asked for again.
+    """
+
+    root: Path
+    cache: Path
+    store: Path
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    run: str = ""
+    retry: frozenset[str] = frozenset()
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{path} does not exist here ({Path.cwd()}); run this from the project's root"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML: {error}") from error
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a field may hold, by itself, or in a mapping, a list or a choice."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(part) for part in get_args(annotation))
+    return next((kind for kind in found if kind is not None), None)
+
+
+def _holds_several(annotation: Any) -> bool:
+    several = (dict, list, tuple)
+    return any(get_origin(part) in several for part in (annotation, *get_args(annotation)))
+
+
+def _fields_at(kind: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """Return the keys that may stand beside the one at `location`."""
+    steps = list(location[:-1])
+    while steps:
+        step = str(steps.pop(0))
+        infos = {info.alias or name: info for name, info in kind.model_fields.items()}
+        inner = _model_in(infos[step].annotation) if step in infos else None
+        if inner is None:
+            return []
+        if _holds_several(infos[step].annotation):
+            steps = steps[1:]  # the key or the index of one of them
+        kind = inner
+    return sorted(info.alias or name for name, info in kind.model_fields.items())
+
+
+def _explain(path: Path, kind: type[BaseModel], error: ValidationError) -> str:
+    lines = []
+    for item in error.errors():
+        location = item["loc"]
+        key = ".".join(str(step) for step in location) or "the file"
+        if item["type"] == "extra_forbidden":
+            known = _fields_at(kind, location)
+            near = difflib.get_close_matches(str(location[-1]), known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            beside = f" Keys there: {', '.join(known)}." if known else ""
+            lines.append(f"{path}: unknown key {key!r}.{hint}{beside}")
+        elif item["type"] == "missing":
+            lines.append(f"{path}: {key!r} is missing: this file must have it")
+        else:
+            said = item["msg"].removeprefix("Value error, ")
+            given = f" (found {item['input']!r})" if not isinstance(item["input"], dict) else ""
+            lines.append(f"{path}: {key}: {said}{given}")
+    return "\n".join(lines)
+
+
+def validated(path: Path, kind: type[Model], content: Any) -> Model:
+    """Return what a file says as an object of `kind`.
+
+    Parameters
+    ----------
+    path : Path
+        Where the content comes from, for messages.
+    kind : type
+        A section that stands for the whole file.
+    content : Any
+        The file's content, as a YAML loader gives it.
+
+    Raises
+    ------
+    UsageError
+        If a key or a value may not be there; the message says which, and what may.
+    """
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} must be a mapping of keys to values")
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(_explain(path, kind, error)) from error
+
+
+def _build(path: Path, kind: type[Model]) -> Model:
+    return validated(path, kind, _read_yaml(path))
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Return params.yaml.
+
+    Raises
+    ------
+    UsageError
+        If the file is absent, not YAML, or has a key or value that it may not have; the message
+        names the key and the keys that may stand beside it.
+    """
+    return _build(path, Params)
+
+
+def model_names(folder: Path = CARDS_FOLDER) -> list[str]:
+    """Return the ids of the model cards that exist, in alphabetical order."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load_card(model: str, folder: Path = CARDS_FOLDER) -> ModelCard:
+    """Return the card of `model`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such card, or it has a key or value that it may not have.
+    """
+    if model not in model_names(folder):
+        raise unknown_name("model", model, model_names(folder))
+    path = folder / f"{model}.yaml"
+    card = _build(path, ModelCard)
+    if card.id != model:
+        raise UsageError(f"{path}: id is {card.id!r}, but the file's name says {model!r}")
+    return card
+
+
+def edit_params(changes: dict[tuple[str, ...], Any], path: Path = PARAMS_FILE) -> Params:
+    """Write `changes` into params.yaml, keeping its comments, and return the new parameters.
+
+    Parameters
+    ----------
+    changes : dict
+        New values by key path, such as ``{("sample", "n_per_condition"): 20}``.
+
+    Raises
+    ------
+    UsageError
+        If a new value is not allowed; the file is then left as it was.
+    """
+    import io
+
+    from ruamel.yaml import YAML
+
+    editor = YAML()
+    editor.preserve_quotes = True
+    editor.width = 100
+    editor.representer.add_representer(
+        type(None), lambda made, _: made.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    content = editor.load(path.read_text(encoding="utf-8"))
+    for keys, value in changes.items():
+        section = content
+        for key in keys[:-1]:
+            section = section.setdefault(key, {})
+        current = section.get(keys[-1])
+        if isinstance(value, list | tuple) and hasattr(current, "fa"):
+            current[:] = list(value)  # in place, so that it stays in [flow, style]
+        else:
+            section[keys[-1]] = list(value) if isinstance(value, tuple) else value
+    buffer = io.StringIO()
+    editor.dump(content, buffer)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(buffer.getvalue(), encoding="utf-8")
+    try:
+        params = _build(partial, Params)
+    except UsageError as error:
+        partial.unlink()
+        raise UsageError(str(error).replace(str(partial), str(path))) from error
+    partial.replace(path)
+    return params
