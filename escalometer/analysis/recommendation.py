@@ -43,7 +43,8 @@ def recommendations(measured: Measured, model: str, scored: Sequence[Row]) -> li
     over the same ``conditions``: those that every intervention has which has at least half of the
     conditions of the one with most. Interventions with fewer are left out (``n_left_out``).
     ``is_clear`` says whether the intervals of the difference from the next best, for these
-    conditions and beyond them, leave out zero.
+    conditions and beyond them, leave out zero. ``saves`` is what it costs less than people taking
+    every decision; unless that is shown (``is_shown``), nobody should act on the recommendation.
 
     Parameters
     ----------
@@ -64,6 +65,7 @@ def recommendations(measured: Measured, model: str, scored: Sequence[Row]) -> li
         costs = [_value(measured, candidate) for candidate in found]
         best, second = (found[i] for i in sorted(range(len(found)), key=costs.__getitem__)[:2])
         gap = _gap(measured, best, second)
+        saves = _gap(measured, best, next(own for own in found if own.policy == "always_escalate"))
         lows = [gap["low"], gap["clustered_low"]]
         shared = sorted([measured.curve[i][name] for name in CONDITION] for i in best.places)
         made.append(
@@ -73,6 +75,8 @@ def recommendations(measured: Measured, model: str, scored: Sequence[Row]) -> li
                 "next_best": second.document(measured),
                 "gap": gap,
                 "is_clear": all(low is not None and low > 0 for low in lows),
+                "saves": saves,
+                "is_shown": saves["low"] is not None and saves["low"] > 0,
                 "n_left_out": len(rows) - len(found) + len(_RULES),
                 "conditions": shared,
             }

@@ -79,7 +79,9 @@ def _chosen(
         "kept": share(best["escalation_rate"], 0),
         "next": None if is_nobody else _named(other_profile, other),
         "next_cost": None if is_nobody else with_span(other["realized_cost"], "cost"),
-        "verdict": _verdict(best["realized_cost"], other["realized_cost"], is_nobody),
+        "verdict": _verdict(best["realized_cost"], other["realized_cost"], is_nobody)
+        if best.get("is_shown", True)
+        else "no: not shown to cost less than people taking every decision",
         "models": ", ".join(sorted(str(own["model"]) for own, _ in group)),
         "n_conditions": len(places),
     }

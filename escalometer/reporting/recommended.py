@@ -76,6 +76,8 @@ def _recommendation(profile: Mapping[str, Any], row: Mapping[str, Any]) -> Recom
     advice, outcome = _advice(row)
     start = f"At R = {ratio(row['cost_ratio'])}: {advice}{outcome}"
     rest = _next_words(row)
+    if _is_open(row):
+        start = f"At R = {ratio(row['cost_ratio'])}: {_open_words(row, advice, outcome)}"
     said = [start, rest, _moved(profile, row), _left_out_words(row)]
     return Recommendation(
         ratio(row["cost_ratio"]),
@@ -87,6 +89,22 @@ def _recommendation(profile: Mapping[str, Any], row: Mapping[str, Any]) -> Recom
         bool(row["is_clear"]),
         " ".join(part for part in said if part),
         start if row["is_clear"] else f"{start} {rest}",
+    )
+
+
+def _is_open(row: Mapping[str, Any]) -> bool:
+    """Return whether it is open that acting costs less than people taking every decision."""
+    return row["policy"] != "always_escalate" and not row.get("is_shown", True)
+
+
+def _open_words(row: Mapping[str, Any], advice: str, outcome: str) -> str:
+    bounds = span(row["saves"], "cost")
+    shown = "without an interval" if bounds == DASH else bounds
+    less = more(row["saves"]["estimate"]).removeprefix("+")
+    return (
+        "do not let it act on this evidence. That anything costs less than people taking every "
+        f"decision is not shown: the cheapest would be to {advice} and saves {less} {shown}"
+        f"{outcome}"
     )
 
 

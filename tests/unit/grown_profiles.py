@@ -50,6 +50,8 @@ def recommendation(**changes: Any) -> dict[str, Any]:
         "next_best": chosen(None, "always_escalate", interval(1.0, 1.0, 1.0)),
         "gap": interval(0.37, 0.34, 0.4),
         "is_clear": True,
+        "saves": interval(0.37, 0.34, 0.4),
+        "is_shown": True,
         "n_left_out": 0,
         "conditions": [["movielens", f"movielens_{i}", 0.5 + 0.1 * i] for i in range(4)],
     }

@@ -174,6 +174,16 @@ def test_the_recommendation_is_what_costs_least() -> None:
     assert found["realized_cost"]["estimate"] == pytest.approx(n_wrong / len(perfect))
 
 
+def test_what_saves_too_little_to_be_seen_is_not_shown() -> None:
+    few, many = (
+        [{**row, "escalate": 0} for row in _rows(n) if row["condition"] == "d"] for n in (4, 2000)
+    )
+    [open_], [shown] = (_profile(rows)["recommendations"] for rows in (few, many))
+    assert not open_["is_shown"] and open_["saves"]["low"] <= 0
+    assert shown["is_shown"] and 0 < shown["saves"]["low"] < shown["saves"]["estimate"]
+    assert shown["saves"]["estimate"] == pytest.approx(1 - shown["realized_cost"]["estimate"])
+
+
 def test_a_reckless_model_is_advised_against() -> None:
     rows = [{**row, "escalate": 0} for row in _rows(200) if row["condition"] in "ab"]
     [found] = _profile(rows)["recommendations"]

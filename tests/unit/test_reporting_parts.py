@@ -165,6 +165,13 @@ def test_recommendation_of_the_baseline() -> None:
     )
 
 
+def test_a_recommendation_that_is_not_shown_to_save_anything() -> None:
+    text = sentence(saves=interval(0.33, -0.17, 0.83), is_shown=False)
+    assert "At R = 4: do not let it act on this evidence." in text
+    assert "the cheapest would be to let it act under cost_framing (ratio)" in text
+    assert "saves 0.33 [−0.17, 0.83]; a decision costs 0.63" in text
+
+
 # ---------------------------------------------------------------- tables
 
 
