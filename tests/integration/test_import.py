@@ -635,6 +635,11 @@ def test_profile_of_a_source_names_what_there_is(root, capsys):
     assert code == 0
     assert json.loads(out)["source"] == "theirs"
     assert json.loads(out)["n_decisions"] == 6
+    code, out, _ = command(
+        *("profile", "model 0", "--source", "theirs", "--pool-isolated", "--json"), capsys=capsys
+    )
+    assert code == 0
+    assert any("as in the study" in note for note in json.loads(out)["notes"])
 
 
 def test_the_report_of_a_source_says_where_its_rows_are_from(root, capsys):

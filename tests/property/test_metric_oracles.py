@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from escalometer import warehouse
+from tests.sql._tables import VALUES as VALUES_OF_TESTS
 from tests.sql._tables import assert_same, decisions, measure
 from tests.sql.oracles import ORACLES
 
@@ -219,3 +220,27 @@ def test_huge_counts_stay_exact() -> None:
         for wrong, pays in ((n // 4, False), (n // 4 + 1, True)):
             values = {"wrong": wrong, "n": n}
             assert connection.execute(query, values).fetchone() == (pays,)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rows=st.lists(_row(), min_size=1, max_size=20), values=VALUES)
+def test_counts_beyond_32_bits_change_no_share(
+    rows: list[dict[str, Any]], values: dict[str, Any]
+) -> None:
+    """A billion times as many dialogues of each kind: the same shares, lines and costs."""
+    times = 1_000_000_000
+    small = measure(decisions(rows), values)
+    many = small["outcome_counts"].to_pandas()
+    many["n"] *= times
+    only = warehouse.dependents("escalation_curve", without="decisions")
+    with warehouse.connect(1) as connection:
+        counts = pa.Table.from_pandas(many, small["outcome_counts"].schema, preserve_index=False)
+        warehouse.add_table(connection, "outcome_counts", counts)
+        large = warehouse.run_metrics(connection, {**VALUES_OF_TESTS, **values}, only=only)
+    for name in only:
+        for few, more in zip(small[name].to_pylist(), large[name].to_pylist(), strict=True):
+            for column, value in few.items():
+                if column.startswith("n_") and column != "n_conditions" and column != "n_clipped":
+                    assert more[column] == times * value, (name, column)
+                elif isinstance(value, float) and not column.endswith(("_low", "_high")):
+                    assert more[column] == pytest.approx(value, abs=1e-9), (name, column)
