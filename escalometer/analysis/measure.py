@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,17 +60,12 @@ class Measured:
         """Return which rows of the curve satisfy `holds`."""
         return [i for i, row in enumerate(self.curve) if holds(row)]
 
-    def pick(self, holds: Callable[[Row], bool]) -> tuple[list[Row], Resamples]:
-        """Return the rows of the curve that satisfy `holds`, with their resamples."""
-        places = self.places(holds)
-        return [self.curve[i] for i in places], self.resamples.take(places)
-
 
 def measure(
     connection: duckdb.DuckDBPyConnection,
     cost_ratios: Sequence[float],
     human_error_rate: float,
-    side: Iterable[str],
+    side: Sequence[str],
     seed: int,
     n_bootstrap: int,
 ) -> Measured:
@@ -84,7 +79,7 @@ def measure(
         R at which interventions that state none are scored, each above 1.
     human_error_rate : float
         h, in [0, 1).
-    side : iterable of str
+    side : sequence of str
         Domains that stay out of what pools domains.
     seed : int
         Where the randomness of the resamples comes from.
