@@ -480,9 +480,7 @@ def _as_file(table: pa.Table, prompts: np.ndarray, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("within", "share"), [((), 0.0), (("condition",), 1.0), ((), 1.0), (("condition",), 0.2)]
-)
+@pytest.mark.parametrize(("within", "share"), [((), 0.0), ((), 1.0), (("condition",), 0.2)])
 def test_real_answers_at_their_own_prompts_and_at_others(root, recorded, within, share):
     table = pq.read_table(recorded / "transcripts.parquet")
     prompts = np.array(table["prompt"].to_pylist(), dtype=object)

@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks.interval_coverage import Setting, coverage
 
-N_STUDIES = 250
-#: What 250 studies can be off by, by chance, beyond the 93 to 97 % that are to hold.
+N_STUDIES = 150
+#: What 150 studies can be off by, by chance, beyond the 93 to 97 % that are to hold.
 CHANCE = 2 * (0.95 * 0.05 / N_STUDIES) ** 0.5
 
 
