@@ -16,8 +16,8 @@ import click
 from escalometer import __version__
 from escalometer.commands import compare, data, domains, gate, imports, models, power, store
 from escalometer.errors import BudgetError, EscalometerError, Interrupted, UsageError, unknown_name
+from escalometer.stages import PIPELINE
 
-PROFILE_SOURCE = "pipeline"
 STAGES = ("ingest", "validate", "sample", "design", "query", "analyze", "report", "track")
 
 
@@ -232,9 +232,7 @@ def _print_profile(profile: dict[str, Any]) -> None:
 
 @cli.command()
 @click.argument("model")
-@click.option(
-    "--source", default=PROFILE_SOURCE, show_default=True, help="Where decisions are from."
-)
+@click.option("--source", default=PIPELINE, show_default=True, help="Where decisions are from.")
 @click.option("--domains", callback=_names, metavar="D,..", help="Only these domains.")
 @click.option("--pool-isolated", is_flag=True, help="Count isolated turns among the others.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
@@ -247,7 +245,7 @@ def profile(
     from escalometer.stages.analyze import build_profile, load_decisions, load_design
 
     params = load_params()
-    if source != PROFILE_SOURCE:
+    if source != PIPELINE:
         from escalometer.stages import sources
 
         made = sources.profile(model, source, params, domains, pool_isolated)
@@ -266,14 +264,12 @@ def profile(
 
 @cli.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
-@click.option(
-    "--source", default=PROFILE_SOURCE, show_default=True, help="Where decisions are from."
-)
+@click.option("--source", default=PIPELINE, show_default=True, help="Where decisions are from.")
 def report(out: Path | None, source: str) -> None:
     """Write the report, one page that opens without a network, and print its path."""
     from escalometer.config import load_params
 
-    if source != PROFILE_SOURCE:
+    if source != PIPELINE:
         from escalometer.stages import sources
 
         path = sources.report(source, load_params(), Path(), out)

@@ -27,3 +27,9 @@ ARM = (
 
 #: What names a condition, whatever the model and the intervention.
 CONDITION = ("domain", "condition", "signal_accuracy")
+
+#: What names a row of the escalation curve.
+CELL = ("model", *ARM, *CONDITION)
+
+#: Statuses of dialogues with a prediction and an action.
+ANSWERED = ("ok", "forced")

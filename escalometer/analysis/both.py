@@ -9,24 +9,11 @@ from escalometer.analysis import ARM, CONDITION, Row
 from escalometer.analysis.contrasts import Side, contrast, missing_ways
 from escalometer.analysis.measure import Measured
 from escalometer.analysis.pairs import Pairs
+from escalometer.analysis.scores import SCORED
 from escalometer.estimates import Statistic
 
 Arm = tuple[Any, ...]
 Condition = tuple[Any, ...]
-
-#: What names a row beside its metric.
-NAMED = (
-    "domain",
-    "intervention",
-    "reasoning_effort",
-    "framing",
-    "is_thinking",
-    "is_isolated",
-    "has_signal",
-    "cost_ratio",
-    "is_cost_stated",
-    "scored_against",
-)
 
 
 class Shared(NamedTuple):
@@ -119,7 +106,7 @@ class Both:
         own |= named
         return {
             "metric": metric,
-            **{name: own[name] for name in NAMED},
+            **{name: own[name] for name in SCORED},
             "n_conditions": len(shared.conditions),
             "n": [self.n(shared.first), self.n(shared.second)],
             "reason": None,

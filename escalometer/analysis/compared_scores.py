@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from escalometer import estimates
-from escalometer.analysis import ARM, CONDITION, Row
+from escalometer.analysis import ANSWERED, ARM, CONDITION, Row
 from escalometer.analysis.both import Arm, Both, Condition, Shared
 from escalometer.analysis.contrasts import Side, contrast, share_contrast
 from escalometer.analysis.pairs import four_fold, usable
-from escalometer.analysis.scores import SCORED, Policy, scored_arms
+from escalometer.analysis.scores import SCORED, Policy, right_actions, scored_arms
 from escalometer.schema import STATUSES
-
-ANSWERED = ("ok", "forced")
 
 
 def score_rows(both: Both) -> list[Row]:
@@ -71,21 +69,11 @@ def _exact(
         lambda row: bool(row["second_is_escalated"] == best[1][row["place"]]),
     )
     first, second = (
-        _right(both, places, policy)
+        right_actions(both.measured, (places, policy))
         for places, policy in zip((shared.first, shared.second), policies, strict=True)
     )
     is_whole = both.is_apart(arm, level) and sum(table) == first[1] == second[1]
     return share_contrast(found, first, second, table if is_whole else None)
-
-
-def _right(both: Both, places: Sequence[int], policy: Policy) -> tuple[int, int]:
-    """Return how many dialogues had the optimal action, and how many there are."""
-    rows = [both.measured.curve[i] for i in places]
-    right = [
-        row["n_escalated"] if escalate else row["n"] - row["n_escalated"]
-        for row, escalate in zip(rows, policy.escalating, strict=True)
-    ]
-    return sum(right), sum(row["n"] for row in rows)
 
 
 def status_rows(both: Both, level: str | None) -> list[Row]:

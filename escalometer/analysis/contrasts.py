@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from escalometer import estimates
-from escalometer.analysis import ARM, CONDITION, Row
+from escalometer.analysis import CELL, Row
+from escalometer.analysis.headlines import put_bounds
 from escalometer.analysis.measure import Measured, condition_counts
 from escalometer.analysis.pairs import FourFold
 from escalometer.estimates import Counts, Floats, Resamples, Statistic
@@ -32,14 +33,12 @@ def missing_ways(measured: Measured) -> list[Counts]:
 
     Empty where no answer is missing.
     """
-    names = ("model", *ARM, *CONDITION)
     made = []
     for tables in measured.completed:
         found = {
-            tuple(row[name] for name in names): row
-            for row in tables["escalation_curve"].to_pylist()
+            tuple(row[name] for name in CELL): row for row in tables["escalation_curve"].to_pylist()
         }
-        own = [found[tuple(row[name] for name in names)] for row in measured.curve]
+        own = [found[tuple(row[name] for name in CELL)] for row in measured.curve]
         made.append(condition_counts(own))
     return made
 
@@ -79,7 +78,16 @@ def contrast(
     made = together.interval(difference, n_conditions=n_conditions)
     if is_paired:
         made["low"], made["high"] = made["scenario_low"], made["scenario_high"]
-    made |= _bounds(made["estimate"], first, second, ways)
+    # However the missing answers of either side had gone.
+    firsts, seconds = ([_value(way, side) for way in ways] for side in (first, second))
+    put_bounds(
+        made,
+        [
+            None if earlier is None or later is None else later - earlier
+            for earlier in firsts
+            for later in seconds
+        ],
+    )
     n_bootstrap = together.dialogues.shape[0]
     return {
         "first": values[0],
@@ -167,19 +175,3 @@ def share_contrast(
 def _value(counts: Counts, side: Side) -> float | None:
     own = counts[np.asarray(side.places, dtype=np.intp)]
     return estimates.plain(side.statistic(own[None], np.ones((1, len(own))))[0])
-
-
-def _bounds(
-    estimate: float | None, first: Side, second: Side, ways: Sequence[Counts]
-) -> dict[str, float | None]:
-    """Return what the difference is at least and at most, however missing answers had gone."""
-    firsts, seconds = ([_value(way, side) for way in ways] for side in (first, second))
-    known = [
-        later - earlier
-        for earlier in firsts
-        for later in seconds
-        if earlier is not None and later is not None
-    ]
-    if estimate is None or len(known) < len(ways) ** 2:
-        return {"bound_low": None, "bound_high": None}
-    return {"bound_low": min([estimate, *known]), "bound_high": max([estimate, *known])}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from escalometer import estimates
 from escalometer.analysis import ARM, CONDITION, Row
 from escalometer.analysis.measure import Measured
-from escalometer.analysis.scores import SCORED, Policy, scored_arms
+from escalometer.analysis.scores import SCORED, Scored, right_actions
 from escalometer.estimates import Counts, Floats
 from escalometer.hypotheses import holm, mcnemar_exact, newcombe, paired_interval, unpaired_p
 
@@ -22,7 +23,9 @@ _BASELINE = {
 }
 
 
-def intervention_differences(measured: Measured, model: str) -> list[Row]:
+def intervention_differences(
+    measured: Measured, model: str, arms: Mapping[tuple[Any, ...], Scored]
+) -> list[Row]:
     """Return what each intervention changes of escalation accuracy and cost, over main domains.
 
     One row an intervention, cost ratio and yardstick; the reference is the baseline at the same
@@ -34,8 +37,10 @@ def intervention_differences(measured: Measured, model: str) -> list[Row]:
     ----------
     measured : Measured
     model : str
+    arms : mapping
+        From `scores.scored_arms`.
     """
-    arms = {key: value for key, value in scored_arms(measured, model).items() if key[0] is None}
+    arms = {key: value for key, value in arms.items() if key[0] is None}
     pairs = _pairs(measured, model)
     made = []
     for key, (places, policy) in arms.items():
@@ -53,10 +58,7 @@ def intervention_differences(measured: Measured, model: str) -> list[Row]:
     return made
 
 
-_Arm = tuple[list[int], Policy]
-
-
-def _shared(measured: Measured, first: _Arm, second: _Arm) -> tuple[_Arm, _Arm]:
+def _shared(measured: Measured, first: Scored, second: Scored) -> tuple[Scored, Scored]:
     """Return both arms on the conditions that both have, in the same order."""
     conditions = measured.resamples.conditions
     found = []
@@ -80,7 +82,7 @@ def _pairs(measured: Measured, model: str) -> dict[tuple[Any, ...], Row]:
 
 
 def _difference(
-    measured: Measured, first: _Arm, second: _Arm, pairs: dict[tuple[Any, ...], Row]
+    measured: Measured, first: Scored, second: Scored, pairs: dict[tuple[Any, ...], Row]
 ) -> Row:
     """Return the comparison of two arms over the same conditions."""
     n_first = len(first[0])
@@ -99,7 +101,7 @@ def _difference(
     )
     table = _four_fold(measured, first, second, pairs)
     if table is None:
-        k, n = zip(*(_right(measured, arm) for arm in (first, second)), strict=True)
+        k, n = zip(*(right_actions(measured, arm) for arm in (first, second)), strict=True)
         ends = newcombe(k[0], n[0], k[1], n[1])
         p_value = unpaired_p(k[0], n[0], k[1], n[1])
         only = reference = None
@@ -124,7 +126,7 @@ def _difference(
 
 
 def _four_fold(
-    measured: Measured, first: _Arm, second: _Arm, pairs: dict[tuple[Any, ...], Row]
+    measured: Measured, first: Scored, second: Scored, pairs: dict[tuple[Any, ...], Row]
 ) -> tuple[int, int, int, int] | None:
     """Return pairs in which both acted right, only the first, only the second, neither.
 
@@ -153,14 +155,3 @@ def _four_fold(
         reference += acted[(not best[0], best[1])]
         neither += acted[(not best[0], not best[1])]
     return (both, only, reference, neither) if both + only + reference + neither else None
-
-
-def _right(measured: Measured, arm: _Arm) -> tuple[int, int]:
-    """Return how many dialogues had the optimal action, and how many there are."""
-    counts = measured.resamples.counts[arm[0]]
-    escalated = counts[:, estimates.RIGHT_ESCALATED] + counts[:, estimates.WRONG_ESCALATED]
-    n = counts.sum(axis=1)
-    right = [
-        e if best else t - e for e, t, best in zip(escalated, n, arm[1].escalating, strict=True)
-    ]
-    return int(sum(right)), int(n.sum())

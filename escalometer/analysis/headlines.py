@@ -145,9 +145,7 @@ class Headlines:
 
     def _bound(self, made: Row) -> None:
         """Put the bounds of the missing answers beside each number that is defined."""
-        ways = [self.points(tables) for tables in self.measured.completed] or [
-            self.points(self.measured.tables)
-        ]
+        ways = [self.points(tables) for tables in self.measured.completed]
         for place, numbers in _placed(made).items():
             found = [way[place] for way in ways]
             put_bounds(numbers, found)

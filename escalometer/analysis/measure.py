@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from escalometer import estimates, warehouse
-from escalometer.analysis import ARM, CONDITION, Row, Tables
+from escalometer.analysis import ANSWERED, CELL, CONDITION, Row, Tables
 from escalometer.estimates import Counts, Resamples
 
 #: Cost ratios of the curves; whole numbers from a person's mistake being no worse to a hundredfold.
@@ -22,8 +22,6 @@ COMPLETIONS = ((True, True), (True, False), (False, True), (False, False))
 
 #: Statements whose rows are not metrics but what resampling needs.
 RESAMPLES_FOLDER = warehouse.SQL_FOLDER / "resamples"
-
-_NOT_MISSING = ("ok", "forced")
 
 
 @dataclass(frozen=True)
@@ -96,13 +94,13 @@ def measure(
     curve = tables["escalation_curve"].to_pylist()
     scenarios, n_scenarios = _scenario_counts(connection, curve, seed, n_bootstrap)
     completed: list[Tables] = []
-    if any(row["status"] not in _NOT_MISSING for row in tables["statuses"].to_pylist()):
+    if any(row["status"] not in ANSWERED for row in tables["statuses"].to_pylist()):
         only = warehouse.dependents("escalation_curve", without="decisions")
         for filled_correct, filled_escalated in COMPLETIONS:
             filled = {"filled_correct": filled_correct, "filled_escalated": filled_escalated}
             completed.append(warehouse.run_metrics(connection, values | filled, only=only))
     resamples = Resamples.draw(
-        [tuple(row[name] for name in ("model", *ARM, *CONDITION)) for row in curve],
+        [tuple(row[name] for name in CELL) for row in curve],
         [tuple(row[name] for name in CONDITION) for row in curve],
         condition_counts(curve),
         seed,

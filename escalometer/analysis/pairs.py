@@ -11,10 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from escalometer import warehouse
-from escalometer.analysis import ARM, CONDITION, Row
+from escalometer.analysis import ANSWERED, ARM, CONDITION, Row
 
 FOLDER = Path("comparison")
-_USABLE = ("ok", "forced")
 
 #: Pairs in which both have what is counted, only the first, only the second, neither.
 FourFold: TypeAlias = tuple[int, int, int, int]
@@ -79,7 +78,7 @@ def pair(
 def usable(rows: Iterable[Row]) -> list[Row]:
     """Return the outcomes of pairs in which both gave a prediction and an action."""
     return [
-        row for row in rows if row["first_status"] in _USABLE and row["second_status"] in _USABLE
+        row for row in rows if row["first_status"] in ANSWERED and row["second_status"] in ANSWERED
     ]
 
 

@@ -14,7 +14,7 @@ from escalometer.analysis.differences import intervention_differences
 from escalometer.analysis.headlines import Headlines
 from escalometer.analysis.measure import Measured
 from escalometer.analysis.recommendation import recommendations
-from escalometer.analysis.scores import intervention_rows
+from escalometer.analysis.scores import intervention_rows, scored_arms
 from escalometer.estimates import Resamples
 from escalometer.schema import STATUSES
 
@@ -41,13 +41,14 @@ def assemble(measured: Measured, model: str, cost_ratios: Sequence[float]) -> Ro
     everywhere = [row for part in parts for row in part.rows]
     made["curve"] = _curve(headlines.signalled, everywhere, measured.side)
     made["arms"] = _arms(measured, model)
-    made["interventions"] = intervention_rows(measured, model)
-    made["differences"] = intervention_differences(measured, model)
+    arms = scored_arms(measured, model)
+    made["interventions"] = intervention_rows(measured, model, arms)
+    made["differences"] = intervention_differences(measured, model, arms)
     made["calibration"] = calibration_rows(measured, model)
     made["external_threshold"] = external_rows(measured, model, cost_ratios)
     made["overlap"] = _overlap(measured, model)
     made["cost_curves"] = _cost_curves(measured, model)
-    made["recommendations"] = recommendations(measured, model, made["interventions"])
+    made["recommendations"] = recommendations(measured, made["interventions"], arms)
     made["notes"] = _notes(made, curve, measured.side, efforts)
     return made
 

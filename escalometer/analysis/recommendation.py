@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from escalometer import estimates
 from escalometer.analysis import ARM, CONDITION, Row
 from escalometer.analysis.measure import Measured
-from escalometer.analysis.scores import SCORED, Policy, scored_arms
+from escalometer.analysis.scores import SCORED, Scored
 from escalometer.estimates import Counts, Floats, Statistic
 
 #: The fixed rules, and the share of decisions that people keep under each.
@@ -36,7 +36,9 @@ class _Candidate(NamedTuple):
         }
 
 
-def recommendations(measured: Measured, model: str, scored: Sequence[Row]) -> list[Row]:
+def recommendations(
+    measured: Measured, scored: Sequence[Row], arms: Mapping[tuple[Any, ...], Scored]
+) -> list[Row]:
     """Return for each scored cost ratio what costs least, with its interval and what people keep.
 
     Candidates are the interventions that state no cost or this one, and the two fixed rules, all
@@ -49,11 +51,11 @@ def recommendations(measured: Measured, model: str, scored: Sequence[Row]) -> li
     Parameters
     ----------
     measured : Measured
-    model : str
     scored : sequence of dict
         From `scores.intervention_rows`.
+    arms : mapping
+        From `scores.scored_arms`.
     """
-    arms = scored_arms(measured, model)
     made = []
     for ratio in sorted({row["cost_ratio"] for row in scored}):
         rows = [
@@ -86,7 +88,7 @@ def recommendations(measured: Measured, model: str, scored: Sequence[Row]) -> li
 
 def _candidates(
     measured: Measured,
-    arms: dict[tuple[Any, ...], tuple[list[int], Policy]],
+    arms: Mapping[tuple[Any, ...], Scored],
     rows: Iterable[Row],
 ) -> list[_Candidate]:
     """Return what there is to choose from, all over the same conditions."""

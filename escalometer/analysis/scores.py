@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from escalometer import estimates
-from escalometer.analysis import CONDITION, Row, Tables
+from escalometer.analysis import CELL, Row, Tables
 from escalometer.analysis.headlines import put_bounds
 from escalometer.analysis.measure import Measured
 from escalometer.estimates import Counts, Floats, Resamples, Statistic, ratios
@@ -70,9 +70,6 @@ class Policy:
         n = counts.sum(axis=-1)
         return tuple(part.astype(np.float64) for part in (n, implemented, wrong_implemented, wrong))
 
-    def _share(self, above: Floats, below: Floats, weight: Floats) -> Floats:
-        return ratios((above * weight).sum(axis=1), (below * weight).sum(axis=1))
-
     def measures(self, counts: Counts, weight: Floats) -> dict[str, Floats]:
         """Return all of `MEASURES`, and what the two fixed rules cost; each a `Statistic`."""
         n, implemented, wrong_implemented, wrong = self._sums(counts)
@@ -98,21 +95,21 @@ class Policy:
         return lambda counts, weight: self.measures(counts, weight)[name]
 
 
-def scored_arms(measured: Measured, model: str) -> dict[tuple[Any, ...], tuple[list[int], Policy]]:
+#: Rows of the curve, and the policy that they are scored by.
+Scored: TypeAlias = tuple[list[int], Policy]
+
+
+def scored_arms(measured: Measured, model: str) -> dict[tuple[Any, ...], Scored]:
     """Return, by the values of `SCORED`, which rows of the curve are scored and by which policy.
 
     Every domain has its own, and all main domains together theirs (domain None).
     """
     place = {name: i for i, name in enumerate(measured.resamples.names)}
-    arm_and_condition = (
-        "model", "intervention", "reasoning_effort", "cost_ratio", "framing", "is_thinking",
-        "is_isolated", "has_signal", *CONDITION,
-    )  # fmt: skip
     rows: dict[tuple[Any, ...], list[tuple[int, bool]]] = {}
     for row in measured.tables["scored_conditions"].to_pylist():
         if row["model"] != model:
             continue
-        where = place[tuple(row[name] for name in arm_and_condition)]
+        where = place[tuple(row[name] for name in CELL)]
         scored = {
             **row,
             "is_cost_stated": row["cost_ratio"] is not None,
@@ -134,19 +131,35 @@ def scored_arms(measured: Measured, model: str) -> dict[tuple[Any, ...], tuple[l
     }
 
 
-def intervention_rows(measured: Measured, model: str, domain: str | None = None) -> list[Row]:
+def right_actions(measured: Measured, scored: Scored) -> tuple[int, int]:
+    """Return how many dialogues had the optimal action, and how many there are."""
+    places, policy = scored
+    counts = measured.resamples.counts[places]
+    escalated = counts[:, estimates.RIGHT_ESCALATED] + counts[:, estimates.WRONG_ESCALATED]
+    n = counts.sum(axis=1)
+    right = np.where(policy.escalating, escalated, n - escalated)
+    return int(right.sum()), int(n.sum())
+
+
+def intervention_rows(
+    measured: Measured,
+    model: str,
+    arms: Mapping[tuple[Any, ...], Scored],
+    domain: str | None = None,
+) -> list[Row]:
     """Return one row a variant of the protocol, cost ratio and yardstick, with intervals.
 
     Parameters
     ----------
     measured : Measured
     model : str
+    arms : mapping
+        From `scored_arms`.
     domain : str, optional
         This domain's alone; by default all main domains together.
     """
-    arms = scored_arms(measured, model)
     points = _points(measured.tables, model, domain)
-    ways = [_points(tables, model, domain) for tables in measured.completed] or [points]
+    ways = [_points(tables, model, domain) for tables in measured.completed]
     taken: dict[tuple[int, ...], Resamples] = {}
     made = []
     for key, score in points.items():

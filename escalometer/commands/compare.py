@@ -9,12 +9,13 @@ from pathlib import Path
 import click
 
 from escalometer.commands import Place
+from escalometer.stages import PIPELINE
 
 
 @click.command()
 @click.argument("first", metavar="MODEL")
 @click.argument("second", metavar="MODEL")
-@click.option("--source", default="pipeline", show_default=True, help="Where decisions are from.")
+@click.option("--source", default=PIPELINE, show_default=True, help="Where decisions are from.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

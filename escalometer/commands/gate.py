@@ -12,6 +12,7 @@ import click
 
 from escalometer.commands import Place
 from escalometer.errors import EscalometerError, UsageError
+from escalometer.stages import PIPELINE
 
 #: Of an error that nobody foresaw. Python's own would be 1, which means that the release failed.
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
@@ -29,7 +30,7 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
     metavar="R",
     help="What a wrong action costs, in escalations; gate.cost_ratio by default.",
 )
-@click.option("--source", default="pipeline", show_default=True, help="Where decisions are from.")
+@click.option("--source", default=PIPELINE, show_default=True, help="Where decisions are from.")
 @click.option(
     "--junit",
     type=click.Path(path_type=Path, dir_okay=False),

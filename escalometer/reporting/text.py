@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from rich.console import Console, RenderableType
-from rich.padding import Padding
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from escalometer.reporting import terminal
 from escalometer.reporting.findings import (
     editions,
     findings,
@@ -25,8 +24,6 @@ from escalometer.reporting.text_parts import confidence, differences, domains, t
 from escalometer.reporting.text_tables import curve, interventions, plain_table
 from escalometer.reporting.wording import count, ratio, visible
 
-MIN_WIDTH, MAX_WIDTH = 80, 100
-
 
 def profile_text(profile: Mapping[str, Any], cost_ratio: float = 4.0, width: int = 100) -> str:
     """Return the profile as plain text.
@@ -40,7 +37,7 @@ def profile_text(profile: Mapping[str, Any], cost_ratio: float = 4.0, width: int
     width : int
         Columns, at least 80.
     """
-    return _render(profile, cost_ratio, width, has_colour=False)
+    return terminal.render(_parts(profile, cost_ratio), width)
 
 
 def print_profile(profile: Mapping[str, Any], stream: TextIO, cost_ratio: float = 4.0) -> None:
@@ -49,29 +46,7 @@ def print_profile(profile: Mapping[str, Any], stream: TextIO, cost_ratio: float 
     Characters that the stream's encoding lacks are written as question marks: a report must not
     fail on a terminal that is set to ASCII.
     """
-    has_colour = stream.isatty()
-    width = Console(file=stream).width if has_colour else MAX_WIDTH
-    text = _render(profile, cost_ratio, width, has_colour)
-    encoding = stream.encoding or "utf-8"
-    stream.write(text.encode(encoding, "replace").decode(encoding))
-    stream.flush()
-
-
-def _render(profile: Mapping[str, Any], cost_ratio: float, width: int, has_colour: bool) -> str:
-    buffer = io.StringIO()
-    console = Console(
-        file=buffer,
-        width=min(max(width, MIN_WIDTH), MAX_WIDTH),
-        force_terminal=has_colour,
-        color_system="auto" if has_colour else None,
-        highlight=False,
-        markup=False,  # names come from users' files; a bracket in one is no style
-        emoji=False,
-        legacy_windows=False,
-    )
-    for part in _parts(profile, cost_ratio):
-        console.print(part)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    terminal.write(_parts(profile, cost_ratio), stream)
 
 
 def _parts(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType]:
@@ -84,18 +59,20 @@ def _parts(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType
         Text(visible(headline(profile, cost_ratio)), style="bold"),
         *_recommended(profile, cost_ratio),
         Text(),
-        _heading("How the dialogues ended"),
+        terminal.heading("How the dialogues ended"),
         _statuses(profile),
     ]
-    parts += [_indented(Text(f"! {said}", style="yellow")) for said in status_warnings(profile)]
-    parts += [Text(), _heading("The model as a whole (95 % intervals)")]
+    parts += [
+        terminal.indented(Text(f"! {said}", style="yellow")) for said in status_warnings(profile)
+    ]
+    parts += [Text(), terminal.heading("The model as a whole (95 % intervals)")]
     for finding in findings(profile, cost_ratio):
         line = Text(f"{finding.title:<36}")
         line.append(finding.value, style="bold")
         words = Text(finding.words)
         if finding.aside:
             words.append(f" {finding.aside}", style="dim")
-        parts += [line, _indented(words)]
+        parts += [line, terminal.indented(words)]
     parts.append(
         Text(
             "Intervals hold for these conditions; those 'beyond' them resample whole conditions.",
@@ -114,7 +91,7 @@ def _parts(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType
         ("Escalation rate by condition (baseline)", curve(profile)),
     ):
         if part:
-            parts += [Text(), _heading(title), *part]
+            parts += [Text(), terminal.heading(title), *part]
     return parts
 
 
@@ -126,14 +103,6 @@ def _recommended(profile: Mapping[str, Any], cost_ratio: float) -> list[Renderab
         *([Text(visible(chosen.sentence), style="bold")] if chosen else []),
         *(Text(visible(found.brief)) for found in others),
     ]
-
-
-def _heading(text: str) -> Text:
-    return Text(text, style="bold underline")
-
-
-def _indented(text: Text) -> Padding:
-    return Padding(text, (0, 0, 0, 4))
 
 
 def _statuses(profile: Mapping[str, Any]) -> Table:

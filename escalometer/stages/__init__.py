@@ -12,6 +12,9 @@ from typing import Any
 
 from escalometer.errors import DataError
 
+#: The source that is our own decisions; every other one was imported.
+PIPELINE = "pipeline"
+
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
     """Write `content` as JSON at `path`, whole or not at all."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from escalometer import rawfiles
 from escalometer.config import CARDS_FOLDER, Params, load_card
 from escalometer.errors import UsageError, unknown_name
-from escalometer.stages import sources
+from escalometer.stages import PIPELINE, sources
 from escalometer.stages.analyze import COLUMNS, load_decisions, load_design
-
-PIPELINE = "pipeline"
 
 
 def decisions_of(
@@ -51,7 +49,7 @@ def decisions_of(
         parts.append(load_decisions(model, params.domains, root).select(list(COLUMNS)))
         for domain in params.domains:
             path = Path("data") / "decisions" / model / f"{domain}.parquet"
-            files[path.as_posix()] = _digest(root / path)
+            files[path.as_posix()] = f"sha256:{rawfiles.digest(root / path)}"
     table = pa.concat_tables(parts)
     return table.filter(pc.field("model").isin(list(models))), files
 
@@ -65,14 +63,9 @@ def _recorded(models: Sequence[str], source: str, root: Path) -> tuple[pa.Table,
     table = sources.load(source, root).select(list(COLUMNS))
     path = Path("data") / "recorded" / source / "decisions.parquet"
     rows = table.filter(pc.field("model").isin(list(models)))
-    return rows, {path.as_posix(): _digest(root / path)}
+    return rows, {path.as_posix(): f"sha256:{rawfiles.digest(root / path)}"}
 
 
 def design_of(model: str, source: str, root: Path = Path()) -> dict[str, Any] | None:
     """Return what an adaptive design of `model` achieved; None where there was none."""
     return load_design(model, root) if source == PIPELINE else None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

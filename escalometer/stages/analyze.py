@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 
 from escalometer import domains as all_domains
 from escalometer import warehouse
+from escalometer.analysis.comparison import resolved_models
 from escalometer.analysis.measure import Measured, measure
 from escalometer.analysis.profile import assemble
 from escalometer.config import Params
 from escalometer.reporting.figures import escalation_curve_figure
 from escalometer.schema import DECISIONS, read_table
-from escalometer.stages import read_json, write_json
+from escalometer.stages import PIPELINE, read_json, write_json
 
 #: Side domains also where no plug-in says so, as in decisions that others recorded.
 SIDE_DOMAINS = frozenset({"moral_machine"})
@@ -78,7 +79,7 @@ def run(model: str, params: Params, root: Path = Path()) -> None:
     decisions = load_decisions(model, params.domains, root)
     design = load_design(model, root)
     measured = measure_decisions(decisions, params)
-    profile = _profile(measured, decisions, model, "pipeline", params, design)
+    profile = _profile(measured, decisions, model, PIPELINE, params, design)
     folder = root / "data" / "profiles" / model
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     for name, table in measured.tables.items():
@@ -214,16 +215,14 @@ def _profile(
     design: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     present = sorted({row["domain"] for row in measured.tables["statuses"].to_pylist()})
-    force_answer = decisions.filter(
-        pc.is_in(decisions.column("domain"), pa.array(present, pa.string()))
-    ).column("force_answer")
+    own = decisions.filter(pc.is_in(decisions.column("domain"), pa.array(present, pa.string())))
     profile = {
         "model": model,
         "source": source,
         "editions": _editions(decisions, model, present),
-        "resolved_models": _resolved(decisions, model, present),
+        "resolved_models": resolved_models(own, [model])[model],
         **assemble(measured, model, params.analyze.cost_ratios),
-        "force_answer": bool(pc.any(force_answer).as_py()),
+        "force_answer": bool(pc.any(own.column("force_answer")).as_py()),
         "human_error_rate": params.analyze.human_error_rate,
     }
     if design is not None:
@@ -238,16 +237,6 @@ def _profile(
             "and lean towards low thresholds here."
         )
     return profile
-
-
-def _resolved(decisions: pa.Table, model: str, present: Sequence[str]) -> list[str]:
-    """Return what the model's name stood for when it was asked; empty where nobody said."""
-    own = decisions.select(["model", "domain", "resolved_model"]).filter(
-        (pc.field("model") == model)
-        & pc.field("domain").isin(pa.array(present, pa.string()))
-        & pc.is_valid(pc.field("resolved_model"))
-    )
-    return sorted(own.column("resolved_model").unique().to_pylist())
 
 
 def _editions(decisions: pa.Table, model: str, present: Sequence[str]) -> dict[str, str]:

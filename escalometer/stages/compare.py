@@ -14,7 +14,8 @@ from escalometer.analysis.comparison import align_efforts, compare, resolved_mod
 from escalometer.analysis.pairs import pair
 from escalometer.config import Params
 from escalometer.errors import UsageError
-from escalometer.stages._decisions import PIPELINE, decisions_of, design_of
+from escalometer.stages import PIPELINE
+from escalometer.stages._decisions import decisions_of, design_of
 from escalometer.stages.analyze import COLUMNS, measure_decisions
 
 ADAPTIVE = (

@@ -18,7 +18,8 @@ from escalometer.analysis.gate import deployed, judge
 from escalometer.analysis.verdicts import Answered
 from escalometer.config import GateParams, Params
 from escalometer.errors import DataError, ProviderError
-from escalometer.stages._decisions import PIPELINE, decisions_of, design_of
+from escalometer.stages import PIPELINE
+from escalometer.stages._decisions import decisions_of, design_of
 from escalometer.stages.analyze import build_profile, side_domains
 from escalometer.stages.compare import ADAPTIVE, build_comparison
 

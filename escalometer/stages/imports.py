@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from collections import Counter
@@ -14,18 +13,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from escalometer import validation
+from escalometer import rawfiles, validation
 from escalometer.config import NAME_PATTERN
 from escalometer.errors import DataError, UsageError
 from escalometer.recorded import belonging, completing, reading
 from escalometer.recorded.reading import Given
 from escalometer.reporting.wording import share
 from escalometer.schema import RECORDED, write_table
-from escalometer.stages import read_json, write_json
+from escalometer.stages import PIPELINE, read_json, write_json
 from escalometer.validation import ROW
-
-#: What cannot be a source's name: that of our own decisions.
-RESERVED = "pipeline"
 
 #: Fixes the chance pairs of the text check, so that a file is always judged alike.
 SEED = 1
@@ -66,8 +62,8 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
     DataError
         If rows do not satisfy what recorded decisions must; the message names all that was found.
     """
-    if not re.fullmatch(NAME_PATTERN, name) or name == RESERVED:
-        taken = f"{RESERVED!r} is our own decisions'" if name == RESERVED else f"not {name!r}"
+    if not re.fullmatch(NAME_PATTERN, name) or name == PIPELINE:
+        taken = f"{PIPELINE!r} is our own decisions'" if name == PIPELINE else f"not {name!r}"
         raise UsageError(
             f"--as takes a name in small letters, digits, dots, dashes and underscores: {taken}"
         )
@@ -75,7 +71,7 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
     kept = folder / "about.json"
     if file.is_dir() or not file.exists():
         raise UsageError(f"{file} is a folder" if file.is_dir() else f"{file} does not exist")
-    digest = _digest(file)
+    digest = rawfiles.digest(file)
     if kept.exists() and not replace:
         about = read_json(kept)
         if about["sha256"] == digest:
@@ -113,11 +109,6 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
     }
     _keep(given, table, about, folder)
     return {**about, "is_new": True}
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _counts(table: pa.Table, column: str) -> dict[str, int]:

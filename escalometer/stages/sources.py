@@ -13,9 +13,9 @@ from escalometer.config import Params
 from escalometer.errors import unknown_name
 from escalometer.reporting.page import write_report
 from escalometer.schema import RECORDED, read_table
-from escalometer.stages import read_json
+from escalometer.stages import PIPELINE, read_json
 from escalometer.stages.analyze import build_profile
-from escalometer.stages.imports import RESERVED, folder_of, restore
+from escalometer.stages.imports import folder_of, restore
 from escalometer.stages.report import counted, headline_ratio, sampled
 from escalometer.tracking import git_commit
 
@@ -36,7 +36,7 @@ def about(source: str, root: Path = Path()) -> dict[str, Any]:
     """
     known = names(root)
     if source not in known:
-        raise unknown_name("source", source, [RESERVED, *known])
+        raise unknown_name("source", source, [PIPELINE, *known])
     return read_json(folder_of(source, root) / "about.json")
 
 

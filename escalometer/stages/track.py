@@ -9,7 +9,7 @@ import numpy as np
 
 from escalometer import tracking
 from escalometer.config import Params, load_card
-from escalometer.stages import read_json, write_json
+from escalometer.stages import PIPELINE, read_json, write_json
 from escalometer.stages.analyze import build_profile, flat_metrics, load_decisions
 
 
@@ -72,7 +72,7 @@ def _profile_file(root: Path, model: str, name: str) -> Path:
 
 def _domain_run(model: str, domain: str, params: Params, root: Path) -> tracking.RunRecord:
     decisions = load_decisions(model, [domain], root)
-    profile = build_profile(decisions, model, "pipeline", params, [domain])
+    profile = build_profile(decisions, model, PIPELINE, params, [domain])
     folder = root / "data"
     provenance = read_json(folder / "raw" / domain / "provenance.json")
     rows = decisions.to_pylist()
