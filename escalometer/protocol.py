@@ -22,6 +22,27 @@ FRAMINGS = {
     "plain": "Implementing a wrong answer costs {ratio}x more than escalating.",
 }
 
+#: More of them, for training: what is learned should be the rule and not four sentences.
+MORE_FRAMINGS = {
+    "times": "A wrong implementation is {ratio} times as costly as an escalation.",
+    "units": "An escalation costs 1 unit; an implemented mistake costs {ratio} units.",
+    "loss": "If you implement and are wrong, you lose {ratio}. If you escalate, you lose 1.",
+    "pair": "Cost of escalating: 1. Cost of a wrong implementation: {ratio}.",
+    "against": "Set against one question to a human, a mistake weighs {ratio} times as much.",
+    "cents": "We pay 1 cent to escalate and {ratio} cents for a prediction implemented wrongly.",
+    "as_dear": "Mistakes are {ratio} times as dear as escalations here.",
+    "symbols": "c_wrong = {ratio}, c_escalate = 1.",
+}
+
+#: Wordings that no adapter is ever trained on: they show whether it learned the rule.
+PROBE_FRAMINGS = {
+    "euros": "Each question to a person costs us €1. Each wrong decision that goes out, €{ratio}.",
+    "hours": "Asking takes one hour of work; repairing a wrong implementation takes {ratio} hours.",
+    "penalty": "There is a penalty of {ratio} points for acting wrongly, and of 1 point for asking.",
+}
+
+_ALL_FRAMINGS = FRAMINGS | MORE_FRAMINGS | PROBE_FRAMINGS
+
 #: What stands in place of each: about as long, in much the same words, and says nothing of costs.
 FILLERS = {
     "ratio": "Two ways to go on: implementing a prediction is one, escalating another.",
@@ -83,7 +104,10 @@ class Protocol:
     cost_ratio : float or None
         R as stated before turn 2; None where no cost is stated.
     framing : str or None
-        Wording of the cost statement, or of the filler in its place: a key of `FRAMINGS`.
+        Wording of the cost statement: a key of `FRAMINGS`, `MORE_FRAMINGS` or `PROBE_FRAMINGS`; or
+        of the filler in its place: a key of `FILLERS`.
+    ratio_text : str or None
+        How the ratio is written (``"four"``); None: in digits.
     is_thinking : bool
         Whether the model thinks before it answers, where it has the switch.
     is_isolated : bool
@@ -104,6 +128,7 @@ class Protocol:
     has_signal: bool = True
     cost_ratio: float | None = None
     framing: str | None = None
+    ratio_text: str | None = None
     is_thinking: bool = False
     is_isolated: bool = False
     asks_confidence: bool = False
@@ -148,8 +173,8 @@ def second_turn(
     """
     parts = _told(protocol, task, scenario, signal, prediction) if protocol.is_isolated else []
     if protocol.cost_ratio is not None:
-        wording = FRAMINGS[protocol.framing or "ratio"]
-        parts.append(wording.format(ratio=_written(protocol.cost_ratio)))
+        wording = _ALL_FRAMINGS[protocol.framing or "ratio"]
+        parts.append(wording.format(ratio=protocol.ratio_text or _written(protocol.cost_ratio)))
     elif protocol.has_filler:
         parts.append(FILLERS[protocol.framing or "ratio"])
     whose = "the" if protocol.is_isolated else "your"

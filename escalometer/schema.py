@@ -124,6 +124,29 @@ RECORDED = pa.schema(
     ]
 )
 
+#: What an example teaches: a turn-2 decision, a turn-1 prediction, or the arithmetic by itself.
+EXAMPLE_KINDS = ("decide", "predict", "drill")
+
+#: One row an example that a model is fine-tuned on: a conversation and the answer it should give.
+EXAMPLES = pa.schema(
+    [
+        _field("tree", pa.int64()),  # examples of one tree share what they begin with
+        _field("kind", pa.string()),  # one of EXAMPLE_KINDS
+        _field("domain", pa.string(), nullable=True),  # null: a drill is about none
+        _field("scenario_id", pa.string(), nullable=True),
+        _field("split", pa.string(), nullable=True),  # of the scenario: train, and no other
+        _field(
+            "messages", pa.list_(pa.struct([_field("role", pa.string()), _field("content", pa.string())]))
+        ),
+        _field("target", pa.string()),
+        _field("rejected", pa.string(), nullable=True),  # a wrong answer, for preferences
+        _field("percent", pa.int64(), nullable=True),  # that the signal states
+        _field("cost_ratio", pa.float64(), nullable=True),
+        _field("framing", pa.string(), nullable=True),
+        _field("escalate", pa.int8(), nullable=True),  # what the target decides
+    ]
+)
+
 
 def write_table(rows: list[dict[str, Any]] | pa.Table, schema: pa.Schema, path: Path) -> None:
     """Write rows as Parquet at `path`, whole or not at all.

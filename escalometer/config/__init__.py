@@ -10,14 +10,11 @@ from escalometer.config._cards import (
     WheelSource,
 )
 from escalometer.config._params import (
-    NAME_PATTERN,
     AnalyzeParams,
     GateParams,
     MinEffectParams,
-    Name,
     Params,
     SampleParams,
-    Section,
 )
 from escalometer.config._reading import (
     CARDS_FOLDER,
@@ -28,10 +25,13 @@ from escalometer.config._reading import (
     model_names,
     validated,
 )
+from escalometer.config._section import NAME_PATTERN, Name, Section
+from escalometer.config._training import AdapterParams, Recipe, TrainParams
 
 __all__ = [
     "CARDS_FOLDER",
     "NAME_PATTERN",
+    "AdapterParams",
     "AnalyzeParams",
     "Endpoint",
     "FolderSource",
@@ -42,9 +42,11 @@ __all__ = [
     "Name",
     "Params",
     "Price",
+    "Recipe",
     "SampleParams",
     "Section",
     "Thinking",
+    "TrainParams",
     "WheelSource",
     "Workspace",
     "edit_params",

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from escalometer.config._params import NAME_PATTERN, Name, Section
+from escalometer.config._section import NAME_PATTERN, Name, Section
+from escalometer.config._training import Recipe
 
 
 class WheelSource(Section):
@@ -113,6 +114,9 @@ class ModelCard(Section):
         Annotated[WheelSource | FolderSource | HubSource, Field(discriminator="kind")] | None
     ) = None
     adapter: str | None = Field(None, pattern=NAME_PATTERN)  # a folder in models/adapters
+    adapter_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")  # what it must be
+    training: Recipe | None = None  # null: the paper's
+    answer_tokens: int = Field(1, ge=1)  # an answer's budget is never less than this
     endpoint: Endpoint | None = None
     thinking: Thinking | None = None
     context: int = Field(gt=0)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
-
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-CostRatio = Annotated[float, Field(gt=1, le=1_000_000)]
-
-
-class Section(BaseModel):
-    """Part of a file that people write: frozen, and refuses unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from escalometer.config._section import CostRatio, Name, Section, Share
+from escalometer.config._training import TrainParams
 
 
 class SampleParams(Section):
@@ -122,6 +113,7 @@ class Params(Section):
     analyze: AnalyzeParams = AnalyzeParams()
     gate: GateParams = GateParams()
     track: TrackParams = TrackParams()
+    train: TrainParams = TrainParams()
 
     @field_validator("models", "domains")
     @classmethod

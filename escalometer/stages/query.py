@@ -105,7 +105,7 @@ def open_engine(
         n_requests=n_requests,
     )
     answering = Answering(
-        max_tokens=params.query.max_tokens,
+        max_tokens=max(params.query.max_tokens, card.answer_tokens),
         force_answer=params.query.force_answer,
         counts_marker=card.counts_marker,
         price=card.price,

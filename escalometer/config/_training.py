@@ -1,0 +1,62 @@
+"""How adapters are trained: the recipe of a model's card, and what params.yaml says of each."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from escalometer.config._section import CostRatio, Name, Section
+
+
+class Recipe(Section):
+    """How a model learns; the defaults are the paper's.
+
+    References
+    ----------
+    arXiv 2604.08588, its fine-tuning section: LoRA r = 64, α = 128 on all linear layers, dropout
+    0.05, one epoch, learning rate 5e-5, effective batch 8, length 768, about 7,200 examples.
+    """
+
+    rank: int = Field(64, ge=1)  # r of LoRA
+    alpha: int = Field(128, ge=1)  # what LoRA's product is scaled by, times r
+    dropout: float = Field(0.05, ge=0, lt=1)
+    n_layers: int | None = Field(None, ge=1)  # topmost layers that learn; null: all
+    learning_rate: float = Field(5e-5, gt=0)
+    warmup_share: float = Field(0.03, ge=0, lt=1)  # of the steps
+    n_epochs: int = Field(1, ge=1)
+    batch_size: int = Field(8, ge=1)  # examples that a step learns from
+    max_length: int = Field(768, ge=64)  # tokens of an example; longer ones are left out
+    n_examples: int = Field(7200, ge=8)
+    n_branches: int = Field(8, ge=1)  # examples that share a beginning
+    drill_share: float = Field(0.0, ge=0, lt=1)  # of the examples: the arithmetic by itself
+    dpo_learning_rate: float = Field(5e-6, gt=0)
+    dpo_beta: float = Field(0.1, gt=0)
+
+
+class AdapterParams(Section):
+    """One adapter: what it is trained on, and what it never sees."""
+
+    model: Name
+    holdout: str = "movielens"  # a domain that training never sees
+    domains: tuple[str, ...] | None = None  # to train on; null: all but the holdout
+    method: Literal["sft", "dpo"] = "sft"
+    targets: Literal["chain", "label"] = "chain"  # label: the negative control
+    signals: Literal["any", "stated", "none"] = "any"  # percentages 50 to 99, or as stated
+    cost_ratios: tuple[CostRatio, ...] | None = None  # null: the paper's six and 2 to 60
+    framings: tuple[str, ...] | None = None  # null: all that are trained on
+    n_examples: int | None = Field(None, ge=8)  # null: the recipe's
+    shares_prefixes: bool = True
+
+    @model_validator(mode="after")
+    def _holds_out_what_it_does_not_train_on(self) -> AdapterParams:
+        if self.domains is not None and self.holdout in self.domains:
+            raise ValueError(f"{self.holdout} is held out, so it cannot be trained on")
+        return self
+
+
+class TrainParams(Section):
+    """Adapters by name; `escalometer train` adds one."""
+
+    adapters: dict[Name, AdapterParams] = Field(default_factory=dict)
+
