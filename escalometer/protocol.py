@@ -173,8 +173,7 @@ def second_turn(
     """
     parts = _told(protocol, task, scenario, signal, prediction) if protocol.is_isolated else []
     if protocol.cost_ratio is not None:
-        wording = _ALL_FRAMINGS[protocol.framing or "ratio"]
-        parts.append(wording.format(ratio=protocol.ratio_text or _written(protocol.cost_ratio)))
+        parts.append(state_cost(protocol))
     elif protocol.has_filler:
         parts.append(FILLERS[protocol.framing or "ratio"])
     whose = "the" if protocol.is_isolated else "your"
@@ -191,6 +190,20 @@ def second_turn(
     )
     parts.append(" ".join([ask, *steps, _close(steps, closing)]))
     return "\n\n".join(parts)
+
+
+def state_cost(protocol: Protocol) -> str:
+    """Return the sentence that states the protocol's cost ratio.
+
+    Raises
+    ------
+    ValueError
+        If the protocol has none.
+    """
+    if protocol.cost_ratio is None:
+        raise ValueError("this protocol states no cost")
+    wording = _ALL_FRAMINGS[protocol.framing or "ratio"]
+    return wording.format(ratio=protocol.ratio_text or _written(protocol.cost_ratio))
 
 
 def _told(protocol: Protocol, task: Task, scenario: str, signal: str, prediction: int) -> list[str]:

@@ -136,7 +136,8 @@ EXAMPLES = pa.schema(
         _field("scenario_id", pa.string(), nullable=True),
         _field("split", pa.string(), nullable=True),  # of the scenario: train, and no other
         _field(
-            "messages", pa.list_(pa.struct([_field("role", pa.string()), _field("content", pa.string())]))
+            "messages",
+            pa.list_(pa.struct([_field("role", pa.string()), _field("content", pa.string())])),
         ),
         _field("target", pa.string()),
         _field("rejected", pa.string(), nullable=True),  # a wrong answer, for preferences

@@ -59,4 +59,3 @@ class TrainParams(Section):
     """Adapters by name; `escalometer train` adds one."""
 
     adapters: dict[Name, AdapterParams] = Field(default_factory=dict)
-

@@ -84,7 +84,9 @@ def attend(
     rows = tree.slots.shape[0]
     own_query = _rows(query[:, :, n:], tree.slots)
     keys, values = (
-        torch.cat([seen.expand(rows, -1, -1, -1), _repeat(_rows(x[:, :, n:], tree.slots), groups)], 2)
+        torch.cat(
+            [seen.expand(rows, -1, -1, -1), _repeat(_rows(x[:, :, n:], tree.slots), groups)], 2
+        )
         for seen, x in ((trunk_key, key), (trunk_value, value))
     )
     branches = scaled_dot_product_attention(own_query, keys, values, attn_mask=tree.mask, **how)
