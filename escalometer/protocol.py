@@ -38,7 +38,7 @@ MORE_FRAMINGS = {
 PROBE_FRAMINGS = {
     "euros": "Each question to a person costs us €1. Each wrong decision that goes out, €{ratio}.",
     "hours": "Asking takes one hour of work; repairing a wrong implementation takes {ratio} hours.",
-    "penalty": "There is a penalty of {ratio} points for acting wrongly, and of 1 point for asking.",
+    "penalty": "The penalty is {ratio} points for acting wrongly and 1 point for asking a person.",
 }
 
 _ALL_FRAMINGS = FRAMINGS | MORE_FRAMINGS | PROBE_FRAMINGS

@@ -84,10 +84,11 @@ def run(name: str, params: Params, workspace: Workspace) -> None:
     answers = _first_answers(card, starts, params, workspace)
     rng = np.random.default_rng([params.seed, 2])
     rows: list[dict[str, Any]] = []
-    for number, (start, answer) in enumerate(zip(starts, answers, strict=True)):
-        rows += examples.tree(number, start, answer, recipe.n_branches, adapter, rng)
+    answered = [pair for pair in zip(starts, answers, strict=True) if pair[1] is not None]
+    for number, (start, answer) in enumerate(answered):
+        rows += examples.tree(number, start, str(answer), recipe.n_branches, adapter, rng)
     _, n_drills = examples.n_trees(recipe, adapter)
-    for number in range(len(starts), len(starts) + n_drills):
+    for number in range(len(answered), len(answered) + n_drills):
         rows += examples.drills(number, recipe.n_branches, adapter, rng)
     folder = workspace.root / "data" / "targets" / name
     write_table(rows, EXAMPLES, folder / "examples.parquet")
@@ -97,7 +98,8 @@ def run(name: str, params: Params, workspace: Workspace) -> None:
         "model": adapter.model,
         "holdout": adapter.holdout,
         "domains": training_domains(adapter, params),
-        "n_trees": len(starts) + n_drills,
+        "n_trees": len(answered) + n_drills,
+        "n_unanswered": len(starts) - len(answered),  # the model gave no first answer
         "n_examples": dict(sorted(kinds.items())),
         "n_scenarios": len({row["scenario_id"] for row in rows if row["scenario_id"]}),
     }
@@ -137,8 +139,8 @@ def _beginnings(
 
 def _first_answers(
     card: ModelCard, starts: list[Beginning], params: Params, workspace: Workspace
-) -> list[str]:
-    """Return the model's own first answers, one sentence each, its choice at the end."""
+) -> list[str | None]:
+    """Return the model's own first answers, one sentence each; None where it gave no choice."""
     store = CompletionStore(workspace.store)
     interruption = Interruption()
     asking = params.query.model_copy(update={"max_tokens": _FIRST_TOKENS, "force_answer": True})
@@ -159,7 +161,9 @@ def _first_answers(
     finally:
         store.close()
     return [
-        examples.first_answer(row["prediction_text"], start.task.choices[row["prediction"] or 0])
+        None
+        if row["prediction"] is None
+        else examples.first_answer(row["prediction_text"], start.task.choices[row["prediction"]])
         for row, start in zip(rows, starts, strict=True)
     ]
 

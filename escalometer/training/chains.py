@@ -118,7 +118,7 @@ def write_chain(percent: int, cost_ratio: float, source: str = "The signal says"
     )
 
 
-def write_label(percent: int, cost_ratio: float, source: str = "") -> str:
+def write_label(percent: int, cost_ratio: float) -> str:
     """Return the decision alone, the negative control; parameters as `write_chain`."""
     action = optimal_action(Fraction(percent, 100), cost_ratio)
     return f"{DECISION_MARKER} {int(action == 'escalate')}"
@@ -129,9 +129,10 @@ def read_chain(text: str) -> Chain | None:
     found = _CHAIN.search(text)
     if found is None:
         return None
-    *numbers, sign, conclusion = found.groups()
+    percent, error, ratio, multiplied, tens, units, cost = map(Decimal, found.groups()[:-2])
+    sign, conclusion = found.groups()[-2:]
     decision = parse_marker(text[found.end() :], DECISION_MARKER, "first")
-    return Chain(*map(Decimal, numbers), sign, conclusion, decision)
+    return Chain(percent, error, ratio, multiplied, tens, units, cost, sign, conclusion, decision)
 
 
 def mistake(text: str, percent: int, cost_ratio: float) -> Mistake | None:

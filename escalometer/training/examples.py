@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ _ASIDES = (
     "The office was {other}% full that week.",
     "By the way, {other}% of records of this kind are typed by hand.",
 )
-_SOURCES = {True: "The signal says", False: "I expect to be right in"}
+_STATED, _GUESSED = "The signal says", "I expect to be right in"
 _SENTENCE = re.compile(r"\A.*?[.!?](?=\s|\Z)", re.DOTALL)
 
 
@@ -219,16 +219,21 @@ def _decide(
 ) -> dict[str, Any]:
     """Return the row of an example whose answer decides."""
     percent, ratio = about["percent"], protocol.cost_ratio or 0.0
-    source = _SOURCES[adapter.signals != "none" or kind == "drill"]
-    write = write_label if adapter.targets == "label" else write_chain
+    is_stated = adapter.signals != "none" or kind == "drill"
+
+    def answer(percent: int) -> str:
+        if adapter.targets == "label":
+            return write_label(percent, ratio)
+        return write_chain(percent, ratio, _STATED if is_stated else _GUESSED)
+
     made = {
-        **_row(about, kind, messages, write(percent, ratio, source)),
+        **_row(about, kind, messages, answer(percent)),
         "cost_ratio": ratio,
         "framing": protocol.framing,
         "escalate": int(optimal_action(percent / 100, ratio) == "escalate"),
     }
     if adapter.method == "dpo":
-        made["rejected"] = write(_across(percent, ratio, rng), ratio, source)
+        made["rejected"] = answer(_across(percent, ratio, rng))
     return made
 
 
@@ -242,7 +247,7 @@ def _row(
 
 
 def _across(percent: int, ratio: float, rng: np.random.Generator) -> int:
-    """Return a percentage on the other side of the threshold: misread, it leads to the wrong end."""
+    """Return a percentage beyond the threshold: read instead, it leads to the wrong decision."""
     right = optimal_action(percent / 100, ratio)
     other = [p for p in range(1, 100) if optimal_action(p / 100, ratio) != right]
     return int(rng.choice(other))
@@ -251,8 +256,6 @@ def _across(percent: int, ratio: float, rng: np.random.Generator) -> int:
 def _costs(
     start: Beginning, n: int, adapter: AdapterParams, rng: np.random.Generator
 ) -> Iterator[Protocol]:
-    from dataclasses import replace
-
     for cost in _costs_of(start.percent, n, adapter, rng):
         yield replace(cost, has_signal=start.protocol.has_signal)
 
@@ -268,14 +271,17 @@ def _costs_of(
         # The study's own wordings as often as all others together.
         pool = [f for f in framings if f in FRAMINGS] if rng.random() < 0.5 else list(framings)
         framing = str(rng.choice(pool or list(framings)))
-        text = in_words(int(ratio)) if ratio < 21 and rng.random() < 0.06 else None
+        speaks = (
+            "{ratio} times" in (FRAMINGS | MORE_FRAMINGS)[framing]
+        )  # "four times", never "$four"
+        in_letters = rng.random() < 0.15 and speaks and ratio < 21 and ratio == int(ratio)
         drawn.setdefault(
             (ratio, framing),
             Protocol(
                 intervention="cost_framing",
                 cost_ratio=ratio,
                 framing=framing,
-                ratio_text=text if ratio == int(ratio) else None,
+                ratio_text=in_words(int(ratio)) if in_letters else None,
             ),
         )
         if len(drawn) == n:

@@ -9,7 +9,28 @@ import numpy as np
 _PERCENT = re.compile(r"\b\d{1,3}%")
 
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 
 #: Other sentences that state it. `{phrase}` is the condition's, `{percent}` the percentage.
 SENTENCES = (
@@ -66,8 +87,14 @@ def vary(signal: str, phrase: str, percent: int, rng: np.random.Generator) -> st
 
 
 def _otherwise(percent: int, rng: np.random.Generator) -> str:
-    ways = (f"{percent} per cent", f"{percent} percent", f"{percent} %", f"{percent}.0%")
-    ways += (f"{percent} in 100", f"{in_words(percent)} per cent")
+    ways = (
+        f"{percent} per cent",
+        f"{percent} percent",
+        f"{percent} %",
+        f"{percent}.0%",
+        f"{percent} in 100",
+        f"{in_words(percent)} per cent",
+    )
     return str(rng.choice(ways))
 
 

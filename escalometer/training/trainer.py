@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,14 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from torch.nn.functional import cross_entropy, pad
-from transformers import TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from transformers import PrinterCallback, TrainerCallback
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from escalometer.config import Recipe
+from escalometer.errors import DataError
 from escalometer.training import attention
-from escalometer.training.trees import IGNORED, Encoded, Tree, TreeCollator
+from escalometer.training.trees import IGNORED, Encoded, Tree, TreeCollator, encode, trees
 
 #: Linear layers of the usual architectures that LoRA adapts.
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -48,8 +50,8 @@ class Trained:
     history: list[dict[str, float]]
 
 
-class TreeTrainer(SFTTrainer):  # type: ignore[misc]
-    """TRL's trainer, which computes the vocabulary's logits only where there is something to learn."""
+class TreeTrainer(SFTTrainer):
+    """TRL's trainer, which computes logits only where there is something to learn."""
 
     def compute_loss(
         self,
@@ -70,7 +72,7 @@ class TreeTrainer(SFTTrainer):  # type: ignore[misc]
         return (loss, outputs) if return_outputs else loss
 
 
-class _Report(TrainerCallback):  # type: ignore[misc]
+class _Report(TrainerCallback):
     """Passes on what the trainer logs."""
 
     def __init__(self, on_step: OnStep) -> None:
@@ -94,10 +96,58 @@ def lora(recipe: Recipe, n_layers: int) -> LoraConfig:
     )
 
 
-def n_steps(recipe: Recipe, n_units: int, per_unit: int, n_processes: int = 1) -> int:
-    """Return the optimizer steps of a training on `n_units` batches of `per_unit` examples."""
-    group = max(1, recipe.batch_size // (per_unit * n_processes))
-    return math.ceil(n_units / (group * n_processes)) * recipe.n_epochs
+def prepare(
+    rows: Sequence[Mapping[str, Any]], tokenizer: Any, recipe: Recipe, shares_prefixes: bool
+) -> list[Tree] | list[Encoded]:
+    """Return what `fit` learns from a table of examples: trees, or examples one by one.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Of `schema.EXAMPLES`.
+    tokenizer : PreTrainedTokenizerBase
+        The model's.
+    recipe : Recipe
+        Says how long an example may be.
+    shares_prefixes : bool
+        Whether examples that begin alike make a tree.
+
+    Raises
+    ------
+    DataError
+        If no example is short enough.
+    """
+    found: list[Tree] | list[Encoded]
+    if shares_prefixes:
+        found, n_out = trees(rows, tokenizer, recipe.max_length)
+    else:
+        encoded = [encode(row, tokenizer) for row in rows]
+        found = [example for example in encoded if example.n_tokens <= recipe.max_length]
+        n_out = len(encoded) - len(found)
+    if not found:
+        raise DataError(
+            f"all {n_out} examples are longer than {recipe.max_length} tokens: raise max_length "
+            "under `training` in the model's card"
+        )
+    if n_out:
+        print(f"{n_out} examples longer than {recipe.max_length} tokens left out", file=sys.stderr)
+    return found
+
+
+def n_steps(n_items: int, recipe: Recipe, is_padded: bool) -> int:
+    """Return the optimizer steps of a training in one process.
+
+    Parameters
+    ----------
+    n_items : int
+        What `prepare` returned.
+    recipe : Recipe
+        Says how many examples a step learns from.
+    is_padded : bool
+        Whether the items are examples, and not trees of them.
+    """
+    per_step = recipe.batch_size if is_padded else max(1, recipe.batch_size // recipe.n_branches)
+    return -(-n_items // per_step) * recipe.n_epochs
 
 
 def settings(recipe: Recipe, seed: int, checkpoints: Path, per_unit: int) -> dict[str, Any]:
@@ -158,24 +208,33 @@ def fit(
         ``on_step(step, numbers)`` after each optimizer step.
     """
     is_tree = isinstance(data[0], Tree)
-    per_unit = recipe.n_branches if is_tree else 1
-    how = settings(recipe, seed, checkpoints, per_unit)
-    args = SFTConfig(**how, dataset_kwargs={"skip_prepare_dataset": True})
     if is_tree:
         attention.register()
         model.set_attn_implementation(attention.NAME)
-        rows = [tree.row() for tree in data]
-    else:
-        rows = [{"input_ids": e.tokens, "labels": e.labels} for e in data]
+    how = settings(recipe, seed, checkpoints, recipe.n_branches if is_tree else 1)
     trainer = (TreeTrainer if is_tree else SFTTrainer)(
         model=model,
-        args=args,
-        train_dataset=Dataset.from_list(rows),
+        args=SFTConfig(**how, dataset_kwargs={"skip_prepare_dataset": True}),
+        train_dataset=Dataset.from_list([item.row() for item in data]),
         data_collator=TreeCollator() if is_tree else None,
         processing_class=tokenizer,
         peft_config=lora(recipe, model.config.get_text_config().num_hidden_layers),
-        callbacks=[_Report(on_step)],
     )
+    return finish(trainer, checkpoints, adapter, on_step)
+
+
+def finish(trainer: Any, checkpoints: Path, adapter: Path, on_step: OnStep) -> Trained:
+    """Run a trainer from its latest checkpoint to the end, and write its adapter.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+        Ready to train.
+    checkpoints, adapter, on_step : Path, Path, callable
+        As of `fit`.
+    """
+    trainer.remove_callback(PrinterCallback)  # progress is ours
+    trainer.add_callback(_Report(on_step))
     trainer.train(resume_from_checkpoint=latest(checkpoints))
     if trainer.is_world_process_zero():
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(

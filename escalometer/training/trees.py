@@ -32,6 +32,25 @@ class Encoded:
     tokens: list[int]
     labels: list[int]
 
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that are read."""
+        return len(self.tokens)
+
+    @property
+    def n_separate(self) -> int:
+        """Tokens that would be read if the example stood by itself, as it does."""
+        return len(self.tokens)
+
+    @property
+    def n_learned(self) -> int:
+        """Tokens that are to be learned."""
+        return sum(label != IGNORED for label in self.labels)
+
+    def row(self) -> dict[str, Any]:
+        """Return the example as a row of a data set."""
+        return {"input_ids": self.tokens, "labels": self.labels}
+
 
 def encode(row: Mapping[str, Any], tokenizer: Any) -> Encoded:
     """Return an example as tokens: its conversation in the model's template, then its target.
@@ -97,6 +116,11 @@ class Tree:
         n_inner = learned[-1] + 1 if learned else 0
         return self.n_tokens + len(self.trunk.tokens) * (len(self.branches) - 1) + n_inner
 
+    @property
+    def n_learned(self) -> int:
+        """Tokens that are to be learned."""
+        return sum(part.n_learned for part in (self.trunk, *self.branches))
+
     def row(self) -> dict[str, Any]:
         """Return the tree as a row of a data set: what `TreeCollator` takes."""
         parts = (self.trunk, *self.branches)
@@ -136,8 +160,10 @@ def grow(examples: Sequence[Encoded]) -> Tree:
     return Tree(trunk, tuple(Encoded(e.tokens[n:], e.labels[n:]) for e in others))
 
 
-def trees(rows: Iterable[Mapping[str, Any]], tokenizer: Any, max_length: int) -> list[Tree]:
-    """Return the trees of a table of examples.
+def trees(
+    rows: Iterable[Mapping[str, Any]], tokenizer: Any, max_length: int
+) -> tuple[list[Tree], int]:
+    """Return the trees of a table of examples, and how many examples were too long for them.
 
     Parameters
     ----------
@@ -146,15 +172,18 @@ def trees(rows: Iterable[Mapping[str, Any]], tokenizer: Any, max_length: int) ->
     tokenizer : PreTrainedTokenizerBase
         The model's.
     max_length : int
-        Examples with more tokens are left out.
+        Examples with more tokens are left out, and what is left alone in its tree.
     """
-    found = []
+    found, n_out = [], 0
     for _, group in groupby(rows, key=lambda row: row["tree"]):
         encoded = [encode(row, tokenizer) for row in group]
-        kept = [example for example in encoded if len(example.tokens) <= max_length]
-        if len(kept) > 1:
+        kept = [example for example in encoded if example.n_tokens <= max_length]
+        if len(kept) < 2:
+            kept = []
+        n_out += len(encoded) - len(kept)
+        if kept:
             found.append(grow(kept))
-    return found
+    return found, n_out
 
 
 class TreeCollator:
