@@ -207,20 +207,10 @@ def test_a_model_that_cannot_think_says_so(tiny_weights, tmp_path):
 
 
 @pytest.fixture
-def adapted(tiny_weights, tmp_path) -> tuple[ModelCard, Path]:
+def adapted(tiny_weights, tiny_adapter) -> tuple[ModelCard, Path]:
     """A card with a trained adapter (random weights), and the adapter's folder."""
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(11)
-    model = AutoModelForCausalLM.from_pretrained(tiny_weights, dtype=torch.float32)
-    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
-    tuned = get_peft_model(model, config)
-    for name, weight in tuned.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.3)
-    folder = tmp_path / "models" / "adapters" / "careful"
-    tuned.save_pretrained(folder)
-    return ModelCard.model_validate({**tiny_card(tiny_weights), "adapter": "careful"}), folder
+    card = ModelCard.model_validate({**tiny_card(tiny_weights), "adapter": "careful"})
+    return card, tiny_adapter
 
 
 def test_an_adapter_is_merged_and_part_of_the_identity(adapted, tiny_weights, tmp_path):
