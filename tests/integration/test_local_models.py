@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from escalometer.config import ModelCard
 from escalometer.errors import ProviderError
 from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER
-from escalometer.providers import Request, connect
+from escalometer.providers import Request, _adapters, connect
 from tests.conftest import tiny_card, workspace
 
 PROMPTS = ["Rain?", "A much longer question about the weather.", "x", "Snow or not? " * 5]
@@ -280,3 +280,31 @@ def test_an_adapter_that_cannot_be_used_is_refused(adapted, tmp_path, spoil, sai
     spoil(folder)
     with pytest.raises(ProviderError, match=said):
         list(connect(card, workspace(tmp_path)).complete([ask("x")]))
+
+
+def flip_a_bit(folder: Path) -> None:
+    path = folder / "adapter_model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (flip_a_bit, r"is not the one that models/tiny\.yaml means.*dvc checkout.*seal --cell"),
+        (spoil_weights, "is not the one"),
+        (change(lora_alpha=16), "is not the one"),
+        (change(base_model_name_or_path="someone/other"), "trained on someone/other"),
+        (pickle_weights, "pickled adapter_model.bin is not read"),
+        (lambda folder: (folder / "adapter_config.json").write_text("[]"), "it is no mapping"),
+    ],
+)
+def test_of_a_sealed_card_no_other_byte_is_loaded(adapted, tmp_path, spoil, said):
+    card, folder = adapted
+    sealed = {"hub_id": "someone/tiny", "adapter_sha256": _adapters.sha256(folder)}
+    card = card.model_copy(update=sealed)
+    assert connect(card, workspace(tmp_path)).identity["adapter"].startswith("careful@sha256:")
+    spoil(folder)
+    with pytest.raises(ProviderError, match=said):
+        connect(card, workspace(tmp_path))
