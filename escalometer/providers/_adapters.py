@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from escalometer.adapter_files import CONFIG, WEIGHTS, sha256
 from escalometer.config import FolderSource, HubSource, ModelCard
 from escalometer.errors import ProviderError
 
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
 _AGAIN = "fetch it again (`dvc checkout`, `dvc pull`), or train it again"
 
 
@@ -37,14 +35,6 @@ def folder(card: ModelCard, root: Path) -> Path:
         f"{what}; train it (`escalometer train`), or fetch it with `dvc pull models/adapters/"
         f"{card.adapter}`"
     )
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of an adapter's folder: of its weights and how they are scaled."""
-    both = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS):
-        both.update(hashlib.sha256((path / name).read_bytes()).digest())
-    return both.hexdigest()
 
 
 def digest(card: ModelCard, root: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from escalometer.adapter_files import sha256
 from escalometer.config import CARDS_FOLDER, ModelCard, edit_card, load_card, model_names, validated
 from escalometer.errors import UsageError
 from escalometer.providers import _adapters
@@ -124,7 +125,7 @@ def seal(name: str, root: Path = Path()) -> str:
     card = load_card(name, root / CARDS_FOLDER)
     if card.adapter != name:
         raise UsageError(f"models/{name}.yaml is no card of the adapter {name!r}: nothing to seal")
-    found = _adapters.sha256(_adapters.folder(card, root))
+    found = sha256(_adapters.folder(card, root))
     if card.adapter_sha256 != found:
         edit_card(name, {"adapter_sha256": found}, root / CARDS_FOLDER)
     return found

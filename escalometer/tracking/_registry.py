@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from escalometer.adapter_files import sha256
 from escalometer.errors import ProviderError
-from escalometer.providers import _adapters
 from escalometer.tracking._store import connected, git_commit
 
 #: The version in use, and one to compare with it. MLflow finds the newest as `latest` by itself,
@@ -43,7 +43,7 @@ def register(client: Any, name: str, run_id: str, adapter: Path, tags: Mapping[s
     """
     from mlflow.entities import LoggedModelOutput
 
-    tags = {**tags, _DIGEST: _adapters.sha256(adapter)}
+    tags = {**tags, _DIGEST: sha256(adapter)}
     version = _registered(client, name, run_id, tags[_DIGEST])
     if version is None:
         experiment_id = client.get_run(run_id).info.experiment_id
@@ -123,7 +123,7 @@ def fetch_adapter(
         )
     what = f"version {found.version} of {name} in MLflow"
     try:
-        digest = _adapters.sha256(partial)
+        digest = sha256(partial)
     except FileNotFoundError as error:
         raise ProviderError(f"{what} is no adapter: {error.filename} is not there") from error
     if digest != found.tags.get(_DIGEST):

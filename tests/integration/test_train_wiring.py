@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from escalometer.adapter_files import sha256
 from escalometer.config import load_card, load_params
 from escalometer.errors import ProviderError, UsageError
 from escalometer.pipeline import FINE_TUNING, bring_up_to_date, stage_addresses
@@ -203,7 +204,7 @@ def test_another_adapter_makes_the_tuned_models_card_another_one(trained):
     assert bring_up_to_date("seal@careful")
     card = load_card("careful")
     folder = Path("models") / "adapters" / "careful"
-    assert card.adapter_sha256 == _adapters.sha256(folder)
+    assert card.adapter_sha256 == sha256(folder)
     text = Path("models/careful.yaml").read_text("utf-8")
     assert text.startswith("# Tuned: tiny with")
     assert not bring_up_to_date("seal@careful")
@@ -212,9 +213,9 @@ def test_another_adapter_makes_the_tuned_models_card_another_one(trained):
     with pytest.raises(ProviderError, match="is not the one that models/careful"):
         _adapters.digest(card, Path())
     assert bring_up_to_date("seal@careful")
-    assert load_card("careful").adapter_sha256 == _adapters.sha256(folder) != card.adapter_sha256
+    assert load_card("careful").adapter_sha256 == sha256(folder) != card.adapter_sha256
     with_digest = _adapters.digest(load_card("careful"), Path())
-    assert with_digest == f"careful@sha256:{_adapters.sha256(folder)}"
+    assert with_digest == f"careful@sha256:{sha256(folder)}"
     # A price that a person puts in stays, and the stage with it.
     changed = Path("models/careful.yaml").read_text("utf-8").replace("2.0", "3.0")
     Path("models/careful.yaml").write_text(changed, "utf-8")
