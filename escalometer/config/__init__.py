@@ -19,6 +19,7 @@ from escalometer.config._params import (
 from escalometer.config._reading import (
     CARDS_FOLDER,
     Workspace,
+    edit_card,
     edit_params,
     load_card,
     load_params,
@@ -26,7 +27,7 @@ from escalometer.config._reading import (
     validated,
 )
 from escalometer.config._section import NAME_PATTERN, Name, Section
-from escalometer.config._training import AdapterParams, Recipe, TrainParams
+from escalometer.config._training import AdapterParams, ProbeParams, Recipe, TrainParams
 
 __all__ = [
     "CARDS_FOLDER",
@@ -42,6 +43,7 @@ __all__ = [
     "Name",
     "Params",
     "Price",
+    "ProbeParams",
     "Recipe",
     "SampleParams",
     "Section",
@@ -49,6 +51,7 @@ __all__ = [
     "TrainParams",
     "WheelSource",
     "Workspace",
+    "edit_card",
     "edit_params",
     "load_card",
     "load_params",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from escalometer.config._section import CostRatio, Name, Section
+
+#: An adapter's name: a card's, but without dots, by which DVC tells keys of params.yaml apart.
+AdapterName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
 class Recipe(Section):
@@ -55,7 +58,26 @@ class AdapterParams(Section):
         return self
 
 
-class TrainParams(Section):
-    """Adapters by name; `escalometer train` adds one."""
+class ProbeParams(Section):
+    """How many dialogues each probe of an adapter holds with it, and as many with its base model.
 
-    adapters: dict[Name, AdapterParams] = Field(default_factory=dict)
+    They are spread evenly over conditions, cost ratios and wordings; 0 leaves a probe out.
+    """
+
+    trained_domains: int = Field(192, ge=0)  # ratios and wordings of the study
+    held_out_domain: int = Field(480, ge=0)  # the same, on the domain that training never sees
+    untrained_ratios: int = Field(240, ge=0)  # from here on on the held-out domain
+    untrained_wordings: int = Field(240, ge=0)
+    untrained_percentages: int = Field(144, ge=0)
+    no_signal: int = Field(160, ge=0)
+    wrong_signal: int = Field(160, ge=0)  # its percentage asks for the other action
+    other_percentage: int = Field(160, ge=0)  # of another matter, in the scenario
+    ties: int = Field(220, ge=0)  # accuracies at a ratio's threshold, and one point beside it
+    n_scenarios: int = Field(6, ge=1)  # different ones of a condition; those of one share turn 1
+
+
+class TrainParams(Section):
+    """Adapters by name, which `escalometer train` adds, and how they are evaluated."""
+
+    adapters: dict[AdapterName, AdapterParams] = Field(default_factory=dict)
+    probes: ProbeParams = ProbeParams()
