@@ -26,7 +26,7 @@ from escalometer.config._reading import (
     validated,
 )
 from escalometer.config._section import NAME_PATTERN, Name, Section
-from escalometer.config._training import AdapterParams, Recipe, TrainParams
+from escalometer.config._training import AdapterParams, ProbeParams, Recipe, TrainParams
 
 __all__ = [
     "CARDS_FOLDER",
@@ -42,6 +42,7 @@ __all__ = [
     "Name",
     "Params",
     "Price",
+    "ProbeParams",
     "Recipe",
     "SampleParams",
     "Section",
