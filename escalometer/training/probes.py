@@ -113,9 +113,11 @@ class _Probe:
         self._material = material
         self._pools = pools
         self._random = sampling.generator(seed, material.domain, f"probe {name}")
-        everything = [(c, scenario) for c, pool in pools.items() for scenario in pool]
+        everything: list[tuple[str, Scenario]] = [
+            (c, scenario) for c, pool in pools.items() for scenario in pool
+        ]
         order = self._random.permutation(len(everything))
-        self._anything = [everything[i] for i in order]
+        self._anything: list[tuple[str, Scenario]] = [everything[i] for i in order]
         self._places: dict[Cell, int] = {}
         self._n_of: dict[str | None, int] = defaultdict(int)
 
@@ -164,7 +166,8 @@ class _Probe:
 
 
 def _percent(row: Mapping[str, Any]) -> int:
-    return int(round(100 * row["signal_accuracy"]))
+    accuracy: float = row["signal_accuracy"]  # whole per cent, as a fraction
+    return round(100 * accuracy)
 
 
 def _pools(material: Material, n: int, seed: int) -> dict[str, list[Scenario]]:
