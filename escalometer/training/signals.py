@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # A whole number; conditions may hold decimals (24.1%), of which the last digit is no percentage.
-_PERCENT = re.compile(r"(?<![\d.])\d{1,3}%")
+_PERCENT = re.compile(r"(?<![\d.])\d{1,3}(?= ?%)")
 
 
 def restate(signal: str, percent: int) -> str:
@@ -29,4 +29,4 @@ def restate(signal: str, percent: int) -> str:
     found = [*_PERCENT.finditer(signal)]
     if not found:
         raise ValueError(f"no percentage to replace in the signal: {signal!r}")
-    return f"{signal[: found[-1].start()]}{percent}%{signal[found[-1].end() :]}"
+    return f"{signal[: found[-1].start()]}{percent}{signal[found[-1].end() :]}"

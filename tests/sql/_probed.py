@@ -41,7 +41,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def probed(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """Return rows of `schema.PROBED`; ``times`` repeats one, what follows from others is filled in."""
+    """Return rows of `schema.PROBED`; ``times`` repeats one, what follows is filled in."""
     full = []
     for row in rows:
         stated = {name: value for name, value in row.items() if name != "times"}
