@@ -40,8 +40,8 @@ EXPLAINED = {
     "untrained_wordings": "the cost stated in euros, hours of work and penalty points",
     "untrained_percentages": "the signal states 54, 64, 69, 74, 81 or 89 %",
     "no_signal": "no accuracy to read: scored by that of the condition",
-    "wrong_signal": "the signal is off by 20 points or more and asks for the other action, so that "
-    "what follows it goes against the domain",
+    "wrong_signal": "the signal is off by 20 points or more and asks for the other action: what is "
+    "right by the signal is wrong by the domain's own accuracy, and the other way round",
     "other_percentage": "the scenario ends with a percentage of another matter",
     "ties": "R × (100 − p) is exactly 100, so implementing is right, or p is one point beside it",
 }
@@ -171,17 +171,24 @@ def published_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+#: The probes that are the study's own grid.
+_GRID = {"held_out_domain": "held-out domain", "trained_domains": "trained ones"}
+
+
 def sentences(document: Mapping[str, Any]) -> list[str]:
     """Return what has to be said beside the table: blind rules, turn 1, how answers were read."""
     entries = document["probes"]
     said = []
-    held_out = [e for e in entries if e["probe"] in ("trained_domains", "held_out_domain")]
-    for entry in held_out[::-1]:
-        label = PROBE_WORDS[entry["probe"], entry["scored_against"]]
-        said.append(
-            f"Always escalating would be right in {share(entry['always_escalate'])} of "
-            f"“{label}”, always implementing in {share(entry['always_implement'])}."
-        )
+    named = {e["probe"]: e for e in entries if e["scored_against"] == "signal"}
+    blind = [
+        f"on the {words} in {share(named[probe]['always_escalate'])} and "
+        f"{share(named[probe]['always_implement'])}"
+        for probe, words in _GRID.items()
+        if probe in named
+    ]
+    if blind:
+        told = ", ".join(blind)
+        said.append(f"Always escalating and always implementing would be right {told}.")
     said += turn_one_sentences(document)
     n = sum(e["n"] for e in _once(entries))
     closed, unread = (

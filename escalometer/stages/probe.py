@@ -23,6 +23,7 @@ from escalometer.training import probes
 from escalometer.training.chains import mistake
 from escalometer.training.probe_cells import PLAIN, best
 from escalometer.training.probes import Asked, Material
+from escalometer.warehouse import SQL_FOLDER
 
 #: Columns that are kept as the decisions table has them.
 _KEPT = (
@@ -72,7 +73,8 @@ def run(name: str, params: Params, workspace: Workspace) -> dict[str, Any]:
         store.close()
     folder = workspace.root / "data" / "probes" / name
     write_table(rows, PROBED, folder / "decisions.parquet")
-    tables = analysis.measure(pa.Table.from_pylist(rows, schema=PROBED))
+    made = pa.Table.from_pylist(rows, schema=PROBED)
+    tables = analysis.measure(made, workspace.root / SQL_FOLDER)
     for stem, table in tables.items():
         write_table(table, table.schema, folder / f"{stem.removeprefix('probe_')}.parquet")
     base, tuned = cards

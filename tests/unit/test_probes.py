@@ -179,7 +179,7 @@ def test_the_last_percentage_of_a_signal_is_the_one_restated(signal: str, said: 
     [
         ("Most were kept.", 61),
         ("24.1% of them", 61),
-        ("75 % were kept", 61),
+        ("75 of 100", 61),
         ("75% were kept", 101),
     ],
 )

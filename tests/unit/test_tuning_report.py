@@ -53,7 +53,11 @@ def test_the_text_fits_into_100_columns_and_says_what_is_asked_of_it(
     assert "signal removed" in text
     assert "invented percentage (6)" in text
     said = flat(text)
-    assert "Always escalating would be right in 65.0 % of “held-out domain”" in said
+    assert (
+        "Always escalating and always implementing would be right on the held-out domain in "
+        in said
+    )
+    assert "65.0 % and 35.0 %, on the trained ones in 65.0 % and 35.0 %." in said
     assert "Turn 1 matches the label in 50.0 %" in said
     assert "closed with the marker in 180 (its budget: 16 tokens an answer)" in said
     assert "Qwen3.5-4B 95.7 % overall, 96.7 % held-out domain" in said
