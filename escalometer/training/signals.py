@@ -6,7 +6,8 @@ import re
 
 import numpy as np
 
-_PERCENT = re.compile(r"\b\d{1,3}%")
+# A whole number; conditions may hold decimals (24.1%), of which the last digit is no percentage.
+_PERCENT = re.compile(r"(?<![\d.])\d{1,3}(?= ?%)")
 
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _ONES = [
@@ -42,25 +43,27 @@ SENTENCES = (
 
 
 def restate(signal: str, percent: int) -> str:
-    """Return a signal with another percentage.
+    """Return the signal with another percentage: the last one, which says how often it holds.
 
     Parameters
     ----------
     signal : str
-        A condition's sentence. Its percentage is the last in it: conditions hold some, too.
+        ``"A decision tree on past applications finds: where the loan exceeds 90% of the property's
+        value, 75% were approved."``
     percent : int
-        What to state instead, 0 to 100.
+        What it is to state, 0 to 100.
 
     Raises
     ------
     ValueError
-        If the sentence states none.
+        If the sentence states no whole percentage, or `percent` is none.
     """
-    found = list(_PERCENT.finditer(signal))
+    if not 0 <= percent <= 100:
+        raise ValueError(f"{percent} is no percentage")
+    found = [*_PERCENT.finditer(signal)]
     if not found:
-        raise ValueError(f"this signal states no percentage: {signal!r}")
-    begin, end = found[-1].span()
-    return f"{signal[:begin]}{percent}%{signal[end:]}"
+        raise ValueError(f"no percentage to replace in the signal: {signal!r}")
+    return f"{signal[: found[-1].start()]}{percent}{signal[found[-1].end() :]}"
 
 
 def vary(signal: str, phrase: str, percent: int, rng: np.random.Generator) -> str:
