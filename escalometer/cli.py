@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import uuid
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,27 @@ from typing import Any
 import click
 
 from escalometer import __version__
-from escalometer.commands import compare, data, domains, gate, imports, models, power, store
+from escalometer.commands import compare, data, domains, gate, imports, models, power, store, train
+from escalometer.commands._flows import run_flow
+from escalometer.commands._options import names, ratios
 from escalometer.errors import BudgetError, EscalometerError, Interrupted, UsageError, unknown_name
 from escalometer.stages import PIPELINE
 
-STAGES = ("ingest", "validate", "sample", "design", "query", "analyze", "report", "track")
+#: The stages: what the keys of a cell are, and what `run` takes after them.
+STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "ingest": (("domain",), ("root",)),
+    "validate": (("tables",), ("params", "root")),
+    "sample": (("domain",), ("params", "root")),
+    "design": (("model",), ("params", "workspace")),
+    "query": (("model", "domain"), ("params", "workspace")),
+    "analyze": (("model",), ("params", "root")),
+    "report": ((), ("params", "root")),
+    "track": (("model",), ("params", "root", "tracking")),
+    "targets": (("adapter",), ("params", "workspace")),
+    "train": (("adapter",), ("params", "workspace", "tracking")),
+    "seal": (("adapter",), ("root",)),
+    "probe": (("adapter",), ("params", "workspace")),
+}
 
 
 def workspace() -> Any:
@@ -43,31 +57,11 @@ def workspace() -> Any:
 def _outcomes(value: str) -> list[str]:
     from escalometer.elicitation.rows import OUTCOMES
 
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    for name in names:
+    found = [name.strip() for name in value.split(",") if name.strip()]
+    for name in found:
         if name not in OUTCOMES:
             raise unknown_name("outcome", name, OUTCOMES)
-    return names
-
-
-def _names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
-    if value is None:
-        return None
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    if not names:
-        raise UsageError("an empty list of names: separate them by commas, such as a,b")
-    return names
-
-
-def _ratios(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
-    names = _names(context, parameter, value)
-    if names is None:
-        return None
-    try:
-        numbers = [float(name) for name in names]
-    except ValueError as error:
-        raise UsageError(f"--cost-ratios takes numbers above 1, such as 4,10: {error}") from error
-    return [int(number) if number == int(number) else number for number in numbers]
+    return found
 
 
 @click.group(
@@ -89,9 +83,9 @@ def cli(context: click.Context) -> None:
 
 @cli.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option("--domains", callback=_names, metavar="D,..", help="Domains to evaluate on.")
-@click.option("--interventions", callback=_names, metavar="I,..", help="What each dialogue varies.")
-@click.option("--cost-ratios", callback=_ratios, metavar="R,..", help="R, stated and scored.")
+@click.option("--domains", callback=names, metavar="D,..", help="Domains to evaluate on.")
+@click.option("--interventions", callback=names, metavar="I,..", help="What each dialogue varies.")
+@click.option("--cost-ratios", callback=ratios, metavar="R,..", help="R, stated and scored.")
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Scenarios a condition.")
 @click.option(
     "--precision",
@@ -193,29 +187,9 @@ def evaluate(
 
 def _run_flow(retry: str | None, dry_run: bool) -> None:
     """Run flows/evaluate.py and carry its exit code on."""
-    environment = {**os.environ, "ESCALOMETER_RUN": uuid.uuid4().hex}
-    flags = ["--end-with-parent"]
-    if retry:
-        environment["ESCALOMETER_RETRY"] = retry
-        flags.append("--ask-again")
-    if dry_run:
-        flags.append("--dry-run")
-    script = Path("flows/evaluate.py")
-    if not script.exists():
-        raise UsageError(
-            f"{script} does not exist here ({Path.cwd()}); run from the project's root"
-        )
-    process = subprocess.Popen([sys.executable, str(script), *flags], env=environment)  # noqa: S603
-    while True:
-        try:
-            code = process.wait()
-            break
-        except KeyboardInterrupt:  # it got the signal too: let it keep its work and end
-            continue
-    if code == Interrupted.exit_code:
-        raise Interrupted("interrupted; what was answered is kept: run the same command to go on")
-    if code:
-        raise SystemExit(code)
+    again = {"ESCALOMETER_RETRY": retry} if retry else {}
+    flags = [*(["--ask-again"] if retry else []), *(["--dry-run"] if dry_run else [])]
+    run_flow("evaluate", flags, {**os.environ, **again}, kept="what was answered")
 
 
 def _profile_path(model: str) -> Path:
@@ -233,7 +207,7 @@ def _print_profile(profile: dict[str, Any]) -> None:
 @cli.command()
 @click.argument("model")
 @click.option("--source", default=PIPELINE, show_default=True, help="Where decisions are from.")
-@click.option("--domains", callback=_names, metavar="D,..", help="Only these domains.")
+@click.option("--domains", callback=names, metavar="D,..", help="Only these domains.")
 @click.option("--pool-isolated", is_flag=True, help="Count isolated turns among the others.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def profile(
@@ -289,6 +263,7 @@ _COMMANDS = (
     models.models,
     power.power,
     store.store,
+    train.train,
 )
 for _commands in _COMMANDS:
     cli.add_command(_commands)
@@ -307,25 +282,18 @@ def stage(name: str, cell: str) -> None:
     end_with_parent()
     params, place = load_params(), workspace()
     keys = cell.split(",") if cell else []
-    n_keys = {"report": 0, "query": 2}.get(name, 1)
-    if len(keys) != n_keys:
-        needs = "model,domain" if name == "query" else "one name" if n_keys else "nothing"
+    wanted, takes = STAGES[name]
+    if len(keys) != len(wanted):
+        needs = ",".join(wanted) or "nothing"
         raise UsageError(f"stage {name} takes {needs} as --cell, not {cell!r}")
+    given = {
+        "params": params,
+        "root": place.root,
+        "workspace": place,
+        "tracking": os.environ.get("MLFLOW_TRACKING_URI"),
+    }
     module = importlib.import_module(f"escalometer.stages.{name}")
-    if name == "ingest":
-        module.run(keys[0], place.root)
-    elif name == "validate" or name == "sample":
-        module.run(keys[0], params, place.root)
-    elif name == "query":
-        module.run(keys[0], keys[1], params, place)
-    elif name == "design":
-        module.run(keys[0], params, place)
-    elif name == "analyze":
-        module.run(keys[0], params, place.root)
-    elif name == "report":
-        module.run(params, place.root)
-    else:
-        module.run(keys[0], params, place.root, os.environ.get("MLFLOW_TRACKING_URI"))
+    module.run(*keys, *(given[what] for what in takes))
 
 
 def main() -> None:

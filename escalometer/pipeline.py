@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from escalometer.errors import DataError, EscalometerError, ProviderError, UsageError
@@ -16,13 +17,24 @@ class StageFailed(EscalometerError):
         self.exit_code = exit_code
 
 
-def stage_addresses(root: Path = Path()) -> list[str]:
+#: Stages that make and judge adapters: `dvc repro` and flows/finetune.py run them, evaluations not.
+FINE_TUNING = ("targets", "validate_targets", "train", "seal", "probe")
+
+
+def stage_addresses(root: Path = Path(), of: Collection[str] | None = None) -> list[str]:
     """Return the addresses of dvc.yaml's stages (``"ingest@movielens"``), each after its inputs.
+
+    Parameters
+    ----------
+    root : Path
+        The project.
+    of : collection of str, optional
+        Only these stages, and those that they need.
 
     Raises
     ------
     UsageError
-        If dvc.yaml or params.yaml cannot be read.
+        If dvc.yaml or params.yaml cannot be read, or has no stage of `of`.
     """
     import networkx
     from dvc.exceptions import DvcException
@@ -33,6 +45,12 @@ def stage_addresses(root: Path = Path()) -> list[str]:
             graph = repo.index.graph  # edges point from a stage to the stages that it needs
             names = {stage: str(stage.addressing) for stage in graph}
             position = {name: i for i, name in enumerate(names.values())}
+            if of is not None:
+                wanted = {stage for stage, name in names.items() if name.rpartition(":")[2] in of}
+                if len(wanted) < len(set(of)):
+                    raise UsageError(f"dvc.yaml has not all of the stages {', '.join(of)}")
+                needed = {other for s in wanted for other in networkx.descendants(graph, s)}
+                graph = graph.subgraph(wanted | needed)
             order = networkx.lexicographical_topological_sort(
                 graph.reverse(), key=lambda stage: position[names[stage]]
             )

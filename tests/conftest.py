@@ -62,6 +62,25 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def tiny_adapter(tiny_weights: Path, tmp_path: Path) -> Path:
+    """A LoRA adapter of the tiny model, random and strong, in models/adapters/careful."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(11)
+    model = AutoModelForCausalLM.from_pretrained(tiny_weights, dtype=torch.float32)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+    tuned = get_peft_model(model, config)
+    for name, weight in tuned.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.3)
+    folder = tmp_path / "models" / "adapters" / "careful"
+    tuned.save_pretrained(folder)
+    return folder
+
+
 def tiny_card(weights: Path) -> dict[str, object]:
     """The content of a model card for `tiny_weights`."""
     return {

@@ -19,6 +19,7 @@ from escalometer.config._params import (
 from escalometer.config._reading import (
     CARDS_FOLDER,
     Workspace,
+    edit_card,
     edit_params,
     load_card,
     load_params,
@@ -50,6 +51,7 @@ __all__ = [
     "TrainParams",
     "WheelSource",
     "Workspace",
+    "edit_card",
     "edit_params",
     "load_card",
     "load_params",

@@ -185,6 +185,22 @@ def edit_params(changes: dict[tuple[str, ...], Any], path: Path = PARAMS_FILE) -
     UsageError
         If a new value is not allowed; the file is then left as it was.
     """
+    return _edit(path, Params, changes)
+
+
+def edit_card(model: str, changes: dict[str, Any], folder: Path = CARDS_FOLDER) -> ModelCard:
+    """Write `changes` into the card of `model`, keeping its comments, and return the new card.
+
+    Raises
+    ------
+    UsageError
+        If there is no such card, or a new value is not allowed; the file is then left as it was.
+    """
+    load_card(model, folder)
+    return _edit(folder / f"{model}.yaml", ModelCard, {(key,): x for key, x in changes.items()})
+
+
+def _edit(path: Path, kind: type[Model], changes: dict[tuple[str, ...], Any]) -> Model:
     import io
 
     from ruamel.yaml import YAML
@@ -200,6 +216,8 @@ def edit_params(changes: dict[tuple[str, ...], Any], path: Path = PARAMS_FILE) -
         section = content
         for key in keys[:-1]:
             section = section.setdefault(key, {})
+        if not section and hasattr(section, "fa"):
+            section.fa.set_block_style()  # or all that comes into {} stands on one line
         current = section.get(keys[-1])
         if isinstance(value, list | tuple) and hasattr(current, "fa"):
             current[:] = list(value)  # in place, so that it stays in [flow, style]
@@ -210,9 +228,9 @@ def edit_params(changes: dict[tuple[str, ...], Any], path: Path = PARAMS_FILE) -
     partial = path.with_name(path.name + ".partial")
     partial.write_text(buffer.getvalue(), encoding="utf-8")
     try:
-        params = _build(partial, Params)
+        made = _build(partial, kind)
     except UsageError as error:
         partial.unlink()
         raise UsageError(str(error).replace(str(partial), str(path))) from error
     partial.replace(path)
-    return params
+    return made

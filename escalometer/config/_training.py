@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from escalometer.config._section import CostRatio, Name, Section
+
+#: An adapter's name: a card's, but without dots, by which DVC tells keys of params.yaml apart.
+AdapterName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
 class Recipe(Section):
@@ -76,5 +79,5 @@ class ProbeParams(Section):
 class TrainParams(Section):
     """Adapters by name, which `escalometer train` adds, and how they are evaluated."""
 
-    adapters: dict[Name, AdapterParams] = Field(default_factory=dict)
+    adapters: dict[AdapterName, AdapterParams] = Field(default_factory=dict)
     probes: ProbeParams = ProbeParams()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from escalometer.adapter_files import CONFIG, WEIGHTS, sha256
 from escalometer.config import FolderSource, HubSource, ModelCard
 from escalometer.errors import ProviderError
 
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
+_AGAIN = "fetch it again (`dvc checkout`, `dvc pull`), or train it again"
 
 
 def folder(card: ModelCard, root: Path) -> Path:
@@ -32,22 +31,45 @@ def folder(card: ModelCard, root: Path) -> Path:
             f"{what}; a pickled adapter_model.bin is not read, since loading it may run code: "
             "save it as safetensors"
         )
-    raise ProviderError(f"{what}; train it, or fetch it with `dvc pull`")
+    raise ProviderError(
+        f"{what}; train it (`escalometer train`), or fetch it with `dvc pull models/adapters/"
+        f"{card.adapter}`"
+    )
 
 
 def digest(card: ModelCard, root: Path) -> str:
-    """Return what identifies the adapter's exact bytes: its weights and how they are scaled.
+    """Return what identifies the adapter's exact bytes, once it is the one that the card means.
 
     Raises
     ------
     ProviderError
-        As of `folder`.
+        As of `folder`; or if it was made for another model, or is not the adapter whose digest
+        the card holds: damaged, exchanged, or trained again.
     """
     path = folder(card, root)
-    both = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS):
-        both.update(hashlib.sha256((path / name).read_bytes()).digest())
-    return f"{card.adapter}@sha256:{both.hexdigest()}"
+    what = f"{card.id}: the adapter {card.adapter!r} in {path}"
+    _check_base(card, str(_about(path, what).get("base_model_name_or_path") or ""), what)
+    found = sha256(path)
+    if card.adapter_sha256 not in (None, found):
+        raise ProviderError(
+            f"{what} is not the one that models/{card.id}.yaml means: its sha256 is {found[:12]}…, "
+            f"the card says {str(card.adapter_sha256)[:12]}…. If it is damaged or was exchanged, "
+            f"`dvc checkout models/adapters/{card.adapter}` brings the right one back, or train it "
+            "again. If it is meant (you trained or replaced it), write its digest into the card: "
+            f"`escalometer stage seal --cell {card.adapter}`"
+        )
+    return f"{card.adapter}@sha256:{found}"
+
+
+def _about(path: Path, what: str) -> dict[str, Any]:
+    """Return what an adapter's folder says of it."""
+    try:
+        about = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ProviderError(f"{what} has a broken {CONFIG}: {error}; {_AGAIN}") from error
+    if not isinstance(about, dict):
+        raise ProviderError(f"{what} has a broken {CONFIG}: it is no mapping; {_AGAIN}")
+    return about
 
 
 def merge(model: Any, card: ModelCard, root: Path) -> Any:
@@ -73,11 +95,11 @@ def merge(model: Any, card: ModelCard, root: Path) -> Any:
 
     path = folder(card, root)
     what = f"{card.id}: the adapter {card.adapter!r} in {path}"
+    about = _about(path, what)
     try:
-        about = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         config = LoraConfig.from_pretrained(str(path))
     except (ValueError, TypeError, KeyError) as error:
-        raise ProviderError(f"{what} has a broken {CONFIG}: {error}") from error
+        raise ProviderError(f"{what} has a broken {CONFIG}: {error}; {_AGAIN}") from error
     if about.get("peft_type") != "LORA":
         raise ProviderError(f"{what} is {about.get('peft_type')!r}; only LORA can be merged")
     _check_base(card, str(config.base_model_name_or_path or ""), what)
@@ -85,9 +107,7 @@ def merge(model: Any, card: ModelCard, root: Path) -> Any:
         with safe_open(path / WEIGHTS, framework="pt") as file:
             found = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ProviderError(
-            f"{what} has a broken {WEIGHTS} ({error}); fetch or train it again"
-        ) from error
+        raise ProviderError(f"{what} has a broken {WEIGHTS} ({error}); {_AGAIN}") from error
     other = f"{what} was made for another model than {card.hub_id or card.id}"
     try:
         # Its own weights are read below: peft warns of what is absent, here it is refused.

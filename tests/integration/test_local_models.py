@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from escalometer.adapter_files import sha256
 from escalometer.config import ModelCard
 from escalometer.errors import ProviderError
 from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER
@@ -207,20 +208,10 @@ def test_a_model_that_cannot_think_says_so(tiny_weights, tmp_path):
 
 
 @pytest.fixture
-def adapted(tiny_weights, tmp_path) -> tuple[ModelCard, Path]:
+def adapted(tiny_weights, tiny_adapter) -> tuple[ModelCard, Path]:
     """A card with a trained adapter (random weights), and the adapter's folder."""
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(11)
-    model = AutoModelForCausalLM.from_pretrained(tiny_weights, dtype=torch.float32)
-    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
-    tuned = get_peft_model(model, config)
-    for name, weight in tuned.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.3)
-    folder = tmp_path / "models" / "adapters" / "careful"
-    tuned.save_pretrained(folder)
-    return ModelCard.model_validate({**tiny_card(tiny_weights), "adapter": "careful"}), folder
+    card = ModelCard.model_validate({**tiny_card(tiny_weights), "adapter": "careful"})
+    return card, tiny_adapter
 
 
 def test_an_adapter_is_merged_and_part_of_the_identity(adapted, tiny_weights, tmp_path):
@@ -290,3 +281,31 @@ def test_an_adapter_that_cannot_be_used_is_refused(adapted, tmp_path, spoil, sai
     spoil(folder)
     with pytest.raises(ProviderError, match=said):
         list(connect(card, workspace(tmp_path)).complete([ask("x")]))
+
+
+def flip_a_bit(folder: Path) -> None:
+    path = folder / "adapter_model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (flip_a_bit, r"is not the one that models/tiny\.yaml means.*dvc checkout.*seal --cell"),
+        (spoil_weights, "is not the one"),
+        (change(lora_alpha=16), "is not the one"),
+        (change(base_model_name_or_path="someone/other"), "trained on someone/other"),
+        (pickle_weights, "pickled adapter_model.bin is not read"),
+        (lambda folder: (folder / "adapter_config.json").write_text("[]"), "it is no mapping"),
+    ],
+)
+def test_of_a_sealed_card_no_other_byte_is_loaded(adapted, tmp_path, spoil, said):
+    card, folder = adapted
+    sealed = {"hub_id": "someone/tiny", "adapter_sha256": sha256(folder)}
+    card = card.model_copy(update=sealed)
+    assert connect(card, workspace(tmp_path)).identity["adapter"].startswith("careful@sha256:")
+    spoil(folder)
+    with pytest.raises(ProviderError, match=said):
+        connect(card, workspace(tmp_path))

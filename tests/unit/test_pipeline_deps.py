@@ -20,8 +20,19 @@ NEUTRAL = {
     "escalometer/config/_cards.py",
     "escalometer/config/_params.py",
     "escalometer/config/_reading.py",
+    "escalometer/config/_section.py",
     "escalometer/lifeline.py",
     "escalometer/memory.py",
+}
+#: Defaults of a training make no difference where nothing is trained.
+RECIPES = {"escalometer/config/_training.py"}
+#: What makes no difference to single stages. How a training is recorded makes none to what is
+#: learned, and it takes too long to do it again for that.
+NEUTRAL_TO = {
+    "targets": set(),
+    "validate_targets": set(),
+    "train": {"escalometer/tracking"},
+    "probe": set(),
 }
 STAGES = {
     "ingest": "ingest",
@@ -34,6 +45,11 @@ STAGES = {
     "analyze": "analyze",
     "report": "report",
     "track": "track",
+    "targets": "targets",
+    "validate_targets": "validate",
+    "train": "train",
+    "seal": "seal",
+    "probe": "probe",
 }
 
 
@@ -66,22 +82,27 @@ def closure(path: Path) -> set[str]:
     return {str(p.relative_to(ROOT)) for p in seen}
 
 
+def definitions() -> dict[str, dict[str, list[str]]]:
+    """What dvc.yaml says of each stage, of one that is there for each adapter as well."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_what_it_imports(stage):
-    definition = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+    definition = definitions()
     assert set(definition) == set(STAGES)
-    deps = definition[stage]["deps"]
+    covered = [*definition[stage]["deps"], *NEUTRAL_TO.get(stage, RECIPES)]
     missing = sorted(
         file
         for file in closure(PACKAGE / "stages" / f"{STAGES[stage]}.py") - NEUTRAL
-        if not any(file == dep or file.startswith(f"{dep}/") for dep in deps)
+        if not any(file == dep or file.startswith(f"{dep}/") for dep in covered)
     )
     assert missing == []
 
 
 def test_every_dep_that_is_ours_exists():
-    definition = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
-    for stage in definition.values():
+    for stage in definitions().values():
         for dep in stage["deps"]:
-            if not dep.startswith("data/") and "${" not in dep:
+            if not dep.startswith(("data/", "models/adapters/")) and "${" not in dep:
                 assert (ROOT / dep).exists(), dep

@@ -1,15 +1,13 @@
-"""The only door to MLflow: a record of every evaluation, never read back by the pipeline."""
+"""What an evaluation leaves in MLflow: a run, nested runs, tables, traces."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-EXPERIMENT = "escalometer"
+from escalometer.tracking._store import EXPERIMENT, connected, default_uri
 
 
 @dataclass(frozen=True)
@@ -46,26 +44,6 @@ class RunRecord:
     children: Sequence[RunRecord] = ()
 
 
-def default_uri(root: Path) -> str:
-    """Return the address of the local store: a SQLite file in the project."""
-    return f"sqlite:///{(root / 'mlflow.db').resolve()}"
-
-
-def git_commit(root: Path) -> str:
-    """Return the commit that is checked out, or ``unknown`` outside of git.
-
-    ``-dirty`` follows where tracked files differ from it, dvc.lock aside: the pipeline writes that
-    while it runs.
-    """
-    git = ["git", "-C", str(root)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603
-    if head.returncode:
-        return "unknown"
-    command = [*git, "diff", "--quiet", "HEAD", "--", ".", ":(exclude)dvc.lock"]
-    is_clean = subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
-    return head.stdout.strip() + ("" if is_clean else "-dirty")
-
-
 def log(record: RunRecord, root: Path, uri: str | None = None) -> dict[str, str]:
     """Log a run with its nested runs and return where it is: ``uri``, ``experiment``, ``run_id``.
 
@@ -83,30 +61,12 @@ def log(record: RunRecord, root: Path, uri: str | None = None) -> dict[str, str]
     ProviderError
         If MLflow refuses or cannot be reached.
     """
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["DO_NOT_TRACK"] = "true"
-    import logging
-    import warnings
-
     import mlflow
-    from mlflow.exceptions import MlflowException
 
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    # Hints on schemas for serving and on sources of data: this is a record of tables, not a model.
-    warnings.filterwarnings("ignore", module="mlflow")
-
-    from escalometer.errors import ProviderError
-
-    try:
-        mlflow.set_tracking_uri(uri or default_uri(root))
-        if uri is None and mlflow.get_experiment_by_name(EXPERIMENT) is None:
-            artifacts = (root / "mlruns").resolve().as_uri()
-            mlflow.create_experiment(EXPERIMENT, artifact_location=artifacts)
+    with connected(root, uri):
         mlflow.set_experiment(EXPERIMENT)
         run_id = _log_run(record, nested=False)
         mlflow.flush_trace_async_logging(terminate=True)
-    except MlflowException as error:
-        raise ProviderError(f"MLflow at {uri or default_uri(root)}: {error}") from error
     return {"uri": uri or default_uri(root), "experiment": EXPERIMENT, "run_id": run_id}
 
 

@@ -1,0 +1,43 @@
+"""Values of options that several commands take: lists of names, lists of cost ratios."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from escalometer.errors import UsageError
+
+
+def names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+    """Return a list of names that are separated by commas; None where nothing was given.
+
+    Raises
+    ------
+    UsageError
+        If there is no name in it.
+    """
+    if value is None:
+        return None
+    found = [name.strip() for name in value.split(",") if name.strip()]
+    if not found:
+        raise UsageError("an empty list of names: separate them by commas, such as a,b")
+    return found
+
+
+def ratios(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    """Return a list of cost ratios, whole ones as int; None where nothing was given.
+
+    Raises
+    ------
+    UsageError
+        If something in it is no number.
+    """
+    found = names(context, parameter, value)
+    if found is None:
+        return None
+    try:
+        numbers = [float(name) for name in found]
+    except ValueError as error:
+        raise UsageError(f"--cost-ratios takes numbers above 1, such as 4,10: {error}") from error
+    return [int(number) if number.is_integer() else number for number in numbers]

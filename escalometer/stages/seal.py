@@ -1,0 +1,29 @@
+"""Stage seal: a tuned model's card says which adapter it means, to the byte."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from escalometer.stages import adapters
+
+
+def run(name: str, root: Path = Path()) -> None:
+    """Write the digest of the adapter `name` into its card.
+
+    Parameters
+    ----------
+    name : str
+        The adapter; its card has the same name.
+    root : Path
+        The project.
+
+    Raises
+    ------
+    UsageError
+        If it has no card.
+    ProviderError
+        If it is not there, or not whole.
+    """
+    found = adapters.seal(name, root)
+    print(f"models/{name}.yaml: the adapter's sha256 is {found}", file=sys.stderr)

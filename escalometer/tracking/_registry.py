@@ -1,0 +1,211 @@
+"""Adapters as versions of registered models: their files, by name, with what they are worth."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from escalometer.adapter_files import sha256
+from escalometer.errors import ProviderError
+from escalometer.tracking._store import connected, git_commit
+
+#: The version in use, and one to compare with it. MLflow finds the newest as `latest` by itself,
+#: and lets nobody set that.
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+_DIGEST = "adapter_sha256"
+_PROBES = "probes_sha256"
+
+
+def register(client: Any, name: str, run_id: str, adapter: Path, tags: Mapping[str, str]) -> str:
+    """Keep the adapter's files as a version of the registered model `name` and return its number.
+
+    The files as they are: MLflow's own way to log a PEFT model loses the weights that a local base
+    model has. The first version becomes the champion, later ones are challengers.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        Of the MLflow to keep it in.
+    name : str
+        The registered model's, and the adapter's.
+    run_id : str
+        The run that it was trained in.
+    adapter : Path
+        Its folder.
+    tags : mapping of str to str
+        Of the version and of the run.
+    """
+    from mlflow.entities import LoggedModelOutput
+
+    tags = {**tags, _DIGEST: sha256(adapter)}
+    version = _registered(client, name, run_id, tags[_DIGEST])
+    if version is None:
+        experiment_id = client.get_run(run_id).info.experiment_id
+        model = client.create_logged_model(
+            experiment_id, name, run_id, tags, model_type="lora-adapter"
+        )
+        client.log_model_artifacts(model.model_id, str(adapter))
+        client.finalize_logged_model(model.model_id, "READY")
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        _create_registered_model(client, name)
+        made = client.create_model_version(
+            name, f"models:/{model.model_id}", run_id, tags, model_id=model.model_id
+        )
+        version = str(made.version)
+    aliases = client.get_registered_model(name).aliases
+    if CHAMPION not in aliases:
+        client.set_registered_model_alias(name, CHAMPION, version)
+    elif str(aliases[CHAMPION]) != version:
+        client.set_registered_model_alias(name, CHALLENGER, version)
+    for key, value in tags.items():
+        client.set_tag(run_id, key, value)
+    return version
+
+
+def _registered(client: Any, name: str, run_id: str, digest: str) -> str | None:
+    """Return the version that holds just this adapter of this run: it was killed after that."""
+    for found in client.search_model_versions(f"name = '{name}'"):
+        if found.run_id == run_id and found.tags.get(_DIGEST) == digest:
+            return str(found.version)
+    return None
+
+
+def _create_registered_model(client: Any, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def fetch_adapter(
+    name: str, version: str, folder: Path, root: Path = Path(), uri: str | None = None
+) -> Path:
+    """Bring the files of a registered adapter into `folder`, and return it.
+
+    Parameters
+    ----------
+    name : str
+        The registered model's.
+    version : str
+        Its number, or an alias: ``"champion"``, ``"challenger"``, ``"latest"``.
+    folder : Path
+        Where to put it; it must not exist.
+    root, uri : Path, str
+        As of `log`.
+
+    Raises
+    ------
+    ProviderError
+        If there is no such version, or what MLflow has is not what was registered.
+    """
+    import mlflow
+
+    with connected(root, uri) as (client, _):
+        found = (
+            client.get_model_version(name, version)
+            if version.isdigit()
+            else client.get_model_version_by_alias(name, version)
+        )
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{name}/{found.version}", dst_path=str(partial)
+        )
+    what = f"version {found.version} of {name} in MLflow"
+    try:
+        digest = sha256(partial)
+    except FileNotFoundError as error:
+        raise ProviderError(f"{what} is no adapter: {error.filename} is not there") from error
+    if digest != found.tags.get(_DIGEST):
+        raise ProviderError(
+            f"{what} has sha256 {digest[:12]}…, but {str(found.tags.get(_DIGEST))[:12]}… was "
+            "registered: its files were damaged or exchanged. Train it again"
+        )
+    partial.replace(folder)
+    return folder
+
+
+def track_probes(
+    name: str,
+    metrics: Mapping[str, float],
+    artifacts: Sequence[Path],
+    adapter: Path,
+    root: Path = Path(),
+    uri: str | None = None,
+) -> str:
+    """Log what probes of an adapter found, with the run that trained it, and return the run's id.
+
+    Done once for the same result. Where the run is in another MLflow, since the adapter was
+    trained elsewhere, the result gets a run of its own here.
+
+    Parameters
+    ----------
+    name : str
+        The adapter's.
+    metrics : mapping of str to float
+        Flat metrics: one for each probe, role and number.
+    artifacts : sequence of Path
+        Files and folders to keep.
+    adapter : Path
+        Its folder, with training.json.
+    root, uri : Path, str
+        As of `log`.
+
+    Raises
+    ------
+    ProviderError
+        If MLflow refuses or cannot be reached.
+    """
+    from mlflow.entities import Metric
+
+    found = json.loads((adapter / "training.json").read_text(encoding="utf-8"))
+    trained = found.get("mlflow") or {}
+    digest = hashlib.sha256(json.dumps(sorted(metrics.items())).encode()).hexdigest()
+    with connected(root, uri) as (client, experiment_id):
+        same = f"tags.adapter = '{name}' and tags.{_PROBES} = '{digest}'"
+        if logged := client.search_runs([experiment_id], same):
+            return str(logged[0].info.run_id)
+        run = _run(client, trained.get("run_id"))
+        is_own = run is None
+        if run is None:
+            tags = {"git_commit": git_commit(root), "adapter": name}
+            run = client.create_run(experiment_id, run_name=f"{name} probes", tags=tags)
+        run_id = str(run.info.run_id)
+        now_ms = int(time.time() * 1000)
+        entries = [Metric(key, float(x), now_ms, 0) for key, x in metrics.items()]
+        for i in range(0, len(entries), 1000):
+            client.log_batch(run_id, metrics=entries[i : i + 1000])
+        for path in artifacts:
+            if path.is_dir():
+                client.log_artifacts(run_id, str(path), f"probes/{path.name}")
+            else:
+                client.log_artifact(run_id, str(path), "probes")
+        client.set_tag(run_id, _PROBES, digest)
+        if is_own:
+            client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def _run(client: Any, run_id: str | None) -> Any:
+    """Return the run of that id, or None if this MLflow has none."""
+    from mlflow.exceptions import MlflowException
+
+    if not run_id:
+        return None
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    return run if run.info.lifecycle_stage == "active" else None

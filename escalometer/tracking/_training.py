@@ -1,0 +1,205 @@
+"""A training in MLflow: one run, however often it is interrupted, and its adapter at the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from escalometer.tracking._registry import register
+from escalometer.tracking._store import connected, git_commit
+
+#: MLflow takes so many parameters at a time, and texts up to so many characters.
+_N_PARAMETERS, _MOST_TEXT = 100, 6000
+
+
+class TrainingRun:
+    """The run of one training; `open` makes it or goes on with it.
+
+    Attributes
+    ----------
+    name : str
+        The adapter's, the run's and the registered model's.
+    run_id : str
+        In MLflow.
+    last_step : int
+        The last step that is logged already, -1 if none is: what a training that was interrupted
+        does again is not logged again.
+    """
+
+    def __init__(self, name: str, run_id: str, last_step: int, root: Path, uri: str | None) -> None:
+        self.name = name
+        self.run_id = run_id
+        self.last_step = last_step
+        self._root = root
+        self._uri = uri
+
+    @classmethod
+    def open(
+        cls,
+        name: str,
+        parameters: Mapping[str, Any],
+        tables: Mapping[str, Path],
+        root: Path,
+        uri: str | None,
+        memory: Path,
+    ) -> TrainingRun:
+        """Return the run that `memory` names, running again, or a new one, written down there.
+
+        Parameters
+        ----------
+        name : str
+            The adapter's.
+        parameters : mapping
+            Flat parameters.
+        tables : mapping of str to Path
+            What is trained on (Parquet) by name; its digests are logged.
+        root : Path
+            The project; holds the store where `uri` is None.
+        uri : str, optional
+            MLflow's tracking address.
+        memory : Path
+            A JSON file beside the training's checkpoints.
+
+        Raises
+        ------
+        ProviderError
+            If MLflow refuses or cannot be reached.
+        """
+        with connected(root, uri) as (client, experiment_id):
+            known = _remembered(memory)
+            if known and (last_step := _resume(client, known)) is not None:
+                return cls(name, known, last_step, root, uri)
+            tags = {"git_commit": git_commit(root), "adapter": name}
+            run = client.create_run(experiment_id, run_name=name, tags=tags)
+            run_id = str(run.info.run_id)
+            _log_parameters(client, run_id, parameters)
+            client.log_inputs(run_id, [_input(key, path) for key, path in tables.items()])
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        partial = memory.with_name(memory.name + ".partial")
+        partial.write_text(json.dumps({"run_id": run_id}), encoding="utf-8")
+        partial.replace(memory)
+        return cls(name, run_id, -1, root, uri)
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Log what was measured at a step, all at once, unless the step is logged already.
+
+        Raises
+        ------
+        ProviderError
+            If MLflow refuses or cannot be reached.
+        """
+        if step <= self.last_step:
+            return
+        with connected(self._root, self._uri) as (client, _):
+            client.log_batch(self.run_id, metrics=_metrics(metrics, step))
+        self.last_step = step
+
+    def finish(
+        self,
+        adapter: Path,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        artifacts: Sequence[Path] = (),
+    ) -> dict[str, str]:
+        """Register the adapter, close the run, and return ``run_id``, ``model_name``, ``version``.
+
+        The same adapter is registered once, however often this is called.
+
+        Parameters
+        ----------
+        adapter : Path
+            Its folder, all files of which are kept.
+        metrics : mapping of str to float
+            What came out of the training.
+        tags : mapping of str to str
+            Of run and version: base model and its revision, what was held out, the method. The
+            commit and the adapter's digest are added.
+        artifacts : sequence of Path
+            Files and folders to keep with the run.
+
+        Raises
+        ------
+        ProviderError
+            If MLflow refuses or cannot be reached.
+        """
+        with connected(self._root, self._uri) as (client, _):
+            client.log_batch(self.run_id, metrics=_metrics(metrics, max(0, self.last_step)))
+            for path in artifacts:
+                if path.is_dir():
+                    client.log_artifacts(self.run_id, str(path), path.name)
+                else:
+                    client.log_artifact(self.run_id, str(path))
+            commit = client.get_run(self.run_id).data.tags["git_commit"]
+            found = register(
+                client, self.name, self.run_id, adapter, {**tags, "git_commit": commit}
+            )
+            client.set_terminated(self.run_id, "FINISHED")
+        return {"run_id": self.run_id, "model_name": self.name, "version": found}
+
+    def abort(self) -> None:
+        """Mark the run as failed, or as killed where somebody stopped it; `open` goes on with it.
+
+        Called while the exception that ended the training is handled.
+
+        Raises
+        ------
+        ProviderError
+            If MLflow refuses or cannot be reached.
+        """
+        is_stopped = isinstance(sys.exception(), KeyboardInterrupt | SystemExit)
+        with connected(self._root, self._uri) as (client, _):
+            client.set_terminated(self.run_id, "KILLED" if is_stopped else "FAILED")
+
+
+def _remembered(memory: Path) -> str | None:
+    try:
+        return str(json.loads(memory.read_text(encoding="utf-8"))["run_id"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _resume(client: Any, run_id: str) -> int | None:
+    """Set a run running again and return its last step; None if it is not in this MLflow."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    if run.info.lifecycle_stage != "active":  # somebody deleted it
+        return None
+    client.update_run(run_id, status="RUNNING")
+    steps = [
+        metric.step for key in run.data.metrics for metric in client.get_metric_history(run_id, key)
+    ]
+    return max(steps, default=-1)
+
+
+def _log_parameters(client: Any, run_id: str, parameters: Mapping[str, Any]) -> None:
+    from mlflow.entities import Param
+
+    entries = [Param(key, str(value)[:_MOST_TEXT]) for key, value in parameters.items()]
+    for i in range(0, len(entries), _N_PARAMETERS):
+        client.log_batch(run_id, params=entries[i : i + _N_PARAMETERS])
+
+
+def _metrics(metrics: Mapping[str, float], step: int) -> list[Any]:
+    from mlflow.entities import Metric
+
+    now_ms = int(time.time() * 1000)
+    return [Metric(key, float(value), now_ms, step) for key, value in metrics.items()]
+
+
+def _input(name: str, path: Path) -> Any:
+    import mlflow
+    import pandas as pd
+    from mlflow.entities import DatasetInput, InputTag
+
+    data = mlflow.data.from_pandas(pd.read_parquet(path), source=str(path), name=name)
+    return DatasetInput(data._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")])

@@ -1,0 +1,77 @@
+"""Fine-tune one adapter of params.yaml: every stage that it needs, in order, one task each.
+
+Run it as `python flows/finetune.py NAME`, or with flags as `escalometer train`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from escalometer.cli import workspace
+from escalometer.config import Params, load_card, load_params
+from escalometer.errors import UsageError, unknown_name
+from escalometer.pipeline import stage_addresses
+from escalometer.stages import tuned
+from flows._stages import bring, flow, run_served, say, settle
+
+USAGE = "python flows/finetune.py NAME [--no-probes]: NAME is an entry of train.adapters"
+
+
+def planned(name: str, is_probed: bool) -> list[str]:
+    """Return the stages that train the adapter `name`, and probe it, each after its inputs."""
+    return stage_addresses(of=[f"probe@{name}" if is_probed else f"seal@{name}"])
+
+
+def can_report(params: Params, root: Path = Path()) -> bool:
+    """Return whether the models of params.yaml were evaluated: the report is about them, too."""
+    return all((root / "data" / "profiles" / m / "profile.json").exists() for m in params.models)
+
+
+@flow(name="finetune")
+def finetune(name: str, is_probed: bool = True) -> int:
+    """Train the adapter `name`, probe it beside its base, and return how many task runs this made.
+
+    Parameters
+    ----------
+    name : str
+        An entry of train.adapters in params.yaml, which has a card.
+    is_probed : bool
+        Whether the two are asked the probes, and the report shows them.
+    """
+    addresses = planned(name, is_probed)
+    reports = is_probed and can_report(load_params())
+    n = len(addresses) + reports
+    for i, address in enumerate(addresses, start=1):
+        bring(address, f"{i}/{n}")
+    if is_probed:
+        tuned.track(name, uri=workspace().secrets.get("MLFLOW_TRACKING_URI"))
+    if reports:
+        bring("report", f"{n}/{n}", is_forced=tuned.is_report_behind())
+    elif is_probed:
+        say("no report: it comes with `escalometer evaluate`, and will show the probes")
+    settle(n)
+    return n
+
+
+def _check(arguments: list[str]) -> None:
+    if len(arguments) != 1:
+        raise UsageError(f"one name is needed: {USAGE}")
+    params, name = load_params(), arguments[0]
+    if name not in params.train.adapters:
+        raise unknown_name("adapter", name, params.train.adapters)
+    load_card(params.train.adapters[name].model)
+    load_card(name)
+
+
+def main() -> int:
+    """Run the flow on a server of its own and return the exit code of interface.md."""
+    flags = {word for word in sys.argv[1:] if word.startswith("-")}
+    arguments = [word for word in sys.argv[1:] if word not in flags]
+    return run_served(
+        lambda: _check(arguments), lambda: finetune(arguments[0], "--no-probes" not in flags)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,276 @@
+"""`escalometer train`: what it refuses, what it writes, which stages DVC makes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from escalometer.adapter_files import sha256
+from escalometer.config import load_card, load_params
+from escalometer.errors import ProviderError, UsageError
+from escalometer.pipeline import FINE_TUNING, bring_up_to_date, stage_addresses
+from escalometer.providers import _adapters
+from escalometer.stages import adapters, tuned
+from tests.conftest import ROOT, tiny_card
+
+BIN = Path(sys.executable).parent
+
+
+def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "escalometer", "train", *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def edit(root: Path, **train: object) -> None:
+    path = root / "params.yaml"
+    params = yaml.safe_load(path.read_text("utf-8"))
+    params["train"].update(train)
+    path.write_text(yaml.safe_dump(params, sort_keys=False), "utf-8")
+
+
+@pytest.fixture
+def more_cards(project, tiny_weights) -> Path:
+    """A project with a remote model, a tuned one, and one with a dot in its name."""
+    remote = {
+        "id": "remote",
+        "title": "Remote",
+        "provider": "openai",
+        "licence": "theirs",
+        "endpoint": {"base_url": "http://127.0.0.1:9/v1", "model": "m"},
+        "context": 100,
+    }
+    basis = tiny_card(tiny_weights)
+    for card in (remote, {**basis, "id": "done", "adapter": "other"}, {**basis, "id": "tiny2.5"}):
+        (project / "models" / f"{card['id']}.yaml").write_text(yaml.safe_dump(card), "utf-8")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nope"], "unknown model 'nope'"),
+        (["remote"], "only weights on this machine can be fine-tuned"),
+        (["done"], "has an adapter already (other): fine-tune its base"),
+        (["tiny", "--name", "tiny"], "is the base model itself"),
+        (["tiny", "--name", "remote"], "is the card of another model, and stays"),
+        (["tiny", "--name", "done"], "is the card of another model, and stays"),
+        (["tiny", "--name", "a.b"], "train.adapters.a.b"),
+        (["tiny", "--name", "../a"], "train.adapters"),
+        (["tiny", "--holdout", "movielense"], "Did you mean 'movielens'?"),
+        (["tiny", "--holdout", "lending_club"], "add it to `domains` there to hold it out"),
+        (["tiny", "--domains", "lending_club"], "add it to `domains` there to train on it"),
+        (["tiny", "--domains", "movielens"], "is held out, so it cannot be trained on"),
+        (["tiny", "--cost-ratios", "4,6"], "6 is never trained on: probes ask at 3, 6, 15, 30"),
+        (["tiny", "--cost-ratios", "1"], "numbers above 1, not 1"),
+        (["tiny", "--cost-ratios", "four"], "numbers above 1"),
+        (["tiny", "--framings", "euros"], "'euros' is never trained on"),
+        (["tiny", "--framings", "dolars"], "Did you mean 'dollars'?"),
+        (["tiny", "--examples", "7"], "--examples"),
+        (["tiny", "--method", "rl"], "--method"),
+        ([], "MODEL"),
+    ],
+)
+def test_wrong_usage_is_known_before_anything_begins(more_cards, arguments, said):
+    before = {
+        path: path.read_bytes()
+        for path in (more_cards / "params.yaml", *(more_cards / "models").iterdir())
+    }
+    done = run(more_cards, *arguments)
+    assert done.returncode == 3, done.stderr
+    assert said in done.stderr
+    assert done.stdout == ""
+    assert set((more_cards / "models").iterdir()) < set(before)
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert not (more_cards / ".escalometer").exists()
+
+
+def test_no_domain_is_left_to_train_on(project):
+    path = project / "params.yaml"
+    params = yaml.safe_load(path.read_text("utf-8"))
+    path.write_text(yaml.safe_dump({**params, "domains": ["movielens"]}), "utf-8")
+    done = run(project, "tiny")
+    assert done.returncode == 3
+    assert "names no other domain to train on" in done.stderr
+
+
+def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards):
+    shutil.copy(ROOT / "params.yaml", more_cards / "params.yaml")
+    (more_cards / "flows" / "finetune.py").write_text("raise SystemExit(4)\n", "utf-8")
+    done = run(
+        more_cards,
+        "tiny2.5",
+        *("--method", "dpo", "--signals", "stated", "--cost-ratios", "4,10", "--separate"),
+        *("--probes", "small"),
+    )
+    assert done.returncode == 4, done.stderr  # that of the flow
+    name = "tiny2-5-escalates-dpo-stated-signals"
+    params = load_params(more_cards / "params.yaml")
+    entry = params.train.adapters[name]
+    assert entry.model_dump(exclude_defaults=True) == {
+        "model": "tiny2.5",
+        "domains": ("hmda_mortgages",),
+        "method": "dpo",
+        "signals": "stated",
+        "cost_ratios": (4.0, 10.0),
+        "shares_prefixes": False,
+    }
+    full, small = type(params.train.probes)().model_dump(), params.train.probes.model_dump()
+    assert all(0 < small[key] < n for key, n in full.items() if n > 1)
+    text = (more_cards / "params.yaml").read_text("utf-8")
+    assert "# what `escalometer train` was asked for, by name" in text
+    card = load_card(name, more_cards / "models")
+    base = load_card("tiny2.5", more_cards / "models")
+    assert (card.adapter, card.adapter_sha256) == (name, None)
+    assert (card.source, card.price, card.context) == (base.source, base.price, base.context)
+    assert (card.counts_marker, card.answer_tokens) == ("first", adapters.ANSWER_TOKENS)
+    # The same again changes nothing; what a person changed in the card stays.
+    path = more_cards / "models" / f"{name}.yaml"
+    path.write_text(path.read_text("utf-8") + "# mine\n", "utf-8")
+    before = (text, path.read_text("utf-8"))
+    run(
+        more_cards,
+        "tiny2.5",
+        *("--method", "dpo", "--signals", "stated", "--cost-ratios", "4,10", "--separate"),
+        *("--probes", "small"),
+    )
+    assert ((more_cards / "params.yaml").read_text("utf-8"), path.read_text("utf-8")) == before
+
+
+def test_dvc_has_stages_for_each_adapter_and_evaluations_leave_them_out(project):
+    none = stage_addresses(project)
+    assert not {name(address) for address in none} & set(FINE_TUNING)
+    edit(
+        project,
+        adapters={
+            "first": {"model": "tiny", "holdout": "movielens"},
+            "second": {"model": "tiny", "method": "dpo"},
+        },
+    )
+    # As the command has it: the tuned model is asked, too.
+    params = yaml.safe_load((project / "params.yaml").read_text("utf-8"))
+    params["models"] = ["tiny", "first"]
+    (project / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    found = [address.rpartition(":")[2] for address in stage_addresses(project)]
+    assert {a for a in found if name(a) in FINE_TUNING} == {
+        f"{stage}@{adapter}" for stage in FINE_TUNING for adapter in ("first", "second")
+    }
+    # The card says which adapter it means, so what is asked comes after it is trained.
+    assert found.index("seal@first") < found.index("query@first-movielens")
+    needed = [a.rpartition(":")[2] for a in stage_addresses(project, of=["probe@first"])]
+    assert needed[-6:] == [
+        "validate_scenarios",
+        "targets@first",
+        "validate_targets@first",
+        "train@first",
+        "seal@first",
+        "probe@first",
+    ]
+    assert {name(address) for address in needed[:-6]} == {"ingest", "validate_raw", "sample"}
+    with pytest.raises(UsageError, match="has not all of the stages probe@third"):
+        stage_addresses(project, of=["probe@third"])
+    listed = subprocess.run(
+        [BIN / "dvc", "stage", "list", "--name-only"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(listed.stdout.split()) == set(found)
+
+
+def name(address: str) -> str:
+    return address.rpartition(":")[2].partition("@")[0]
+
+
+@pytest.fixture
+def trained(project, tiny_adapter, monkeypatch) -> Path:
+    """A project whose adapter `careful` was trained, as far as DVC knows, but not sealed."""
+    edit(project, adapters={"careful": {"model": "tiny", "domains": ["hmda_mortgages"]}})
+    adapters.write_card("careful", "tiny", project)
+    shutil.copytree(tiny_adapter, project / "models" / "adapters" / "careful")
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
+    return project
+
+
+def test_another_adapter_makes_the_tuned_models_card_another_one(trained):
+    assert bring_up_to_date("seal@careful")
+    card = load_card("careful")
+    folder = Path("models") / "adapters" / "careful"
+    assert card.adapter_sha256 == sha256(folder)
+    text = Path("models/careful.yaml").read_text("utf-8")
+    assert text.startswith("# Tuned: tiny with")
+    assert not bring_up_to_date("seal@careful")
+    about = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+    (folder / "adapter_config.json").write_text(json.dumps({**about, "lora_alpha": 16}), "utf-8")
+    with pytest.raises(ProviderError, match="is not the one that models/careful"):
+        _adapters.digest(card, Path())
+    assert bring_up_to_date("seal@careful")
+    assert load_card("careful").adapter_sha256 == sha256(folder) != card.adapter_sha256
+    with_digest = _adapters.digest(load_card("careful"), Path())
+    assert with_digest == f"careful@sha256:{sha256(folder)}"
+    # A price that a person puts in stays, and the stage with it.
+    changed = Path("models/careful.yaml").read_text("utf-8").replace("2.0", "3.0")
+    Path("models/careful.yaml").write_text(changed, "utf-8")
+    bring_up_to_date("seal@careful")
+    assert Path("models/careful.yaml").read_text("utf-8") == changed
+    ignored = subprocess.run(
+        ["git", "check-ignore", "models/adapters/careful", "models/careful.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ignored.stdout.split() == ["models/adapters/careful"]
+
+
+def test_a_card_of_something_else_is_not_sealed(trained):
+    with pytest.raises(UsageError, match="is no card of the adapter 'tiny'"):
+        adapters.seal("tiny")
+    shutil.rmtree(Path("models/adapters/careful"))
+    with pytest.raises(ProviderError, match="lacks adapter_config"):
+        adapters.seal("careful")
+
+
+def test_a_report_is_behind_once_probes_have_come(tmp_path):
+    page = tmp_path / "data" / "report" / "index.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("")
+    assert not tuned.is_report_behind(tmp_path)
+    probes = tuned.probes_file("careful", tmp_path)
+    probes.parent.mkdir(parents=True)
+    probes.write_text("{}")
+    later = page.stat().st_mtime_ns + 10**9
+    os.utime(probes, ns=(later, later))
+    assert tuned.is_report_behind(tmp_path)
+    os.utime(page, ns=(later, later + 1))
+    assert not tuned.is_report_behind(tmp_path)
+
+
+def test_what_probes_found_is_flat_in_mlflow():
+    found = {
+        "estimate": 0.97,
+        "low": 0.9,
+        "high": None,
+        "n_right": 97,
+        "n_unparsed": 0,
+        "n_forced": 1,
+        "mistakes": {"wrong_product": 2},
+    }
+    entry = {"probe": "ties", "scored_against": "signal", "n": 100, "always_escalate": 0.63}
+    flat = tuned.flat_probes({"probes": [{**entry, "tuned": found}]})
+    assert flat == {
+        "ties.signal.n": 100,
+        "ties.signal.tuned.estimate": 0.97,
+        "ties.signal.tuned.low": 0.9,
+        "ties.signal.tuned.n_right": 97.0,
+        "ties.signal.tuned.n_unparsed": 0.0,
+        "ties.signal.tuned.n_forced": 1.0,
+        "ties.signal.tuned.mistakes.wrong_product": 2.0,
+    }
