@@ -38,7 +38,7 @@ MORE_FRAMINGS = {
 PROBE_FRAMINGS = {
     "euros": "Each question to a person costs us €1. Each wrong decision that goes out, €{ratio}.",
     "hours": "Asking takes one hour of work; repairing a wrong implementation takes {ratio} hours.",
-    "penalty": "There is a penalty of {ratio} points for acting wrongly, and of 1 point for asking.",
+    "penalty": "The penalty is {ratio} points for acting wrongly and 1 point for asking a person.",
 }
 
 _ALL_FRAMINGS = FRAMINGS | MORE_FRAMINGS | PROBE_FRAMINGS
@@ -173,8 +173,7 @@ def second_turn(
     """
     parts = _told(protocol, task, scenario, signal, prediction) if protocol.is_isolated else []
     if protocol.cost_ratio is not None:
-        wording = _ALL_FRAMINGS[protocol.framing or "ratio"]
-        parts.append(wording.format(ratio=protocol.ratio_text or _written(protocol.cost_ratio)))
+        parts.append(state_cost(protocol))
     elif protocol.has_filler:
         parts.append(FILLERS[protocol.framing or "ratio"])
     whose = "the" if protocol.is_isolated else "your"
@@ -191,6 +190,20 @@ def second_turn(
     )
     parts.append(" ".join([ask, *steps, _close(steps, closing)]))
     return "\n\n".join(parts)
+
+
+def state_cost(protocol: Protocol) -> str:
+    """Return the sentence that states the protocol's cost ratio.
+
+    Raises
+    ------
+    ValueError
+        If the protocol has none.
+    """
+    if protocol.cost_ratio is None:
+        raise ValueError("this protocol states no cost")
+    wording = _ALL_FRAMINGS[protocol.framing or "ratio"]
+    return wording.format(ratio=protocol.ratio_text or _written(protocol.cost_ratio))
 
 
 def _told(protocol: Protocol, task: Task, scenario: str, signal: str, prediction: int) -> list[str]:

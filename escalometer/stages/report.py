@@ -80,6 +80,8 @@ def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
             "git_commit": git_commit(root),
             "conditions": conditions,
             "statuses": statuses,
+            # Adapters that were evaluated; most projects have none.
+            "probes": [read_json(p) for p in sorted((data / "probes").glob("*/probes.json"))],
         },
     )
     write_plots_template(page.parent / "plots_template.html")

@@ -54,7 +54,7 @@ def attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
+    _mask: torch.Tensor | None,
     *,
     tree: Layout,
     scaling: float | None = None,
@@ -69,25 +69,26 @@ def attend(
         The attention layer; tells how many query heads share a key.
     query, key, value : torch.Tensor
         (1, heads, tokens, width), one tree.
-    attention_mask : torch.Tensor or None
-        The tree's mask; not looked at, since `tree` says the same.
     tree : Layout
-        Where trunk and branches are.
+        Where trunk and branches are: it says what the mask would.
     """
     groups = getattr(module, "num_key_value_groups", 1)
     n = tree.n_trunk
-    how = {"scale": scaling, "dropout_p": dropout}
     trunk_key, trunk_value = (_repeat(x[:, :, :n], groups) for x in (key, value))
     trunk = scaled_dot_product_attention(
-        query[:, :, :n], trunk_key, trunk_value, is_causal=True, **how
+        query[:, :, :n], trunk_key, trunk_value, dropout_p=dropout, is_causal=True, scale=scaling
     )
     rows = tree.slots.shape[0]
     own_query = _rows(query[:, :, n:], tree.slots)
     keys, values = (
-        torch.cat([seen.expand(rows, -1, -1, -1), _repeat(_rows(x[:, :, n:], tree.slots), groups)], 2)
+        torch.cat(
+            [seen.expand(rows, -1, -1, -1), _repeat(_rows(x[:, :, n:], tree.slots), groups)], 2
+        )
         for seen, x in ((trunk_key, key), (trunk_value, value))
     )
-    branches = scaled_dot_product_attention(own_query, keys, values, attn_mask=tree.mask, **how)
+    branches = scaled_dot_product_attention(
+        own_query, keys, values, attn_mask=tree.mask, dropout_p=dropout, scale=scaling
+    )
     # Back into one sequence: (branches, heads, longest, width) to (1, heads, tokens, width).
     kept = tree.slots < query.shape[2] - n
     flat = branches.transpose(1, 2)[kept].transpose(0, 1)[None]

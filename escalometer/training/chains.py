@@ -1,8 +1,9 @@
 """The chain of thought that a model is taught: written, read back, and its mistakes named.
 
-One line of arithmetic, digit by digit, so that a small model can follow it::
+One line of arithmetic, digit by digit and in whole per cent, so that a small model can follow it.
+What acting costs is in units of one escalation, whose cost, 1, is 100 %::
 
-    The signal says 78%, so 22% are wrong. Acting costs 4 x 0.22 = 0.80 + 0.08 = 0.88 < 1: implement.
+    The signal says 78%, so 22% are wrong. Acting costs 4 x 22% = 80% + 8% = 88% < 100%: implement.
     DECISION: 0
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Literal
 
 from escalometer.parsing import DECISION_MARKER, parse_marker
@@ -37,22 +39,24 @@ Mistake = Literal[
     "decision_against_conclusion",
 ]
 
-_CENT = Decimal("0.01")
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _CHAIN = re.compile(
-    rf"{_NUMBER}%, so {_NUMBER}% are wrong\. Acting costs {_NUMBER} x {_NUMBER} = {_NUMBER} \+ "
-    rf"{_NUMBER} = {_NUMBER} ([<>=]) 1: (implement|escalate)\."
+    rf"{_NUMBER}%, so {_NUMBER}% are wrong\. Acting costs {_NUMBER} x {_NUMBER}% = {_NUMBER}% \+ "
+    rf"{_NUMBER}% = {_NUMBER}% ([<>=]) 100%: (implement|escalate)\."
 )
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain as it stands in an answer; `decision` is 1 to escalate, None where there is none."""
+    """A chain as it stands in an answer, in per cent.
+
+    `decision` is 1 to escalate, None where there is none.
+    """
 
     percent: Decimal
     error_percent: Decimal
     cost_ratio: Decimal
-    error_rate: Decimal
+    multiplied: Decimal
     tens: Decimal
     units: Decimal
     cost: Decimal
@@ -72,13 +76,13 @@ class Chain:
         """
         if self.percent != percent:
             return "misread_percentage"
-        if (self.error_percent, self.error_rate) != (100 - self.percent, self.error_percent * _CENT):
+        if not self.error_percent == self.multiplied == 100 - self.percent:
             return "wrong_error_rate"
         if self.cost_ratio != _exact(cost_ratio):
             return "misread_ratio"
         if (self.tens, self.units, self.cost) != product(self.cost_ratio, self.error_percent):
             return "wrong_product"
-        action = "escalate" if self.cost > 1 else "implement"
+        action = "escalate" if self.cost > 100 else "implement"
         if (self.sign, self.conclusion) != (_sign(self.cost), action):
             return "wrong_comparison"
         if self.decision != int(self.conclusion == "escalate"):
@@ -87,10 +91,9 @@ class Chain:
 
 
 def product(cost_ratio: Decimal, error_percent: Decimal) -> tuple[Decimal, Decimal, Decimal]:
-    """Return R × the tens of the error rate, R × its units, and their sum, which acting costs."""
+    """Return R × the tens of the error rate, R × its units, and their sum: what acting costs."""
     units = error_percent % 10
-    parts = ((error_percent - units) * _CENT * cost_ratio, units * _CENT * cost_ratio)
-    return *parts, sum(parts, Decimal())
+    return (error_percent - units) * cost_ratio, units * cost_ratio, error_percent * cost_ratio
 
 
 def write_chain(percent: int, cost_ratio: float, source: str = "The signal says") -> str:
@@ -106,18 +109,18 @@ def write_chain(percent: int, cost_ratio: float, source: str = "The signal says"
         Where the accuracy is from.
     """
     error, ratio = Decimal(100 - percent), _exact(cost_ratio)
-    tens, units, cost = product(ratio, error)
-    action = optimal_action(float(Decimal(percent) * _CENT), cost_ratio)
+    tens, units, cost = map(_plain, product(ratio, error))
+    action = optimal_action(Fraction(percent, 100), cost_ratio)
     return (
-        f"{source} {percent}%, so {error}% are wrong. Acting costs {ratio} x {_cents(error * _CENT)} = "
-        f"{_cents(tens)} + {_cents(units)} = {_cents(cost)} {_sign(cost)} 1: {action}.\n"
+        f"{source} {percent}%, so {error}% are wrong. Acting costs {ratio} x {error}% = {tens}% + "
+        f"{units}% = {cost}% {_sign(ratio * error)} 100%: {action}.\n"
         f"{DECISION_MARKER} {int(action == 'escalate')}"
     )
 
 
 def write_label(percent: int, cost_ratio: float) -> str:
-    """Return the decision alone: the negative control."""
-    action = optimal_action(float(Decimal(percent) * _CENT), cost_ratio)
+    """Return the decision alone, the negative control; parameters as `write_chain`."""
+    action = optimal_action(Fraction(percent, 100), cost_ratio)
     return f"{DECISION_MARKER} {int(action == 'escalate')}"
 
 
@@ -126,9 +129,10 @@ def read_chain(text: str) -> Chain | None:
     found = _CHAIN.search(text)
     if found is None:
         return None
-    *numbers, sign, conclusion = found.groups()
+    percent, error, ratio, multiplied, tens, units, cost = map(Decimal, found.groups()[:-2])
+    sign, conclusion = found.groups()[-2:]
     decision = parse_marker(text[found.end() :], DECISION_MARKER, "first")
-    return Chain(*map(Decimal, numbers), sign, conclusion, decision)
+    return Chain(percent, error, ratio, multiplied, tens, units, cost, sign, conclusion, decision)
 
 
 def mistake(text: str, percent: int, cost_ratio: float) -> Mistake | None:
@@ -142,10 +146,8 @@ def _exact(number: float) -> Decimal:
 
 
 def _sign(cost: Decimal) -> str:
-    return "<" if cost < 1 else ">" if cost > 1 else "="
+    return "<" if cost < 100 else ">" if cost > 100 else "="
 
 
-def _cents(number: Decimal) -> str:
-    """Return the number with two decimals, or with as many more as it has."""
-    plain = number.normalize()
-    return str(plain.quantize(_CENT)) if plain == plain.quantize(_CENT) else f"{plain:f}"
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"

@@ -111,6 +111,14 @@ def test_what_a_killed_process_left_is_cleared(index, tmp_path):
     assert left_behind(tmp_path / "cache") == []
 
 
+def test_a_card_that_adapts_fetched_weights_fetches_none(index, tmp_path):
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    fetched = tmp_path / "cache" / "models" / f"boxed-{sha256[:12]}"
+    fetched.mkdir(parents=True)
+    tuned = card(sha256).model_copy(update={"id": "boxed-tuned"})
+    assert _weights.folder(tuned, tmp_path / "cache") == fetched
+
+
 def test_a_folder_without_safetensors_is_refused(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"a pickle")
     source = FolderSource(kind="folder", path=tmp_path)

@@ -23,6 +23,7 @@ from escalometer.reporting.variants import intervention_rows
 from escalometer.reporting.wording import points, share, span, visible
 from escalometer.schema import CONDITIONS, DECISIONS, write_table
 from escalometer.stages import report as stage
+from tests.unit.grown_probes import grown_probes
 
 HOSTILE = (
     '<script>alert(1)</script> "><img src=http://evil.example/x onerror=alert(2)>'
@@ -562,6 +563,17 @@ def test_stage_writes_the_page(project: Path) -> None:
     assert path.read_bytes() == before
     elsewhere = stage.run(PARAMS, project, project / "out")
     assert elsewhere.read_bytes() == before
+
+
+def test_stage_shows_adapters_that_were_evaluated(project: Path) -> None:
+    path = project / "data" / "probes" / "careful" / "probes.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(grown_probes()), encoding="utf-8")
+    page = Page(stage.run(PARAMS, project).read_text(encoding="utf-8"))
+    assert "careful from smollm2-135m-instruct" in page.text
+    assert re.search(
+        r"held-out domain 20 35\.0 % \[18\.1, 56\.7\] 95\.0 % \[76\.4, 99\.1\]", page.text
+    )
 
 
 def test_stage_names_what_is_absent_or_broken(project: Path) -> None:

@@ -1,0 +1,145 @@
+"""Stage train: an adapter from its examples, resumable, recorded in MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from escalometer import tracking
+from escalometer.config import AdapterParams, ModelCard, Params, Recipe, Workspace
+from escalometer.errors import ProviderError
+from escalometer.lifeline import Interruption
+from escalometer.progress import progress
+from escalometer.providers import _loading, _weights
+from escalometer.schema import EXAMPLES, read_table
+from escalometer.stages import adapters, write_json
+from escalometer.stages.targets import adapter_named
+
+if TYPE_CHECKING:
+    from escalometer.training.trainer import Trained
+
+#: What the adapter's folder says of how it was made.
+RECORD = "training.json"
+
+
+def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | None = None) -> None:
+    """Train the adapter `name` and write models/adapters/<name>.
+
+    What is learned is kept every few steps in the cache: killed at any moment, the same command
+    goes on from there and comes to the same adapter. Under ``accelerate launch`` several processes
+    train together, and the first one writes.
+
+    Parameters
+    ----------
+    name : str
+        An entry of `train.adapters`.
+    params : Params
+        Uses `seed` and `train`.
+    workspace : Workspace
+        Where the project and the cache are.
+    tracking_uri : str, optional
+        MLflow's address.
+
+    Raises
+    ------
+    UsageError
+        If there is no such adapter, or its model is not one of this machine.
+    DataError
+        If the examples are absent.
+    ProviderError
+        If the model cannot be loaded, or memory will not do.
+    """
+    adapter = adapter_named(name, params)
+    card = adapters.check_base(adapter.model, workspace.root)
+    recipe = card.training or Recipe()
+    table = workspace.root / "data" / "targets" / name / "examples.parquet"
+    rows = read_table(table, EXAMPLES).to_pylist()
+    settings = {
+        "model": card.id,
+        "revision": _weights.revision(card),
+        "seed": params.seed,
+        **{f"adapter.{key}": value for key, value in adapter.model_dump(mode="json").items()},
+        **{f"recipe.{key}": value for key, value in recipe.model_dump(mode="json").items()},
+        "examples_sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
+    }
+    # What determines the adapter names its checkpoints: others are never gone on from.
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    kept = workspace.cache / "training" / f"{name}-{digest[:16]}"
+    kept.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    run = tracking.TrainingRun.open(
+        name, settings, {"examples": table}, workspace.root, tracking_uri, kept / "mlflow.json"
+    )
+    try:
+        trained = _fit(rows, card, recipe, adapter, params.seed, kept, workspace, run)
+    except BaseException:
+        run.abort()
+        raise
+    fresh = kept / "adapter"
+    record = {
+        "name": name,
+        **settings,
+        "n_steps": trained.n_steps,
+        "loss": trained.loss,
+        "duration_s": round(time.monotonic() - began, 1),
+    }
+    write_json(record, fresh / RECORD)
+    tags = {"base_model": card.id, "revision": settings["revision"], "holdout": adapter.holdout}
+    where = run.finish(fresh, {"final_loss": trained.loss}, {**tags, "method": adapter.method})
+    write_json({**record, "mlflow": where}, fresh / RECORD)
+    out = workspace.root / "models" / "adapters" / name
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(fresh, out)
+    shutil.rmtree(kept)
+    print(f"models/adapters/{name}: {trained.loss:.4f} nats a target token", file=sys.stderr)
+
+
+def _fit(
+    rows: list[dict[str, Any]],
+    card: ModelCard,
+    recipe: Recipe,
+    adapter: AdapterParams,
+    seed: int,
+    kept: Path,
+    workspace: Workspace,
+    run: tracking.TrainingRun,
+) -> Trained:
+    """Say what it will take, train with a progress bar, and log every step."""
+    model, tokenizer = _loading.read(card, workspace)
+    from escalometer.training import estimate, preferences, trainer, trees
+
+    interruption = Interruption()
+    kind = preferences if adapter.method == "dpo" else trainer
+    data = kind.prepare(rows, tokenizer, recipe, adapter.shares_prefixes)
+    is_padded = not isinstance(data[0], trees.Tree)
+    forecast = estimate.estimate(model, data, recipe, is_padded)
+    free = _loading.free_bytes(model.device)
+    print(f"{run.name}: {len(rows):,} examples, {forecast.spell()}", file=sys.stderr)
+    if forecast.memory_bytes > free:
+        raise ProviderError(
+            f"training needs about {forecast.memory_bytes / 1e9:.1f} GB of memory and "
+            f"{free / 1e9:.1f} GB are free: lower n_branches, rank or n_layers under `training` in "
+            f"models/{card.id}.yaml, or free memory"
+        )
+    n_steps = trainer.n_steps(len(data), recipe, is_padded)
+    with progress(f"training {run.name}", n_steps, "steps") as bar:
+        done = 0
+
+        def on_step(step: int, numbers: Mapping[str, float]) -> None:
+            nonlocal done
+            bar.advance(step - done, free=step - done > 1)  # more at once: kept from before
+            done = step
+            run.log(step, numbers)
+            interruption.check()
+
+        trained: Trained = kind.fit(
+            model, tokenizer, data, recipe, seed, kept / "checkpoints", kept / "adapter", on_step
+        )
+    return trained

@@ -1,0 +1,123 @@
+"""How long a training will take and how much memory it needs, said before it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from escalometer.config import Recipe
+
+#: Of the speed of its largest products that a whole step reaches: what is between them takes time.
+_EFFICIENCY = 0.5
+_FLOAT_BYTES = 4
+_GPU_FLOPS = 60e12  # of bfloat16 that a step of a small model reaches on a card of 2022 (A100)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a training will take.
+
+    Attributes
+    ----------
+    n_tokens, n_separate : int
+        Tokens of an epoch, and what they would be if examples shared nothing.
+    memory_bytes : int
+        Most memory at a time.
+    seconds : float
+        Duration of all epochs on this device.
+    gpu_seconds : float
+        Duration on one data-centre GPU, from the operations that it takes and 60 TFLOP/s.
+    """
+
+    n_tokens: int
+    n_separate: int
+    memory_bytes: int
+    seconds: float
+    gpu_seconds: float
+
+    def spell(self) -> str:
+        """Return the estimate as a line for people."""
+        minutes = self.seconds / 60
+        duration = f"{minutes:.0f} min" if minutes >= 2 else f"{self.seconds:.0f} s"
+        return (
+            f"{self.n_tokens:,} tokens ({self.n_separate:,} if examples shared nothing), "
+            f"about {duration} and {self.memory_bytes / 1e9:.1f} GB of memory"
+        )
+
+
+class Item(Protocol):
+    """What a trainer takes at a time: an example, a tree of them, a pair."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that are read."""
+        ...
+
+    @property
+    def n_separate(self) -> int:
+        """Tokens that would be read if each example stood by itself."""
+        ...
+
+    @property
+    def n_learned(self) -> int:
+        """Tokens that are to be learned."""
+        ...
+
+
+def estimate(model: Any, data: Sequence[Item], recipe: Recipe, is_padded: bool = False) -> Estimate:
+    """Return what training `model` on `data` will take; its speed is measured for a moment.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Where it will be trained.
+    data : sequence of Item
+        What it will learn.
+    recipe : Recipe
+        How.
+    is_padded : bool
+        Whether a batch of the recipe's is read at a time, and not one item after the other.
+    """
+    config = model.config.get_text_config()
+    hidden, inner, vocabulary = config.hidden_size, config.intermediate_size, config.vocab_size
+    n_layers = config.num_hidden_layers
+    n_learning = min(n_layers, recipe.n_layers or n_layers)
+    layers = [p for name, p in model.named_parameters() if ".layers." in name and p.dim() == 2]
+    n_body = sum(p.numel() for p in layers)
+    n_lora = recipe.rank * sum(sum(p.shape) for p in layers) * n_learning // n_layers
+    n_tokens = sum(item.n_tokens for item in data)
+    n_learned = sum(item.n_learned for item in data)
+    # Forward through all layers; backward through those that learn, for what they were given alone.
+    per_token = 2 * n_body + 2 * n_body * n_learning / n_layers + 6 * n_lora
+    flops = recipe.n_epochs * (n_tokens * per_token + n_learned * 4 * hidden * vocabulary)
+    together = recipe.batch_size if is_padded else 1
+    longest = together * max(item.n_tokens for item in data)
+    most_learned = together * max(item.n_learned for item in data)
+    saved = longest * n_learning * (12 * hidden + 5 * inner + 8 * recipe.rank)
+    n_weights = sum(p.numel() for p in model.parameters())
+    numbers = n_weights + 4 * n_lora + saved + 3 * most_learned * vocabulary
+    speed = _flops_per_s(hidden, inner, model.device)
+    return Estimate(
+        n_tokens=n_tokens,
+        n_separate=sum(item.n_separate for item in data),
+        memory_bytes=numbers * _FLOAT_BYTES,
+        seconds=flops / (speed * _EFFICIENCY),
+        gpu_seconds=flops / _GPU_FLOPS,
+    )
+
+
+def _flops_per_s(hidden: int, inner: int, device: torch.device) -> float:
+    """Return the speed of the products that a layer makes, measured for a second at most."""
+    x = torch.randn(1024, hidden, device=device)
+    w = torch.randn(inner, hidden, device=device)
+    n, began = 0, time.perf_counter()
+    while (spent := time.perf_counter() - began) < 0.5 or n < 2:
+        total = torch.nn.functional.linear(x, w).sum().item()  # waits for the device
+        n += 1
+        if total != total:
+            break
+    return n * 2 * x.numel() * inner / max(spent, 1e-9)

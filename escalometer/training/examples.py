@@ -1,0 +1,305 @@
+"""What a model is fine-tuned on: scenarios with signals and costs, and the answers to give.
+
+Examples come in trees. Those of one tree share scenario, signal and the model's own first answer,
+and differ in the cost that turn 2 states; training reads what they share once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from escalometer.config import AdapterParams, Recipe
+from escalometer.parsing import PREDICTION_MARKER
+from escalometer.policy import exact, optimal_action
+from escalometer.protocol import (
+    FRAMINGS,
+    MORE_FRAMINGS,
+    Protocol,
+    Task,
+    first_turn,
+    second_turn,
+    state_cost,
+)
+from escalometer.training.chains import write_chain, write_label
+from escalometer.training.heldout import TRAINED_RATIOS, UNTRAINED_PERCENTS, UNTRAINED_RATIOS
+from escalometer.training.signals import in_words, vary
+
+#: What a signal may state in training.
+PERCENTS = tuple(p for p in range(50, 100) if p not in UNTRAINED_PERCENTS)
+
+_RATIOS = tuple(r for r in range(2, 61) if r not in UNTRAINED_RATIOS)
+_TRAINED_FRAMINGS = (*FRAMINGS, *MORE_FRAMINGS)
+
+#: Said of another matter, so that the percentage to read is not just any.
+_ASIDES = (
+    "A note on file says that {other}% of last year's cases were reopened.",
+    "The office was {other}% full that week.",
+    "By the way, {other}% of records of this kind are typed by hand.",
+)
+_STATED, _GUESSED = "The signal says", "I expect to be right in"
+_SENTENCE = re.compile(r"\A.*?[.!?](?=\s|\Z)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What the examples of a tree share, but for the model's first answer.
+
+    Attributes
+    ----------
+    domain, scenario_id, condition : str
+        What it is about.
+    task : Task
+        The domain's words.
+    scenario, signal : str
+        As turn 1 has them; the signal may be withheld by `protocol`.
+    percent : int
+        What the signal states; where it is withheld, what is known of the condition.
+    """
+
+    domain: str
+    scenario_id: str
+    condition: str
+    task: Task
+    scenario: str
+    signal: str
+    percent: int
+    protocol: Protocol
+
+    @property
+    def prompt(self) -> str:
+        """Turn 1, as the model is asked."""
+        return first_turn(self.protocol, self.task, self.scenario, self.signal)
+
+
+def begin(
+    scenario: Mapping[str, Any],
+    conditions: Mapping[str, Mapping[str, Any]],
+    task: Task,
+    adapter: AdapterParams,
+    rng: np.random.Generator,
+) -> Beginning:
+    """Return a beginning about `scenario`, under one of its conditions.
+
+    Parameters
+    ----------
+    scenario : mapping
+        Row of `schema.SCENARIOS`, of the train split.
+    conditions : mapping of str to mapping
+        Rows of `schema.CONDITIONS` by name.
+    task : Task
+        The domain's words.
+    adapter : AdapterParams
+        Says what signals state.
+    rng : numpy.random.Generator
+        Draws condition, percentage and wording.
+
+    Raises
+    ------
+    ValueError
+        If the scenario is not of the train split.
+    """
+    if scenario["split"] != "train":
+        raise ValueError(f"scenario {scenario['scenario_id']} is of the {scenario['split']} split")
+    name = str(rng.choice([c for c in scenario["conditions"] if c in conditions]))
+    told = conditions[name]
+    percent = round(100 * told["signal_accuracy"])
+    signal, text = told["signal"], scenario["text"]
+    if adapter.signals == "any":
+        percent = int(rng.choice(PERCENTS))
+        signal = vary(signal, told["phrase"], percent, rng)
+        if rng.random() < 0.2:
+            aside = str(rng.choice(_ASIDES)).format(other=int(rng.integers(3, 98)))
+            text = f"{text}\n{aside}"
+    return Beginning(
+        domain=scenario["domain"],
+        scenario_id=scenario["scenario_id"],
+        condition=name,
+        task=task,
+        scenario=text,
+        signal=signal,
+        percent=percent,
+        protocol=Protocol(has_signal=adapter.signals != "none"),
+    )
+
+
+def tree(
+    number: int,
+    start: Beginning,
+    answer: str,
+    n: int,
+    adapter: AdapterParams,
+    rng: np.random.Generator,
+) -> list[dict[str, Any]]:
+    """Return a tree's rows of `schema.EXAMPLES`: its first answer, and `n` second ones.
+
+    Parameters
+    ----------
+    number : int
+        The tree's.
+    start : Beginning
+        What its examples share.
+    answer : str
+        The model's own first answer, its marker at the end (see `first_answer`).
+    n : int
+        Examples of turn 2.
+    adapter : AdapterParams
+        Says which ratios, wordings and targets.
+    rng : numpy.random.Generator
+        Draws ratios and wordings.
+    """
+    asked = [{"role": "user", "content": start.prompt}]
+    about = {
+        "tree": number,
+        "domain": start.domain,
+        "scenario_id": start.scenario_id,
+        "split": "train",
+        "percent": start.percent,
+    }
+    rows = [_row(about, "predict", asked, answer)]
+    for protocol in _costs(start, n, adapter, rng):
+        messages = [
+            *asked,
+            {"role": "assistant", "content": answer},
+            {"role": "user", "content": second_turn(protocol, start.task)},
+        ]
+        rows.append(_decide(about, "decide", messages, protocol, adapter, rng))
+    return rows
+
+
+def drills(
+    number: int, n: int, adapter: AdapterParams, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Return `n` rows of `schema.EXAMPLES` that ask for the arithmetic by itself: one tree."""
+    rows = []
+    for _ in range(n):
+        percent = int(rng.choice(PERCENTS))
+        (protocol,) = _costs_of(percent, 1, adapter, rng)
+        asked = f"Accuracy: {percent}%.\n\n{state_cost(protocol)}\n\nTASK: Implement or escalate?"
+        about = {"tree": number, "percent": percent}
+        messages = [{"role": "user", "content": asked}]
+        rows.append(_decide(about, "drill", messages, protocol, adapter, rng))
+    return rows
+
+
+def first_answer(text: str, choice: str) -> str:
+    """Return a model's first answer as it should have been: one sentence, then its own choice.
+
+    Parameters
+    ----------
+    text : str
+        What the model wrote.
+    choice : str
+        What it chose, as its marker carries it.
+    """
+    said = text.split(PREDICTION_MARKER)[0].strip()
+    if found := _SENTENCE.search(said):
+        said = found[0]
+    return f"{' '.join(said.split())}\n{PREDICTION_MARKER} {choice}".lstrip()
+
+
+def n_trees(recipe: Recipe, adapter: AdapterParams) -> tuple[int, int]:
+    """Return how many trees of dialogues, and how many of drills, the examples make."""
+    n = adapter.n_examples or recipe.n_examples
+    n_drills = round(n * recipe.drill_share)
+    return -(-(n - n_drills) // recipe.n_branches), -(-n_drills // recipe.n_branches)
+
+
+def _decide(
+    about: Mapping[str, Any],
+    kind: str,
+    messages: Sequence[Mapping[str, str]],
+    protocol: Protocol,
+    adapter: AdapterParams,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Return the row of an example whose answer decides."""
+    percent, ratio = about["percent"], protocol.cost_ratio or 0.0
+    is_stated = adapter.signals != "none" or kind == "drill"
+
+    def answer(percent: int) -> str:
+        if adapter.targets == "label":
+            return write_label(percent, ratio)
+        return write_chain(percent, ratio, _STATED if is_stated else _GUESSED)
+
+    made = {
+        **_row(about, kind, messages, answer(percent)),
+        "cost_ratio": ratio,
+        "framing": protocol.framing,
+        "escalate": int(optimal_action(percent / 100, ratio) == "escalate"),
+    }
+    if adapter.method == "dpo":
+        made["rejected"] = answer(_across(percent, ratio, rng))
+    return made
+
+
+def _row(
+    about: Mapping[str, Any], kind: str, messages: Sequence[Mapping[str, str]], target: str
+) -> dict[str, Any]:
+    empty = dict.fromkeys(
+        ("domain", "scenario_id", "split", "rejected", "cost_ratio", "framing", "escalate")
+    )
+    return {**empty, **about, "kind": kind, "messages": list(messages), "target": target}
+
+
+def _across(percent: int, ratio: float, rng: np.random.Generator) -> int:
+    """Return a percentage beyond the threshold: read instead, it leads to the wrong decision."""
+    right = optimal_action(percent / 100, ratio)
+    other = [p for p in range(1, 100) if optimal_action(p / 100, ratio) != right]
+    return int(rng.choice(other))
+
+
+def _costs(
+    start: Beginning, n: int, adapter: AdapterParams, rng: np.random.Generator
+) -> Iterator[Protocol]:
+    for cost in _costs_of(start.percent, n, adapter, rng):
+        yield replace(cost, has_signal=start.protocol.has_signal)
+
+
+def _costs_of(
+    percent: int, n: int, adapter: AdapterParams, rng: np.random.Generator
+) -> list[Protocol]:
+    """Return `n` statements of costs, none twice: half of them where the decision is close."""
+    framings = adapter.framings or _TRAINED_FRAMINGS
+    drawn: dict[tuple[float, str], Protocol] = {}
+    for _ in range(20 * n):
+        ratio = _ratio(percent, adapter, rng)
+        # The study's own wordings as often as all others together.
+        pool = [f for f in framings if f in FRAMINGS] if rng.random() < 0.5 else list(framings)
+        framing = str(rng.choice(pool or list(framings)))
+        speaks = (
+            "{ratio} times" in (FRAMINGS | MORE_FRAMINGS)[framing]
+        )  # "four times", never "$four"
+        in_letters = rng.random() < 0.15 and speaks and ratio < 21 and ratio == int(ratio)
+        drawn.setdefault(
+            (ratio, framing),
+            Protocol(
+                intervention="cost_framing",
+                cost_ratio=ratio,
+                framing=framing,
+                ratio_text=in_words(int(ratio)) if in_letters else None,
+            ),
+        )
+        if len(drawn) == n:
+            break
+    return list(drawn.values())
+
+
+def _ratio(percent: int, adapter: AdapterParams, rng: np.random.Generator) -> float:
+    if adapter.cost_ratios is not None:
+        return float(rng.choice(adapter.cost_ratios))
+    kind = rng.random()
+    if kind < 0.3:
+        return float(rng.choice(TRAINED_RATIOS))
+    if kind < 0.65:  # close to a tie: there a wrong product decides wrongly
+        even = 100 / (100 - percent)
+        close = [r for r in _RATIOS if abs(r - even) <= max(2, 0.2 * even)]
+        if close:
+            return float(rng.choice(close))
+    if kind > 0.97:
+        return float(exact(int(rng.integers(2, 12))) + exact("0.5"))
+    return float(rng.choice(_RATIOS))

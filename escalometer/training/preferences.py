@@ -1,0 +1,111 @@
+"""Direct preference optimization on the same examples: the right answer before a wrong one.
+
+The wrong answer is the chain of another percentage, one on the other side of the threshold.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+
+from escalometer.config import Recipe
+from escalometer.errors import DataError
+from escalometer.training import trainer
+from escalometer.training.trees import encode
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A conversation and two answers to it.
+
+    Attributes
+    ----------
+    prompt, chosen, rejected : list of dict
+        Messages.
+    n_tokens, n_learned : int
+        Tokens of both conversations, and of both answers.
+    """
+
+    prompt: list[dict[str, str]]
+    chosen: list[dict[str, str]]
+    rejected: list[dict[str, str]]
+    n_tokens: int
+    n_learned: int
+
+    @property
+    def n_separate(self) -> int:
+        """Tokens that are read: pairs share nothing."""
+        return self.n_tokens
+
+
+def prepare(
+    rows: Sequence[Mapping[str, Any]], tokenizer: Any, recipe: Recipe, _shares_prefixes: bool
+) -> list[Pair]:
+    """Return the pairs of a table of examples: of those that have a wrong answer.
+
+    Parameters
+    ----------
+    rows, tokenizer, recipe
+        As of `trainer.prepare`.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    found, n_out = [], 0
+    for row in rows:
+        if row["rejected"] is None:
+            continue
+        both = [encode({**row, "target": row[key]}, tokenizer) for key in ("target", "rejected")]
+        if max(one.n_tokens for one in both) > recipe.max_length:
+            n_out += 1
+            continue
+        chosen, rejected = (
+            [{"role": "assistant", "content": row[key]}] for key in ("target", "rejected")
+        )
+        n_tokens = sum(one.n_tokens for one in both)
+        n_learned = sum(one.n_learned for one in both)
+        found.append(Pair(list(row["messages"]), chosen, rejected, n_tokens, n_learned))
+    if not found:
+        raise DataError("the examples hold no pairs: make them anew with `method: dpo`")
+    if n_out:
+        print(f"{n_out} pairs longer than {recipe.max_length} tokens left out", file=sys.stderr)
+    return found
+
+
+def fit(
+    model: Any,
+    tokenizer: Any,
+    data: Sequence[Pair],
+    recipe: Recipe,
+    seed: int,
+    checkpoints: Path,
+    adapter: Path,
+    on_step: trainer.OnStep,
+) -> trainer.Trained:
+    """Train LoRA on pairs by TRL's DPO; parameters as of `trainer.fit`.
+
+    References
+    ----------
+    Rafailov et al., "Direct Preference Optimization", arXiv 2305.18290.
+    """
+    how = trainer.settings(recipe, seed, checkpoints, 1)
+    how["learning_rate"] = recipe.dpo_learning_rate
+    made = DPOTrainer(
+        model=model,
+        args=DPOConfig(**how, beta=recipe.dpo_beta),
+        train_dataset=Dataset.from_list(
+            [{"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected} for p in data]
+        ),
+        processing_class=tokenizer,
+        peft_config=trainer.lora(recipe, model.config.get_text_config().num_hidden_layers),
+    )
+    return trainer.finish(made, checkpoints, adapter, on_step)

@@ -1,0 +1,258 @@
+"""Supervised fine-tuning: TRL's trainer on trees of examples, resumable and the same each time."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from torch.nn.functional import cross_entropy, pad
+from transformers import PrinterCallback, TrainerCallback
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from escalometer.config import Recipe
+from escalometer.errors import DataError
+from escalometer.training import attention
+from escalometer.training.trees import IGNORED, Encoded, Tree, TreeCollator, encode, trees
+
+#: Linear layers of the usual architectures that LoRA adapts.
+MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+#: After so many optimizer steps what is learned so far is kept.
+SAVE_STEPS = 10
+
+OnStep = Callable[[int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes
+    ----------
+    n_steps : int
+        Optimizer steps.
+    loss : float
+        Mean loss of a target token over the last tenth of the steps, in nats.
+    history : list of dict
+        `step` and what was logged at it.
+    """
+
+    n_steps: int
+    loss: float
+    history: list[dict[str, float]]
+
+
+class TreeTrainer(SFTTrainer):
+    """TRL's trainer, which computes logits only where there is something to learn."""
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Return the loss of a tree: summed over its target tokens, divided by the step's."""
+        labels = inputs.pop("labels")
+        following = pad(labels[0, 1:], (0, 1), value=IGNORED)
+        kept = (following != IGNORED).nonzero()[:, 0]
+        outputs = model(**inputs, use_cache=False, logits_to_keep=kept)
+        total = cross_entropy(outputs.logits[0].float(), following[kept], reduction="sum")
+        loss = total / (len(kept) if num_items_in_batch is None else num_items_in_batch)
+        if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes
+        return (loss, outputs) if return_outputs else loss
+
+
+class _Report(TrainerCallback):
+    """Passes on what the trainer logs."""
+
+    def __init__(self, on_step: OnStep) -> None:
+        self._on_step = on_step
+
+    def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
+        numbers = {key: float(x) for key, x in (logs or {}).items() if isinstance(x, int | float)}
+        self._on_step(int(state.global_step), numbers)
+
+
+def lora(recipe: Recipe, n_layers: int) -> LoraConfig:
+    """Return LoRA's settings for a model of `n_layers` layers."""
+    learn = None if recipe.n_layers is None else range(max(0, n_layers - recipe.n_layers), n_layers)
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        target_modules=list(MODULES),
+        layers_to_transform=None if learn is None else list(learn),
+    )
+
+
+def prepare(
+    rows: Sequence[Mapping[str, Any]], tokenizer: Any, recipe: Recipe, shares_prefixes: bool
+) -> list[Tree] | list[Encoded]:
+    """Return what `fit` learns from a table of examples: trees, or examples one by one.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Of `schema.EXAMPLES`.
+    tokenizer : PreTrainedTokenizerBase
+        The model's.
+    recipe : Recipe
+        Says how long an example may be.
+    shares_prefixes : bool
+        Whether examples that begin alike make a tree.
+
+    Raises
+    ------
+    DataError
+        If no example is short enough.
+    """
+    found: list[Tree] | list[Encoded]
+    if shares_prefixes:
+        found, n_out = trees(rows, tokenizer, recipe.max_length)
+    else:
+        encoded = [encode(row, tokenizer) for row in rows]
+        found = [example for example in encoded if example.n_tokens <= recipe.max_length]
+        n_out = len(encoded) - len(found)
+    if not found:
+        raise DataError(
+            f"all {n_out} examples are longer than {recipe.max_length} tokens: raise max_length "
+            "under `training` in the model's card"
+        )
+    if n_out:
+        print(f"{n_out} examples longer than {recipe.max_length} tokens left out", file=sys.stderr)
+    return found
+
+
+def n_steps(n_items: int, recipe: Recipe, is_padded: bool) -> int:
+    """Return the optimizer steps of a training in one process.
+
+    Parameters
+    ----------
+    n_items : int
+        What `prepare` returned.
+    recipe : Recipe
+        Says how many examples a step learns from.
+    is_padded : bool
+        Whether the items are examples, and not trees of them.
+    """
+    per_step = recipe.batch_size if is_padded else max(1, recipe.batch_size // recipe.n_branches)
+    return -(-n_items // per_step) * recipe.n_epochs
+
+
+def settings(recipe: Recipe, seed: int, checkpoints: Path, per_unit: int) -> dict[str, Any]:
+    """Return the trainer's settings, as keywords of `transformers.TrainingArguments`."""
+    return {
+        "output_dir": str(checkpoints),
+        # A tree is a batch already; separate examples are padded to a batch.
+        "per_device_train_batch_size": 1 if per_unit > 1 else recipe.batch_size,
+        "gradient_accumulation_steps": max(1, recipe.batch_size // per_unit) if per_unit > 1 else 1,
+        "num_train_epochs": recipe.n_epochs,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": recipe.warmup_share,
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "logging_steps": 1,
+        "save_steps": SAVE_STEPS,
+        "save_total_limit": 2,
+        "seed": seed,
+        "data_seed": seed,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": False,
+        "gradient_checkpointing": False,
+        "max_length": None,
+        "bf16": torch.cuda.is_available(),
+    }
+
+
+def fit(
+    model: Any,
+    tokenizer: Any,
+    data: Sequence[Tree] | Sequence[Encoded],
+    recipe: Recipe,
+    seed: int,
+    checkpoints: Path,
+    adapter: Path,
+    on_step: OnStep,
+) -> Trained:
+    """Train LoRA on `data`, from the latest checkpoint if there is one, and write the adapter.
+
+    Parameters
+    ----------
+    model, tokenizer : PreTrainedModel, PreTrainedTokenizerBase
+        In float32; the model is changed.
+    data : sequence of Tree or of Encoded
+        What to learn: trees, or examples one by one.
+    recipe : Recipe
+        How.
+    seed : int
+        Order of the data, initial weights, dropout.
+    checkpoints : Path
+        Where the training is kept every `SAVE_STEPS` steps.
+    adapter : Path
+        The folder to write.
+    on_step : callable
+        ``on_step(step, numbers)`` after each optimizer step.
+    """
+    is_tree = isinstance(data[0], Tree)
+    if is_tree:
+        attention.register()
+        model.set_attn_implementation(attention.NAME)
+    how = settings(recipe, seed, checkpoints, recipe.n_branches if is_tree else 1)
+    trainer = (TreeTrainer if is_tree else SFTTrainer)(
+        model=model,
+        args=SFTConfig(**how, dataset_kwargs={"skip_prepare_dataset": True}),
+        train_dataset=Dataset.from_list([item.row() for item in data]),
+        data_collator=TreeCollator() if is_tree else None,
+        processing_class=tokenizer,
+        peft_config=lora(recipe, model.config.get_text_config().num_hidden_layers),
+    )
+    return finish(trainer, checkpoints, adapter, on_step)
+
+
+def finish(trainer: Any, checkpoints: Path, adapter: Path, on_step: OnStep) -> Trained:
+    """Run a trainer from its latest checkpoint to the end, and write its adapter.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+        Ready to train.
+    checkpoints, adapter, on_step : Path, Path, callable
+        As of `fit`.
+    """
+    trainer.remove_callback(PrinterCallback)  # progress is ours
+    trainer.add_callback(_Report(on_step))
+    trainer.train(resume_from_checkpoint=latest(checkpoints))
+    if trainer.is_world_process_zero():
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(
+            str(adapter), safe_serialization=True
+        )
+    history = [entry for entry in trainer.state.log_history if "loss" in entry]
+    tail = history[-max(1, len(history) // 10) :]
+    loss = sum(entry["loss"] for entry in tail) / len(tail)
+    return Trained(int(trainer.state.global_step), loss, history)
+
+
+def latest(checkpoints: Path) -> str | None:
+    """Return the newest checkpoint that is whole: its state is what the trainer writes last."""
+    found = []
+    for path in checkpoints.glob("checkpoint-*"):
+        try:
+            state = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+            found.append((int(state["global_step"]), str(path)))
+        except (OSError, ValueError, KeyError):
+            continue  # killed while it was written
+    return max(found)[1] if found else None
