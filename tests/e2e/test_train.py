@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import signal
 import sqlite3
+import subprocess
+import time
 from pathlib import Path
 
 import mlflow
@@ -13,21 +15,26 @@ import yaml
 from escalometer.adapter_files import sha256
 from escalometer.config import load_card
 from tests.conftest import read_json
-from tests.e2e.test_pipeline import run
+from tests.e2e.test_pipeline import ENVIRONMENT, run
 
 pytestmark = pytest.mark.slow
 
 NAME = "tiny-escalates"
-TRAIN = ("escalometer", "train", "tiny", "--examples", "16", "--probes", "small")
+TRAIN = ("escalometer", "train", "tiny", "--examples", "16")
 
 
 @pytest.fixture
-def quick(project: Path) -> Path:
+def quick(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose tiny model learns little and soon: byte by byte, texts are long."""
+    monkeypatch.setitem(ENVIRONMENT, "ESCALOMETER_CACHE", str(project / ".escalometer" / "cache"))
     path = project / "models" / "tiny.yaml"
     recipe = {"rank": 4, "alpha": 8, "n_branches": 4, "batch_size": 4, "max_length": 4000}
     card = {**yaml.safe_load(path.read_text("utf-8")), "training": recipe}
     path.write_text(yaml.safe_dump(card), "utf-8")
+    path = project / "params.yaml"
+    params = yaml.safe_load(path.read_text("utf-8"))
+    params["train"]["probes"] = dict.fromkeys(params["train"]["probes"], 2)
+    path.write_text(yaml.safe_dump(params), "utf-8")
     return project
 
 
@@ -50,7 +57,9 @@ def test_train_then_evaluate_from_a_clean_clone(quick: Path):
     assert trained.info.status == "FINISHED"
     assert [given.dataset.digest for given in trained.inputs.dataset_inputs]
     assert "held_out_domain.signal.tuned.estimate" in trained.data.metrics
-    assert json.loads((quick / "models" / "adapters" / NAME / "training.json").read_text())["mlflow"]
+    assert json.loads((quick / "models" / "adapters" / NAME / "training.json").read_text())[
+        "mlflow"
+    ]
 
     # Nothing is left to do: neither training nor asking, and nothing is logged twice.
     with sqlite3.connect(quick / "mlflow.db") as store:
@@ -68,3 +77,50 @@ def test_train_then_evaluate_from_a_clean_clone(quick: Path):
     assert profile["n_decisions"] > 0
     assert NAME in (quick / "data" / "report" / "index.html").read_text("utf-8")
     run(quick, "escalometer", "compare", "tiny", NAME)
+
+
+def last_step(root: Path) -> int:
+    """The last step of a training that MLflow holds, -1 before the first."""
+    if not (root / "mlflow.db").exists():
+        return -1
+    with sqlite3.connect(root / "mlflow.db", timeout=30) as store:
+        if not store.execute("select 1 from sqlite_master where name = 'metrics'").fetchone():
+            return -1
+        (step,) = store.execute("select max(step) from metrics where key = 'loss'").fetchone()
+    return -1 if step is None else step
+
+
+def stopped(root: Path, step: int, how: signal.Signals) -> tuple[int, str]:
+    """Stop the training after a step; return the exit code and what was said."""
+    command = ["escalometer", "train", "tiny", "--examples", "120", "--probes", "none"]
+    process = subprocess.Popen(
+        command, cwd=root, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
+    while last_step(root) < step and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+@pytest.mark.timeout(580)
+def test_a_training_goes_on_after_kill_9_and_after_an_interrupt(quick: Path):
+    code, _ = stopped(quick, 12, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    time.sleep(3)
+    reached = last_step(quick)
+    time.sleep(3)
+    assert last_step(quick) == reached >= 12  # nothing of it is left running
+    code, said = stopped(quick, reached + 2, signal.SIGINT)
+    assert code == 130, said
+    assert "run the same command to go on" in said
+    code, said = stopped(quick, 1000, signal.SIGINT)
+    assert code == 0, said
+
+    mlflow.set_tracking_uri(f"sqlite:///{quick / 'mlflow.db'}")
+    client = mlflow.MlflowClient()
+    (trained,) = client.search_runs([client.get_experiment_by_name("escalometer").experiment_id])
+    assert trained.info.status == "FINISHED"
+    steps = [m.step for m in client.get_metric_history(trained.info.run_id, "loss")]
+    assert steps == list(range(1, 31))
+    assert len(client.search_model_versions(f"name = '{NAME}'")) == 1
