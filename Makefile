@@ -5,10 +5,10 @@ BIN := .venv/bin
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := true
 
-.PHONY: help setup model demo test check format ui repro lock clean
+.PHONY: help setup model demo finetune-demo test check format ui repro lock clean
 
 help:  ## What there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .venv/.installed: requirements.lock pyproject.toml tools/install.py
 	@$(PYTHON) tools/install.py
@@ -21,6 +21,9 @@ model: setup  ## The default model's weights (93 MB, once)
 
 demo: model  ## Where does the default model act, and where does it escalate?
 	@$(BIN)/escalometer evaluate $(MODEL)
+
+finetune-demo: model  ## Teach the default model to escalate by the rule: a short version
+	@$(BIN)/escalometer train $(MODEL) --name $(MODEL)-demo --examples 320 --probes small
 
 test: model  ## All tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -51,5 +54,6 @@ lock: setup  ## Resolve the dependencies anew
 		--output-file requirements.lock pyproject.toml
 	@sed -i '/^# WARNING/,$$d' requirements.lock
 
-clean:  ## Remove what was computed; weights and answers stay
-	@rm -rf data/raw data/scenarios data/decisions data/validation data/profiles data/report data/tracking
+clean:  ## Remove what was computed; weights, adapters and answers stay
+	@rm -rf data/raw data/scenarios data/decisions data/validation data/profiles data/report data/tracking \
+		data/targets data/probes

@@ -14,7 +14,7 @@ from escalometer.commands._options import names, ratios
 from escalometer.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from escalometer.config import Params
+    from escalometer.config import AdapterParams, Params
 
 #: `--probes small` asks one dialogue of so many of the usual.
 _SMALL = 8
@@ -126,21 +126,21 @@ def train(
     settings: dict[str, Any] = {"method": method, "targets": targets, "signals": signals}
     name = name or _default_name(model, settings)
     adapters.check_name(name, model, place.root)
-    _check_domains(params, holdout, domains)
+    known = params.train.adapters.get(name)
+    # Spelled out: an adapter stays the same when other domains are evaluated later.
+    chosen = domains or _usual_domains(params, holdout, known)
+    _check_domains(params, holdout, chosen)
     _check_framings(framings)
     _check_ratios(cost_ratios)
-    # Spelled out: an adapter stays the same when other domains are evaluated later.
-    chosen = list(dict.fromkeys(domains or (d for d in params.domains if d != holdout)))
     settings |= {"cost_ratios": cost_ratios, "framings": framings, "n_examples": examples}
     entry = {
         "model": model,
         "holdout": holdout,
-        "domains": chosen,
+        "domains": list(dict.fromkeys(chosen)),
         **{key: value for key, value in settings.items() if value != _default(key)},
         **({"shares_prefixes": False} if separate else {}),
     }
     changes: dict[tuple[str, ...], Any] = {}
-    known = params.train.adapters.get(name)
     if known is None or known != type(known).model_validate(entry):
         changes[("train", "adapters", name)] = entry
     if probes in ("small", "full"):
@@ -168,14 +168,21 @@ def _default_name(model: str, settings: dict[str, Any]) -> str:
     return "-".join([model.replace(".", "-"), "escalates", *words])
 
 
-def _check_domains(params: Params, holdout: str, domains: list[str] | None) -> None:
+def _usual_domains(params: Params, holdout: str, known: AdapterParams | None) -> list[str]:
+    """Return the domains to train on where none were named: those of last time, or all others."""
+    if known and known.domains and known.holdout == holdout:
+        return list(known.domains)
+    return [domain for domain in params.domains if domain != holdout]
+
+
+def _check_domains(params: Params, holdout: str, chosen: list[str]) -> None:
     """Refuse domains that do not exist, that the pipeline does not draw, or of which none is left.
 
     A domain that is not in params.yaml is not added: evaluations would ask every model about it.
     """
     from escalometer import domains as all_domains
 
-    for domain in (holdout, *(domains or ())):
+    for domain in (holdout, *chosen):
         all_domains.load(domain)
         if domain not in params.domains:
             use = "hold it out" if domain == holdout else "train on it"
@@ -183,12 +190,12 @@ def _check_domains(params: Params, holdout: str, domains: list[str] | None) -> N
                 f"{domain} is not among the domains of params.yaml ({', '.join(params.domains)}): "
                 f"add it to `domains` there to {use}"
             )
-    if domains and holdout in domains:
+    if holdout in chosen:
         raise UsageError(
             f"{holdout} is held out, so it cannot be trained on: hold out another one (--holdout), "
             "or leave it out of --domains"
         )
-    if not domains and set(params.domains) <= {holdout}:
+    if not chosen:
         raise UsageError(
             f"{holdout} is held out and params.yaml names no other domain to train on: add one to "
             "`domains` there, or hold out another (--holdout)"

@@ -105,7 +105,7 @@ def write_card(name: str, model: str, root: Path = Path()) -> Path:
     path = root / CARDS_FOLDER / f"{name}.yaml"
     if path.exists() and load_card(name, root / CARDS_FOLDER).source == base.source:
         return path
-    inherited = base.model_dump(mode="json", include=set(_INHERITED), exclude_none=True)
+    inherited = base.model_dump(mode="json", include=set(_INHERITED), exclude_defaults=True)
     content: dict[str, Any] = {
         "id": name,
         "title": f"{base.title} + {name}",

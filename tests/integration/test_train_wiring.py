@@ -143,6 +143,23 @@ def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards):
     assert ((more_cards / "params.yaml").read_text("utf-8"), path.read_text("utf-8")) == before
 
 
+def test_other_domains_to_evaluate_do_not_change_what_is_trained_on(project):
+    (project / "flows" / "finetune.py").write_text("", "utf-8")
+    run(project, "tiny", "--probes", "none")
+    path = project / "params.yaml"
+    params = yaml.safe_load(path.read_text("utf-8"))
+    more = {**params, "domains": ["lending_club", *params["domains"]]}
+    path.write_text(yaml.safe_dump(more), "utf-8")
+    before = path.read_bytes()
+    done = run(project, "tiny", "--probes", "none")
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == before
+    path.write_text(yaml.safe_dump({**params, "domains": ["movielens"]}), "utf-8")
+    done = run(project, "tiny", "--probes", "none")
+    assert done.returncode == 3
+    assert "hmda_mortgages is not among the domains of params.yaml (movielens)" in done.stderr
+
+
 def test_dvc_has_stages_for_each_adapter_and_evaluations_leave_them_out(project):
     none = stage_addresses(project)
     assert not {name(address) for address in none} & set(FINE_TUNING)

@@ -1,0 +1,126 @@
+"""Fine-tuning with real parts, from the command to the registered, evaluated, tuned model."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+
+from escalometer.adapter_files import sha256
+from escalometer.config import load_card
+from tests.conftest import read_json
+from tests.e2e.test_pipeline import ENVIRONMENT, run
+
+pytestmark = pytest.mark.slow
+
+NAME = "tiny-escalates"
+TRAIN = ("escalometer", "train", "tiny", "--examples", "16")
+
+
+@pytest.fixture
+def quick(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose tiny model learns little and soon: byte by byte, texts are long."""
+    monkeypatch.setitem(ENVIRONMENT, "ESCALOMETER_CACHE", str(project / ".escalometer" / "cache"))
+    path = project / "models" / "tiny.yaml"
+    recipe = {"rank": 4, "alpha": 8, "n_branches": 4, "batch_size": 4, "max_length": 4000}
+    card = {**yaml.safe_load(path.read_text("utf-8")), "training": recipe}
+    path.write_text(yaml.safe_dump(card), "utf-8")
+    path = project / "params.yaml"
+    params = yaml.safe_load(path.read_text("utf-8"))
+    params["train"]["probes"] = dict.fromkeys(params["train"]["probes"], 2)
+    path.write_text(yaml.safe_dump(params), "utf-8")
+    return project
+
+
+@pytest.mark.timeout(580)
+def test_train_then_evaluate_from_a_clean_clone(quick: Path):
+    done = run(quick, *TRAIN)
+    assert f"{NAME} beside tiny" in done.stdout
+    for path in (f"models/adapters/{NAME}", f"models/{NAME}.yaml", f"data/probes/{NAME}"):
+        assert str(quick / path) in done.stdout
+    assert f"escalometer evaluate tiny {NAME}" in done.stdout
+
+    # The card says which adapter it means; it is what MLflow has as the champion.
+    digest = sha256(quick / "models" / "adapters" / NAME)
+    assert load_card(NAME, quick / "models").adapter_sha256 == digest
+    mlflow.set_tracking_uri(f"sqlite:///{quick / 'mlflow.db'}")
+    client = mlflow.MlflowClient()
+    version = client.get_model_version_by_alias(NAME, "champion")
+    assert version.tags["adapter_sha256"] == digest
+    trained = client.get_run(version.run_id)
+    assert trained.info.status == "FINISHED"
+    assert [given.dataset.digest for given in trained.inputs.dataset_inputs]
+    assert "held_out_domain.signal.tuned.estimate" in trained.data.metrics
+    told = read_json(quick / "models" / "adapters" / NAME / "training.json")
+    assert told["mlflow"]["run_id"] == version.run_id
+
+    # Nothing is left to do: neither training nor asking, and nothing is logged twice.
+    with sqlite3.connect(quick / "mlflow.db") as store:
+        before = store.execute("select count(*) from metrics").fetchall()
+    again = run(quick, *TRAIN)
+    assert "done in" not in again.stderr
+    with sqlite3.connect(quick / "mlflow.db") as store:
+        assert store.execute("select count(*) from metrics").fetchall() == before
+
+    # The tuned model is evaluated like any other; the report shows its probes.
+    evaluated = run(quick, "escalometer", "evaluate", "tiny", NAME, "--domains", "movielens")
+    assert f"Escalation profile of {NAME}" in evaluated.stdout
+    assert "train@" not in evaluated.stderr
+    profile = read_json(quick / "data" / "profiles" / NAME / "profile.json")
+    assert profile["n_decisions"] > 0
+    assert NAME in (quick / "data" / "report" / "index.html").read_text("utf-8")
+    run(quick, "escalometer", "compare", "tiny", NAME)
+
+
+def last_step(root: Path) -> int:
+    """The last step of a training that MLflow holds, -1 before the first."""
+    if not (root / "mlflow.db").exists():
+        return -1
+    with sqlite3.connect(root / "mlflow.db", timeout=30) as store:
+        try:
+            found = store.execute("select max(step) from metrics where key = 'loss'").fetchone()
+        except sqlite3.OperationalError:  # MLflow is still making its tables
+            return -1
+    return -1 if found == (None,) else int(found[0])
+
+
+def stopped(root: Path, step: int, how: signal.Signals) -> tuple[int, str]:
+    """Stop the training after a step; return the exit code and what was said."""
+    command = ["escalometer", "train", "tiny", "--examples", "120", "--probes", "none"]
+    process = subprocess.Popen(
+        command, cwd=root, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
+    while last_step(root) < step and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+@pytest.mark.timeout(580)
+def test_a_training_goes_on_after_kill_9_and_after_an_interrupt(quick: Path):
+    code, _ = stopped(quick, 12, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    time.sleep(3)
+    reached = last_step(quick)
+    time.sleep(3)
+    assert last_step(quick) == reached >= 12  # nothing of it is left running
+    code, said = stopped(quick, reached + 2, signal.SIGINT)
+    assert code == 130, said
+    assert "run the same command to go on" in said
+    code, said = stopped(quick, 1000, signal.SIGINT)
+    assert code == 0, said
+
+    mlflow.set_tracking_uri(f"sqlite:///{quick / 'mlflow.db'}")
+    client = mlflow.MlflowClient()
+    (trained,) = client.search_runs([client.get_experiment_by_name("escalometer").experiment_id])
+    assert trained.info.status == "FINISHED"
+    steps = [m.step for m in client.get_metric_history(trained.info.run_id, "loss")]
+    assert steps == list(range(1, 31))
+    assert len(client.search_model_versions(f"name = '{NAME}'")) == 1
