@@ -68,17 +68,21 @@ class Item(Protocol):
         ...
 
 
-def estimate(model: Any, data: Sequence[Item], recipe: Recipe, is_padded: bool = False) -> Estimate:
+def estimate(
+    model: Any, data: Sequence[Item], recipe: Recipe, device: torch.device, is_padded: bool
+) -> Estimate:
     """Return what training `model` on `data` will take; its speed is measured for a moment.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Where it will be trained.
+        What will be trained.
     data : sequence of Item
         What it will learn.
     recipe : Recipe
         How.
+    device : torch.device
+        Where.
     is_padded : bool
         Whether a batch of the recipe's is read at a time, and not one item after the other.
     """
@@ -100,7 +104,7 @@ def estimate(model: Any, data: Sequence[Item], recipe: Recipe, is_padded: bool =
     saved = longest * n_learning * (12 * hidden + 5 * inner + 8 * recipe.rank)
     n_weights = sum(p.numel() for p in model.parameters())
     numbers = n_weights + 4 * n_lora + saved + 3 * most_learned * vocabulary
-    speed = _flops_per_s(hidden, inner, model.device)
+    speed = _flops_per_s(hidden, inner, device)
     return Estimate(
         n_tokens=n_tokens,
         n_separate=sum(item.n_separate for item in data),
