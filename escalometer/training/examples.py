@@ -48,10 +48,9 @@ _DRILL_PHRASES = (
     "the amount is at least {number},000",
     "the gap is 0.{number} or more",
     "the file is {number} days old",
-    "the case is plain",
     "nothing was overdue",
 )
-_DRILL_TASK = "TASK: Implement your prediction, or escalate?"
+_DRILL_TASK = "TASK: Implement or escalate?"
 _STATED, _GUESSED = "The signal says", "I expect to be right in"
 _SENTENCE = re.compile(r"\A.*?[.!?](?=\s|\Z)", re.DOTALL)
 
@@ -188,27 +187,25 @@ def drills(
     """Return a tree of `n` rows of `schema.EXAMPLES` that ask for little but the arithmetic.
 
     They are second turns as well: a chain in reply to a first one would teach to decide before
-    anything was predicted.
+    anything was predicted. Each has a percentage of its own: a step that sees one alone forgets
+    the others.
     """
-    percent = int(rng.choice(PERCENTS))
-    phrase = str(rng.choice(_DRILL_PHRASES)).format(number=int(rng.integers(2, 100)))
-    signal = f"A decision tree finds: where {phrase}, {percent}% were right."
-    about = {"tree": number, "percent": percent}
-    begun = [
-        {"role": "user", "content": f"{vary(signal, phrase, percent, rng)}\n\nTASK: Predict."},
-        {"role": "assistant", "content": f"{PREDICTION_MARKER} {int(rng.integers(2))}"},
-    ]
-    return [
-        _decide(
-            about,
-            "drill",
-            [*begun, {"role": "user", "content": f"{state_cost(cost)}\n\n{_DRILL_TASK}"}],
-            cost,
-            adapter,
-            rng,
-        )
-        for cost in _costs_of(percent, n, adapter, rng)
-    ]
+    rows = []
+    for _ in range(n):
+        percent = int(rng.choice(PERCENTS))
+        signal, phrase = f"Accuracy: {percent}%.", "nothing was overdue"
+        if rng.random() < 0.3:
+            phrase = str(rng.choice(_DRILL_PHRASES)).format(number=int(rng.integers(2, 100)))
+            signal = f"A decision tree finds: where {phrase}, {percent}% were right."
+        (cost,) = _costs_of(percent, 1, adapter, rng)
+        messages = [
+            {"role": "user", "content": vary(signal, phrase, percent, rng)},
+            {"role": "assistant", "content": f"{PREDICTION_MARKER} {int(rng.integers(2))}"},
+            {"role": "user", "content": f"{state_cost(cost)}\n\n{_DRILL_TASK}"},
+        ]
+        about = {"tree": number, "percent": percent}
+        rows.append(_decide(about, "drill", messages, cost, adapter, rng))
+    return rows
 
 
 def first_answer(text: str, choice: str) -> str:
