@@ -149,7 +149,7 @@ def published_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             "model": row["model"],
             "overall": row["said"] or share(row["overall"]),
             "held_out": share(row["held_out"]),
-            "no_signal": f"about {share(published['without_signal'], 0)}",
+            "no_signal": None,  # published for no single model
             "is_ours": False,
         }
         for row in published["rows"]

@@ -1,4 +1,4 @@
-"""Cards of tuned models: made from the base model's, sealed with the adapter's digest."""
+"""Adapters by name, and the cards of tuned models: made from the base's, sealed with a digest."""
 
 from __future__ import annotations
 
@@ -8,8 +8,17 @@ from typing import Any
 import yaml
 
 from escalometer.adapter_files import sha256
-from escalometer.config import CARDS_FOLDER, ModelCard, edit_card, load_card, model_names, validated
-from escalometer.errors import UsageError
+from escalometer.config import (
+    CARDS_FOLDER,
+    AdapterParams,
+    ModelCard,
+    Params,
+    edit_card,
+    load_card,
+    model_names,
+    validated,
+)
+from escalometer.errors import UsageError, unknown_name
 from escalometer.providers import _adapters
 
 #: What a tuned model writes before its marker is a chain of some 60 to 100 tokens.
@@ -17,6 +26,19 @@ ANSWER_TOKENS = 128
 
 #: What a tuned model has from its base, in the order of the card.
 _INHERITED = ("provider", "licence", "released", "hub_id", "source", "thinking", "context", "price")
+
+
+def adapter_named(name: str, params: Params) -> AdapterParams:
+    """Return what params.yaml says of the adapter `name`.
+
+    Raises
+    ------
+    UsageError
+        If it says nothing.
+    """
+    if name not in params.train.adapters:
+        raise unknown_name("adapter", name, sorted(params.train.adapters))
+    return params.train.adapters[name]
 
 
 def check_base(model: str, root: Path = Path()) -> ModelCard:

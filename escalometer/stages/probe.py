@@ -68,7 +68,7 @@ def run(name: str, params: Params, workspace: Workspace) -> dict[str, Any]:
         with store.writing():
             for role, card in zip(ROLES, cards, strict=True):
                 held = _hold(card, dialogues, params, workspace, store, interruption)
-                rows += [_row(role, card.id, *pair) for pair in zip(asked, held, strict=True)]
+                rows += [probed_row(role, card.id, *pair) for pair in zip(asked, held, strict=True)]
     finally:
         store.close()
     folder = workspace.root / "data" / "probes" / name
@@ -191,8 +191,20 @@ def _dialogue(asked: Asked, task: Task) -> Dialogue:
     )
 
 
-def _row(role: str, model: str, asked: Asked, made: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of `schema.PROBED`."""
+def probed_row(role: str, model: str, asked: Asked, made: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of `schema.PROBED`.
+
+    Parameters
+    ----------
+    role : str
+        One of `schema.ROLES`.
+    model : str
+        Its name.
+    asked : Asked
+        What the dialogue was to be about.
+    made : dict
+        Its row of the decisions table, as the engine gives it.
+    """
     ratio = made["cost_ratio"]
     optimal = best(asked.percent, ratio)
     text = made["decision_text"]

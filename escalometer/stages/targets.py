@@ -11,30 +11,18 @@ import numpy as np
 from escalometer.config import AdapterParams, ModelCard, Params, Recipe, Workspace, load_card
 from escalometer.elicitation.rows import Dialogue
 from escalometer.elicitation.store import CompletionStore
-from escalometer.errors import DataError, UsageError, unknown_name
+from escalometer.errors import DataError, UsageError
 from escalometer.lifeline import Interruption
 from escalometer.progress import progress
 from escalometer.schema import EXAMPLES, write_table
 from escalometer.stages import write_json
+from escalometer.stages.adapters import adapter_named
 from escalometer.stages.query import Cell, open_engine
 from escalometer.training import examples
 from escalometer.training.examples import Beginning
 
 #: Budget of a first answer: a sentence, of which the first is kept.
 _FIRST_TOKENS = 40
-
-
-def adapter_named(name: str, params: Params) -> AdapterParams:
-    """Return what params.yaml says of the adapter `name`.
-
-    Raises
-    ------
-    UsageError
-        If it says nothing.
-    """
-    if name not in params.train.adapters:
-        raise unknown_name("adapter", name, sorted(params.train.adapters))
-    return params.train.adapters[name]
 
 
 def training_domains(adapter: AdapterParams, params: Params) -> list[str]:

@@ -19,7 +19,6 @@ from escalometer.progress import progress
 from escalometer.providers import _loading, _weights
 from escalometer.schema import EXAMPLES, read_table
 from escalometer.stages import adapters, write_json
-from escalometer.stages.targets import adapter_named
 
 if TYPE_CHECKING:
     from escalometer.training.trainer import Trained
@@ -55,7 +54,7 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
     ProviderError
         If the model cannot be loaded, or memory will not do.
     """
-    adapter = adapter_named(name, params)
+    adapter = adapters.adapter_named(name, params)
     card = adapters.check_base(adapter.model, workspace.root)
     recipe = card.training or Recipe()
     table = workspace.root / "data" / "targets" / name / "examples.parquet"

@@ -1,11 +1,11 @@
-"""Stages validate: raw tables, scenarios and decisions, each against its suite."""
+"""Stages validate: raw tables, scenarios, decisions and examples, each against its suite."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,10 +15,9 @@ from escalometer.config import Params
 from escalometer.errors import DataError
 from escalometer.sampling import whole_percent
 from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table
-from escalometer.stages import write_json
+from escalometer.stages import _examples, write_json
+from escalometer.stages.adapters import adapter_named
 from escalometer.stages.ingest import how_to_get
-
-What = Literal["raw", "scenarios", "decisions"]
 
 #: Larger raw tables are checked on so many rows, spread evenly over the file.
 MOST_ROWS = 1_000_000
@@ -34,27 +33,27 @@ class Check(NamedTuple):
     suite: Mapping[str, Any] | None = None  # where the domain brings its own
 
 
-def run(what: What, params: Params, root: Path = Path()) -> None:
+def run(what: str, params: Params, root: Path = Path()) -> None:
     """Validate all tables of one kind and write data/validation/<what>.json if all passed.
 
     Parameters
     ----------
-    what : {"raw", "scenarios", "decisions"}
-        Which tables.
+    what : {"raw", "scenarios", "decisions"} or "targets:<adapter>"
+        Which tables; those of an adapter go to targets-<adapter>.json.
     params : Params
-        Uses `domains`, and for decisions `models`.
+        Uses `domains`, for decisions `models`, and for targets `train`.
     root : Path, default the working folder
         The project.
 
     Raises
     ------
     UsageError
-        If there is no such domain.
+        If there is no such domain or adapter.
     DataError
         If a table does not load or breaks a rule. The message has the file, the rows and the rule
         of every failure in every table, and nothing is written.
     """
-    path = root / "data" / "validation" / f"{what}.json"
+    path = root / "data" / "validation" / f"{what.replace(':', '-')}.json"
     path.unlink(missing_ok=True)  # an earlier success must not outlive the rows that it was about
     results: list[validation.Result] = []
     problems: list[str] = []
@@ -77,9 +76,14 @@ def run(what: What, params: Params, root: Path = Path()) -> None:
     write_json({"validated": what, "tables": tables}, path)
 
 
-def _checks(what: What, params: Params, root: Path, problems: list[str]) -> list[Check]:
+def _checks(what: str, params: Params, root: Path, problems: list[str]) -> list[Check]:
     """Return what can be checked; what does not even load goes to `problems`."""
     data = root / "data"
+    kind, _, name = what.partition(":")
+    if kind == "targets":
+        path = data / "targets" / name / "examples.parquet"
+        adapter = adapter_named(name, params)
+        return [Check(_examples.checkable(path, adapter, root), "targets", path, ("scenario_id",))]
     checks: list[Check] = []
     for domain in params.domains:
         plugin = domains.load(domain, root)

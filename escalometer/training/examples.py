@@ -41,6 +41,17 @@ _ASIDES = (
     "The office was {other}% full that week.",
     "By the way, {other}% of records of this kind are typed by hand.",
 )
+#: Conditions of no domain, with other numbers in them.
+_DRILL_PHRASES = (
+    "the rate is over {number}%",
+    "the share is under {number}%",
+    "the amount is at least {number},000",
+    "the gap is 0.{number} or more",
+    "the file is {number} days old",
+    "the case is plain",
+    "nothing was overdue",
+)
+_DRILL_TASK = "TASK: Implement your prediction, or escalate?"
 _STATED, _GUESSED = "The signal says", "I expect to be right in"
 _SENTENCE = re.compile(r"\A.*?[.!?](?=\s|\Z)", re.DOTALL)
 
@@ -174,16 +185,30 @@ def tree(
 def drills(
     number: int, n: int, adapter: AdapterParams, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Return `n` rows of `schema.EXAMPLES` that ask for the arithmetic by itself: one tree."""
-    rows = []
-    for _ in range(n):
-        percent = int(rng.choice(PERCENTS))
-        (protocol,) = _costs_of(percent, 1, adapter, rng)
-        asked = f"Accuracy: {percent}%.\n\n{state_cost(protocol)}\n\nTASK: Implement or escalate?"
-        about = {"tree": number, "percent": percent}
-        messages = [{"role": "user", "content": asked}]
-        rows.append(_decide(about, "drill", messages, protocol, adapter, rng))
-    return rows
+    """Return a tree of `n` rows of `schema.EXAMPLES` that ask for little but the arithmetic.
+
+    They are second turns as well: a chain in reply to a first one would teach to decide before
+    anything was predicted.
+    """
+    percent = int(rng.choice(PERCENTS))
+    phrase = str(rng.choice(_DRILL_PHRASES)).format(number=int(rng.integers(2, 100)))
+    signal = f"A decision tree finds: where {phrase}, {percent}% were right."
+    about = {"tree": number, "percent": percent}
+    begun = [
+        {"role": "user", "content": f"{vary(signal, phrase, percent, rng)}\n\nTASK: Predict."},
+        {"role": "assistant", "content": f"{PREDICTION_MARKER} {int(rng.integers(2))}"},
+    ]
+    return [
+        _decide(
+            about,
+            "drill",
+            [*begun, {"role": "user", "content": f"{state_cost(cost)}\n\n{_DRILL_TASK}"}],
+            cost,
+            adapter,
+            rng,
+        )
+        for cost in _costs_of(percent, n, adapter, rng)
+    ]
 
 
 def first_answer(text: str, choice: str) -> str:
@@ -265,28 +290,31 @@ def _costs_of(
 ) -> list[Protocol]:
     """Return `n` statements of costs, none twice: half of them where the decision is close."""
     framings = adapter.framings or _TRAINED_FRAMINGS
-    drawn: dict[tuple[float, str], Protocol] = {}
-    for _ in range(20 * n):
+    drawn: list[Protocol] = []
+    seen: set[float | tuple[float, str]] = set()
+    for attempt in range(40 * n):
         ratio = _ratio(percent, adapter, rng)
         # The study's own wordings as often as all others together.
         pool = [f for f in framings if f in FRAMINGS] if rng.random() < 0.5 else list(framings)
         framing = str(rng.choice(pool or list(framings)))
-        speaks = (
-            "{ratio} times" in (FRAMINGS | MORE_FRAMINGS)[framing]
-        )  # "four times", never "$four"
+        # Different ratios, as long as there are some; then the same ones in different words.
+        key = ratio if attempt < 20 * n else (ratio, framing)
+        if key in seen:
+            continue
+        seen |= {ratio, (ratio, framing)}
+        speaks = "{ratio} times" in (FRAMINGS | MORE_FRAMINGS)[framing]  # "four times", not "$four"
         in_letters = rng.random() < 0.15 and speaks and ratio < 21 and ratio == int(ratio)
-        drawn.setdefault(
-            (ratio, framing),
+        drawn.append(
             Protocol(
                 intervention="cost_framing",
                 cost_ratio=ratio,
                 framing=framing,
                 ratio_text=in_words(int(ratio)) if in_letters else None,
-            ),
+            )
         )
         if len(drawn) == n:
             break
-    return list(drawn.values())
+    return drawn
 
 
 def _ratio(percent: int, adapter: AdapterParams, rng: np.random.Generator) -> float:

@@ -8,6 +8,9 @@ import pytest
 
 from escalometer.config import ProbeParams
 from escalometer.protocol import FRAMINGS, PROBE_FRAMINGS
+from escalometer.schema import PROBED
+from escalometer.stages.probe import probed_row
+from escalometer.training.chains import write_chain
 from escalometer.training.heldout import TRAINED_RATIOS, UNTRAINED_PERCENTS, UNTRAINED_RATIOS
 from escalometer.training.probe_cells import PLAIN, PROBES, best
 from escalometer.training.probes import Asked, Material, build
@@ -193,3 +196,32 @@ def test_a_domain_whose_signals_state_none_is_refused() -> None:
     mute = Material("movielens", dict.fromkeys(ACCURACIES, said), HELD_OUT.scenarios)
     with pytest.raises(ValueError, match="Most were kept"):
         build(TRAINED, mute, ProbeParams(), seed=1)
+
+
+def held(one: Asked, text: str | None, escalate: int | None) -> dict[str, Any]:
+    """A dialogue as the engine gives it, with this answer in turn 2."""
+    return {
+        **dict.fromkeys(PROBED.names),
+        "cost_ratio": one.protocol.cost_ratio,
+        "escalate": escalate,
+        "decision_text": text,
+    }
+
+
+def test_a_dialogue_is_right_by_the_signal_and_its_first_mistake_is_named(
+    asked: list[Asked],
+) -> None:
+    for one in of(asked, "wrong_signal"):
+        ratio = one.protocol.cost_ratio
+        assert ratio is not None
+        by_signal, by_domain = best(one.percent, ratio), best(one.domain_percent, ratio)
+        told = write_chain(one.percent, ratio)
+        row = probed_row("tuned", "m", one, held(one, told, by_signal))
+        assert (row["is_right"], row["mistake"]) == (True, None)
+        assert (row["optimal_escalate"], row["domain_optimal_escalate"]) == (by_signal, by_domain)
+        # Who goes by the domain, whose accuracy is nowhere stated, misreads the signal.
+        told = write_chain(one.domain_percent, ratio)
+        row = probed_row("tuned", "m", one, held(one, told, by_domain))
+        assert (row["is_right"], row["mistake"]) == (False, "misread_percentage")
+    row = probed_row("base", "m", one, held(one, None, None))
+    assert (row["is_right"], row["mistake"]) == (False, None)

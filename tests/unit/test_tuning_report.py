@@ -95,6 +95,7 @@ def test_ours_stands_below_the_published_ones(probes: dict[str, Any]) -> None:
     assert [row["held_out"] for row in published] == ["—", "96.7 %", "89.2 %"]
     assert ours["overall"] == "97.5 %"  # 39 of 40
     assert ours["held_out"].startswith("95.0 % [")
+    assert [row["no_signal"] for row in published] == [None] * 3  # published for no single one
     assert ours["no_signal"].startswith("70.0 % [")
 
 
