@@ -38,7 +38,7 @@ def trainer(kind: type[SFTTrainer], data: list[Any], tokenizer: Any, folder: str
     if kind is TreeTrainer:
         attention.register()
         model.set_attn_implementation(attention.NAME)
-    how = settings(recipe, 0, Path(folder), 1)
+    how = settings(recipe, 0, Path(folder), is_padded=kind is SFTTrainer)
     return kind(
         model=model,
         args=SFTConfig(**how, dataset_kwargs={"skip_prepare_dataset": True}),

@@ -41,6 +41,23 @@ def adapter_named(name: str, params: Params) -> AdapterParams:
     return params.train.adapters[name]
 
 
+def training_domains(adapter: AdapterParams, params: Params) -> list[str]:
+    """Return the domains that the adapter is trained on: all but the one held out.
+
+    Raises
+    ------
+    UsageError
+        If none is left.
+    """
+    found = [d for d in adapter.domains or params.domains if d != adapter.holdout]
+    if not found:
+        raise UsageError(
+            f"{adapter.holdout} is held out and params.yaml names no other domain to train on: add "
+            "one to `domains`, or hold out another (`--holdout`)"
+        )
+    return found
+
+
 def check_base(model: str, root: Path = Path()) -> ModelCard:
     """Return the card of `model`, which is one that can be fine-tuned here.
 

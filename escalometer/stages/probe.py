@@ -12,12 +12,13 @@ from escalometer.analysis import probes as analysis
 from escalometer.config import AdapterParams, ModelCard, Params, Workspace, load_card
 from escalometer.elicitation.rows import Dialogue
 from escalometer.elicitation.store import CompletionStore
-from escalometer.errors import DataError, UsageError, unknown_name
+from escalometer.errors import DataError, UsageError
 from escalometer.lifeline import Interruption
 from escalometer.progress import progress
 from escalometer.protocol import Task
 from escalometer.schema import PROBED, ROLES, write_table
 from escalometer.stages import write_json
+from escalometer.stages.adapters import adapter_named, training_domains
 from escalometer.stages.query import Cell, open_engine
 from escalometer.training import probes
 from escalometer.training.chains import mistake
@@ -82,7 +83,7 @@ def run(name: str, params: Params, workspace: Workspace) -> dict[str, Any]:
         "adapter": name,
         "base": base.id,
         "holdout": adapter.holdout,
-        "domains": list(trained_domains(adapter, params)),
+        "domains": training_domains(adapter, params),
         "method": adapter.method,
         "targets": adapter.targets,
         "base_max_tokens": max(params.query.max_tokens, base.answer_tokens),
@@ -107,10 +108,7 @@ def find_cards(
     UsageError
         If the name or a card is unknown, or the card is not that of the adapter.
     """
-    adapters = params.train.adapters
-    if name not in adapters:
-        raise unknown_name("adapter", name, adapters)
-    adapter = adapters[name]
+    adapter = adapter_named(name, params)
     base, tuned = (load_card(model, root / "models") for model in (adapter.model, name))
     if tuned.adapter != name:
         raise UsageError(
@@ -118,13 +116,6 @@ def find_cards(
             f"train it: `escalometer train {adapter.model} --name {name}`"
         )
     return adapter, (base, tuned)
-
-
-def trained_domains(adapter: AdapterParams, params: Params) -> tuple[str, ...]:
-    """Return the domains that an adapter is trained on."""
-    if adapter.domains is not None:
-        return adapter.domains
-    return tuple(domain for domain in params.domains if domain != adapter.holdout)
 
 
 def plan(
@@ -137,7 +128,7 @@ def plan(
     DataError
         If scenarios are absent, nothing is left to ask, or a signal states no percentage.
     """
-    names = (*trained_domains(adapter, params), adapter.holdout)
+    names = (*training_domains(adapter, params), adapter.holdout)
     cells = {domain: Cell(domain, params, root) for domain in names}
     *trained, held_out = (
         Material(domain, cell.conditions, cell.scenarios) for domain, cell in cells.items()

@@ -11,35 +11,18 @@ import numpy as np
 from escalometer.config import AdapterParams, ModelCard, Params, Recipe, Workspace, load_card
 from escalometer.elicitation.rows import Dialogue
 from escalometer.elicitation.store import CompletionStore
-from escalometer.errors import DataError, UsageError
+from escalometer.errors import DataError
 from escalometer.lifeline import Interruption
 from escalometer.progress import progress
 from escalometer.schema import EXAMPLES, write_table
 from escalometer.stages import write_json
-from escalometer.stages.adapters import adapter_named
+from escalometer.stages.adapters import adapter_named, training_domains
 from escalometer.stages.query import Cell, open_engine
 from escalometer.training import examples
 from escalometer.training.examples import Beginning
 
 #: Budget of a first answer: a sentence, of which the first is kept.
 _FIRST_TOKENS = 40
-
-
-def training_domains(adapter: AdapterParams, params: Params) -> list[str]:
-    """Return the domains that the adapter is trained on: all but the one held out.
-
-    Raises
-    ------
-    UsageError
-        If none is left.
-    """
-    found = [d for d in adapter.domains or params.domains if d != adapter.holdout]
-    if not found:
-        raise UsageError(
-            f"{adapter.holdout} is held out and params.yaml names no other domain to train on: add "
-            "one to `domains`, or hold out another (`--holdout`)"
-        )
-    return found
 
 
 def run(name: str, params: Params, workspace: Workspace) -> None:

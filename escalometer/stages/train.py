@@ -70,6 +70,11 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
     kept = workspace.cache / "training" / f"{name}-{digest[:16]}"
     kept.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
+    from escalometer.training import trainer
+
+    if not trainer.is_first():  # of several under `accelerate launch`: another one keeps the record
+        _fit(rows, card, recipe, adapter, params.seed, kept, workspace, None)
+        return
     run = tracking.TrainingRun.open(
         name, settings, {"examples": table}, workspace.root, tracking_uri, kept / "mlflow.json"
     )
@@ -106,9 +111,9 @@ def _fit(
     seed: int,
     kept: Path,
     workspace: Workspace,
-    run: tracking.TrainingRun,
+    run: tracking.TrainingRun | None,
 ) -> Trained:
-    """Say what it will take, train with a progress bar, and log every step."""
+    """Train; with a record to keep, say what it will take, show progress and log every step."""
     model, tokenizer = _loading.read(card, workspace)
     from escalometer.training import estimate, preferences, trainer, trees
 
@@ -116,8 +121,17 @@ def _fit(
     kind = preferences if adapter.method == "dpo" else trainer
     data = kind.prepare(rows, tokenizer, recipe, adapter.shares_prefixes)
     is_padded = not isinstance(data[0], trees.Tree)
-    forecast = estimate.estimate(model, data, recipe, is_padded)
-    free = _loading.free_bytes(model.device)
+    places = (kept / "checkpoints", kept / "adapter")
+
+    def fit(on_step: trainer.OnStep) -> Trained:
+        made: Trained = kind.fit(model, tokenizer, data, recipe, seed, *places, on_step)
+        return made
+
+    if run is None:
+        return fit(lambda _step, _numbers: interruption.check())
+    device = trainer.device()
+    forecast = estimate.estimate(model, data, recipe, device, is_padded)
+    free = _loading.free_bytes(device)
     print(f"{run.name}: {len(rows):,} examples, {forecast.spell()}", file=sys.stderr)
     if forecast.memory_bytes > free:
         raise ProviderError(
@@ -136,7 +150,4 @@ def _fit(
             run.log(step, numbers)
             interruption.check()
 
-        trained: Trained = kind.fit(
-            model, tokenizer, data, recipe, seed, kept / "checkpoints", kept / "adapter", on_step
-        )
-    return trained
+        return fit(on_step)

@@ -36,15 +36,15 @@ class Layout:
     mask: torch.Tensor
 
     @classmethod
-    def of(cls, n_trunk: int, lengths: list[int], device: torch.device | None = None) -> Layout:
+    def of(cls, n_trunk: int, lengths: list[int]) -> Layout:
         """Return the layout of a trunk of `n_trunk` tokens and branches of `lengths`."""
         longest, after = max(lengths), sum(lengths)
-        slots = torch.full((len(lengths), longest), after, device=device)
+        slots = torch.full((len(lengths), longest), after)
         begin = 0
         for row, n in enumerate(lengths):
-            slots[row, :n] = torch.arange(begin, begin + n, device=device)
+            slots[row, :n] = torch.arange(begin, begin + n)
             begin += n
-        own = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
+        own = torch.ones(longest, longest, dtype=torch.bool).tril()
         mask = pad(own, (n_trunk, 0), value=True)[None, None]
         return cls(n_trunk, slots, mask)
 
@@ -73,24 +73,22 @@ def attend(
         Where trunk and branches are: it says what the mask would.
     """
     groups = getattr(module, "num_key_value_groups", 1)
-    n = tree.n_trunk
+    n, slots, mask = tree.n_trunk, tree.slots.to(query.device), tree.mask.to(query.device)
     trunk_key, trunk_value = (_repeat(x[:, :, :n], groups) for x in (key, value))
     trunk = scaled_dot_product_attention(
         query[:, :, :n], trunk_key, trunk_value, dropout_p=dropout, is_causal=True, scale=scaling
     )
-    rows = tree.slots.shape[0]
-    own_query = _rows(query[:, :, n:], tree.slots)
+    rows = slots.shape[0]
+    own_query = _rows(query[:, :, n:], slots)
     keys, values = (
-        torch.cat(
-            [seen.expand(rows, -1, -1, -1), _repeat(_rows(x[:, :, n:], tree.slots), groups)], 2
-        )
+        torch.cat([seen.expand(rows, -1, -1, -1), _repeat(_rows(x[:, :, n:], slots), groups)], 2)
         for seen, x in ((trunk_key, key), (trunk_value, value))
     )
     branches = scaled_dot_product_attention(
-        own_query, keys, values, attn_mask=tree.mask, dropout_p=dropout, scale=scaling
+        own_query, keys, values, attn_mask=mask, dropout_p=dropout, scale=scaling
     )
     # Back into one sequence: (branches, heads, longest, width) to (1, heads, tokens, width).
-    kept = tree.slots < query.shape[2] - n
+    kept = slots < query.shape[2] - n
     flat = branches.transpose(1, 2)[kept].transpose(0, 1)[None]
     return torch.cat([trunk, flat], 2).transpose(1, 2).contiguous(), None
 

@@ -45,7 +45,8 @@ class Estimate:
         duration = f"{minutes:.0f} min" if minutes >= 2 else f"{self.seconds:.0f} s"
         return (
             f"{self.n_tokens:,} tokens ({self.n_separate:,} if examples shared nothing), "
-            f"about {duration} and {self.memory_bytes / 1e9:.1f} GB of memory"
+            f"about {duration} and {self.memory_bytes / 1e9:.1f} GB of memory here "
+            f"({self.gpu_seconds:.0f} s of arithmetic on a data-centre GPU)"
         )
 
 
@@ -68,17 +69,21 @@ class Item(Protocol):
         ...
 
 
-def estimate(model: Any, data: Sequence[Item], recipe: Recipe, is_padded: bool = False) -> Estimate:
+def estimate(
+    model: Any, data: Sequence[Item], recipe: Recipe, device: torch.device, is_padded: bool
+) -> Estimate:
     """Return what training `model` on `data` will take; its speed is measured for a moment.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Where it will be trained.
+        What will be trained.
     data : sequence of Item
         What it will learn.
     recipe : Recipe
         How.
+    device : torch.device
+        Where.
     is_padded : bool
         Whether a batch of the recipe's is read at a time, and not one item after the other.
     """
@@ -100,7 +105,7 @@ def estimate(model: Any, data: Sequence[Item], recipe: Recipe, is_padded: bool =
     saved = longest * n_learning * (12 * hidden + 5 * inner + 8 * recipe.rank)
     n_weights = sum(p.numel() for p in model.parameters())
     numbers = n_weights + 4 * n_lora + saved + 3 * most_learned * vocabulary
-    speed = _flops_per_s(hidden, inner, model.device)
+    speed = _flops_per_s(hidden, inner, device)
     return Estimate(
         n_tokens=n_tokens,
         n_separate=sum(item.n_separate for item in data),
@@ -116,8 +121,6 @@ def _flops_per_s(hidden: int, inner: int, device: torch.device) -> float:
     w = torch.randn(inner, hidden, device=device)
     n, began = 0, time.perf_counter()
     while (spent := time.perf_counter() - began) < 0.5 or n < 2:
-        total = torch.nn.functional.linear(x, w).sum().item()  # waits for the device
+        torch.nn.functional.linear(x, w).sum().item()  # waits for the device
         n += 1
-        if total != total:
-            break
     return n * 2 * x.numel() * inner / max(spent, 1e-9)

@@ -97,7 +97,7 @@ def fit(
     ----------
     Rafailov et al., "Direct Preference Optimization", arXiv 2305.18290.
     """
-    how = trainer.settings(recipe, seed, checkpoints, 1)
+    how = trainer.settings(recipe, seed, checkpoints, is_padded=True)
     how["learning_rate"] = recipe.dpo_learning_rate
     made = DPOTrainer(
         model=model,

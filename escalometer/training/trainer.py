@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from datasets import Dataset
 from peft import LoraConfig
 from torch.nn.functional import cross_entropy, pad
@@ -134,29 +135,46 @@ def prepare(
     return found
 
 
-def n_steps(n_items: int, recipe: Recipe, is_padded: bool) -> int:
-    """Return the optimizer steps of a training in one process.
+def is_first() -> bool:
+    """Return whether this process is the one that writes: of one, or of `accelerate launch`."""
+    return bool(PartialState().is_main_process)
+
+
+def device() -> torch.device:
+    """Return where this process trains: a GPU if there is one."""
+    return torch.device(PartialState().device)
+
+
+def batches(recipe: Recipe, is_padded: bool) -> tuple[int, int]:
+    """Return how many items a process reads at a time, and how often before it takes a step.
 
     Parameters
     ----------
-    n_items : int
-        What `prepare` returned.
     recipe : Recipe
-        Says how many examples a step learns from.
+        Says how many examples a step learns from, all processes together.
     is_padded : bool
-        Whether the items are examples, and not trees of them.
+        Whether an item is an example, read in a padded batch, and not a tree, a batch already.
     """
-    per_step = recipe.batch_size if is_padded else max(1, recipe.batch_size // recipe.n_branches)
-    return -(-n_items // per_step) * recipe.n_epochs
+    n_processes = PartialState().num_processes
+    if is_padded:
+        return max(1, recipe.batch_size // n_processes), 1
+    return 1, max(1, recipe.batch_size // (recipe.n_branches * n_processes))
 
 
-def settings(recipe: Recipe, seed: int, checkpoints: Path, per_unit: int) -> dict[str, Any]:
+def n_steps(n_items: int, recipe: Recipe, is_padded: bool) -> int:
+    """Return the optimizer steps of a training on `n_items` of what `prepare` returned."""
+    at_a_time, n_accumulated = batches(recipe, is_padded)
+    own = -(-n_items // PartialState().num_processes)
+    return -(-own // (at_a_time * n_accumulated)) * recipe.n_epochs
+
+
+def settings(recipe: Recipe, seed: int, checkpoints: Path, is_padded: bool) -> dict[str, Any]:
     """Return the trainer's settings, as keywords of `transformers.TrainingArguments`."""
+    at_a_time, n_accumulated = batches(recipe, is_padded)
     return {
         "output_dir": str(checkpoints),
-        # A tree is a batch already; separate examples are padded to a batch.
-        "per_device_train_batch_size": 1 if per_unit > 1 else recipe.batch_size,
-        "gradient_accumulation_steps": max(1, recipe.batch_size // per_unit) if per_unit > 1 else 1,
+        "per_device_train_batch_size": at_a_time,
+        "gradient_accumulation_steps": n_accumulated,
         "num_train_epochs": recipe.n_epochs,
         "learning_rate": recipe.learning_rate,
         "lr_scheduler_type": "cosine",
@@ -211,7 +229,7 @@ def fit(
     if is_tree:
         attention.register()
         model.set_attn_implementation(attention.NAME)
-    how = settings(recipe, seed, checkpoints, recipe.n_branches if is_tree else 1)
+    how = settings(recipe, seed, checkpoints, not is_tree)
     trainer = (TreeTrainer if is_tree else SFTTrainer)(
         model=model,
         args=SFTConfig(**how, dataset_kwargs={"skip_prepare_dataset": True}),

@@ -18,7 +18,6 @@ import pytest
 import yaml
 
 from escalometer.config import Params, Workspace, load_params
-from escalometer.elicitation.store import CompletionStore
 from escalometer.errors import DataError, ProviderError, UsageError
 from escalometer.schema import EXAMPLES, SCENARIOS, read_table
 from escalometer.stages import targets, train, validate
@@ -63,7 +62,7 @@ def examples(place: Workspace) -> list[dict]:
 
 
 def test_examples_come_from_the_train_split_alone_and_pass_their_suite(
-    tmp_path, tiny_weights, monkeypatch
+    tmp_path, tiny_weights, monkeypatch, capsys
 ):
     params, place = project(tmp_path, tiny_weights)
     targets.run("keel", params, place)
@@ -94,12 +93,10 @@ def test_examples_come_from_the_train_split_alone_and_pass_their_suite(
     document = read_json(tmp_path / "data" / "validation" / "targets-keel.json")
     assert document["tables"][0]["success"] is True
     # A second run asks nothing, and comes to the same examples.
-    asked = CompletionStore(place.store)
-    n = asked.count() if hasattr(asked, "count") else len(list(asked.keys({}))) or 0
-    asked.close()
     targets.run("keel", params, place)
     assert examples(place) == rows
-    assert n is not None
+    said = capsys.readouterr().err
+    assert "12/12 answers (12 without a call)" in said
 
 
 @pytest.mark.parametrize(
@@ -155,8 +152,9 @@ def test_options_change_what_is_taught(adapter, check, tmp_path, tiny_weights, m
     decisions = [row for row in examples(place) if row["kind"] == "decide"]
     assert decisions
     assert all(check(row) for row in decisions)
-    monkeypatch.chdir(tmp_path)
-    validate.run("targets:keel", params)
+    if adapter.keys() & {"targets", "method"} or adapter == {"signals": "none"}:
+        monkeypatch.chdir(tmp_path)  # their suite is the same; a quarter of a minute each
+        validate.run("targets:keel", params)
 
 
 PROGRAM = """
