@@ -270,6 +270,20 @@ def test_a_report_is_behind_once_probes_have_come(tmp_path):
     assert not tuned.is_report_behind(tmp_path)
 
 
+def test_there_is_a_report_once_everything_was_asked(tmp_path):
+    from flows.finetune import can_report
+
+    params = load_params(ROOT / "params.yaml")
+    (model,) = params.models
+    profile = tmp_path / "data" / "profiles" / model / "profile.json"
+    decisions = [tmp_path / "data" / "decisions" / model / f"{d}.parquet" for d in params.domains]
+    for path in (profile, *decisions):
+        assert not can_report(params, tmp_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert can_report(params, tmp_path)
+
+
 def test_what_probes_found_is_flat_in_mlflow():
     found = {
         "estimate": 0.97,
