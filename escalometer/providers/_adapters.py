@@ -10,7 +10,7 @@ from escalometer.adapter_files import CONFIG, RECORD, WEIGHTS, sha256
 from escalometer.config import FolderSource, HubSource, ModelCard
 from escalometer.errors import ProviderError
 
-_AGAIN = "fetch it again (`dvc checkout`, `dvc pull`), or train it again"
+_AGAIN = "fetch it again (`dvc checkout --force`, `dvc pull`), or train it again"
 
 
 def folder(card: ModelCard, root: Path) -> Path:
@@ -70,7 +70,7 @@ def digest(card: ModelCard, root: Path, revision: str) -> str:
         raise ProviderError(
             f"{what} is not the one that models/{card.id}.yaml means: its sha256 is {found[:12]}…, "
             f"the card says {str(card.adapter_sha256)[:12]}…. If it is damaged or was exchanged, "
-            f"`dvc checkout models/adapters/{card.adapter}` brings the right one back, or train it "
+            f"`dvc checkout --force models/adapters/{card.adapter}` brings the right one back, or train it "
             "again. If it is meant (you trained or replaced it), write its digest into the card: "
             f"`escalometer stage seal --cell {card.adapter}`"
         )
