@@ -71,7 +71,8 @@ def digest(card: ModelCard, root: Path, revision: str) -> str:
             f"{what} is not the one that models/{card.id}.yaml means: its sha256 is {found[:12]}…, "
             f"the card says {str(card.adapter_sha256)[:12]}…. If it is damaged or was exchanged, "
             f"`dvc checkout --force models/adapters/{card.adapter}` brings the right one "
-            "back, or train it again. If it is meant (you trained or replaced it), write its digest into the card: "
+            "back, or train it again. If it is meant (you trained or replaced it), write its "
+            "digest into the card: "
             f"`escalometer stage seal --cell {card.adapter}`"
         )
     return f"{card.adapter}@sha256:{found}"
