@@ -7,6 +7,8 @@ from pathlib import Path
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+#: What was trained, on what, and how: of adapters of our own.
+RECORD = "training.json"
 
 
 def sha256(folder: Path) -> str:

@@ -24,8 +24,15 @@ def planned(name: str, is_probed: bool) -> list[str]:
 
 
 def can_report(params: Params, root: Path = Path()) -> bool:
-    """Return whether the models of params.yaml were evaluated: the report is about them, too."""
-    return all((root / "data" / "profiles" / m / "profile.json").exists() for m in params.models)
+    """Return whether what params.yaml asks was answered: the report is about that, too."""
+    data = root / "data"
+    needed = [data / "profiles" / model / "profile.json" for model in params.models]
+    needed += [
+        data / "decisions" / model / f"{domain}.parquet"
+        for model in params.models
+        for domain in params.domains
+    ]
+    return all(path.exists() for path in needed)
 
 
 @flow(name="finetune")
@@ -49,7 +56,7 @@ def finetune(name: str, is_probed: bool = True) -> int:
     if reports:
         bring("report", f"{n}/{n}", is_forced=tuned.is_report_behind())
     elif is_probed:
-        say("no report: it comes with `escalometer evaluate`, and will show the probes")
+        say("no report yet: `escalometer evaluate` writes it, and it will show the probes")
     settle(n)
     return n
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -44,13 +47,15 @@ def run_flow(
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, str(script), *arguments, "--end-with-parent"],
         env={**environment, "ESCALOMETER_RUN": uuid.uuid4().hex},
+        process_group=0,  # so that it and its stages get an interruption once, and from here
     )
     while True:
         try:
             code = process.wait()
             break
-        except KeyboardInterrupt:  # it got the signal too: let it keep its work and end
-            continue
+        except KeyboardInterrupt:  # let it keep its work and end
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
     if code == Interrupted.exit_code:
         raise Interrupted(f"interrupted; {kept} is kept: run the same command to go on")
     if code:

@@ -247,7 +247,7 @@ def _probes(params: Params, size: str) -> dict[tuple[str, ...], Any]:
 def _print(name: str, model: str, card: Path, root: Path, is_probed: bool) -> None:
     """Print base against tuned, and where everything is."""
     from escalometer.stages import read_json
-    from escalometer.stages.tuned import probes_file
+    from escalometer.stages.tuned import is_report_behind, probes_file
 
     if is_probed:
         from escalometer.reporting.tuning_text import print_probes
@@ -258,7 +258,7 @@ def _print(name: str, model: str, card: Path, root: Path, is_probed: bool) -> No
         "Adapter": root / "models" / "adapters" / name,
         "Card": card,
         "Probes": probes_file(name, root).parent if is_probed else None,
-        "Report": root / "data" / "report" / "index.html" if is_probed else None,
+        "Report": None if is_report_behind(root) else root / "data" / "report" / "index.html",
     }
     for what, path in paths.items():
         if path is not None and path.exists():

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from escalometer.adapter_files import CONFIG, WEIGHTS, sha256
+from escalometer.adapter_files import CONFIG, RECORD, WEIGHTS, sha256
 from escalometer.config import FolderSource, HubSource, ModelCard
 from escalometer.errors import ProviderError
 
-_AGAIN = "fetch it again (`dvc checkout`, `dvc pull`), or train it again"
+_AGAIN = "fetch it again (`dvc checkout --force`, `dvc pull`), or train it again"
 
 
 def folder(card: ModelCard, root: Path) -> Path:
@@ -37,38 +37,55 @@ def folder(card: ModelCard, root: Path) -> Path:
     )
 
 
-def digest(card: ModelCard, root: Path) -> str:
+def digest(card: ModelCard, root: Path, revision: str) -> str:
     """Return what identifies the adapter's exact bytes, once it is the one that the card means.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Names the adapter.
+    root : Path
+        The project.
+    revision : str
+        Of the card's weights, from `_weights.revision`.
 
     Raises
     ------
     ProviderError
-        As of `folder`; or if it was made for another model, or is not the adapter whose digest
+        As of `folder`; or if it was trained on other weights, or is not the adapter whose digest
         the card holds: damaged, exchanged, or trained again.
     """
     path = folder(card, root)
     what = f"{card.id}: the adapter {card.adapter!r} in {path}"
-    _check_base(card, str(_about(path, what).get("base_model_name_or_path") or ""), what)
+    _check_base(card, str(_mapping(path / CONFIG, what).get("base_model_name_or_path") or ""), what)
+    record = _mapping(path / RECORD, what) if (path / RECORD).exists() else {}
+    if record.get("revision", revision) != revision:
+        raise ProviderError(
+            f"{what} was trained on {record.get('model')} ({record['revision']}), but the card's "
+            f"weights are {revision}: train one for these weights, or name those in "
+            f"models/{card.id}.yaml"
+        )
     found = sha256(path)
     if card.adapter_sha256 not in (None, found):
         raise ProviderError(
             f"{what} is not the one that models/{card.id}.yaml means: its sha256 is {found[:12]}…, "
             f"the card says {str(card.adapter_sha256)[:12]}…. If it is damaged or was exchanged, "
-            f"`dvc checkout models/adapters/{card.adapter}` brings the right one back, or train it "
-            "again. If it is meant (you trained or replaced it), write its digest into the card: "
+            f"`dvc checkout --force models/adapters/{card.adapter}` brings the right one "
+            "back, or train it again. If it is meant (you trained or replaced it), write its "
+            "digest into the card: "
             f"`escalometer stage seal --cell {card.adapter}`"
         )
     return f"{card.adapter}@sha256:{found}"
 
 
-def _about(path: Path, what: str) -> dict[str, Any]:
-    """Return what an adapter's folder says of it."""
+def _mapping(path: Path, what: str) -> dict[str, Any]:
+    """Return what a file in an adapter's folder says of it."""
     try:
-        about = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        about = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ProviderError(f"{what} has a broken {CONFIG}: {error}; {_AGAIN}") from error
+        raise ProviderError(f"{what} has a broken {path.name}: {error}; {_AGAIN}") from error
     if not isinstance(about, dict):
-        raise ProviderError(f"{what} has a broken {CONFIG}: it is no mapping; {_AGAIN}")
+        raise ProviderError(f"{what} has a broken {path.name}: it is no mapping; {_AGAIN}")
     return about
 
 
@@ -95,7 +112,7 @@ def merge(model: Any, card: ModelCard, root: Path) -> Any:
 
     path = folder(card, root)
     what = f"{card.id}: the adapter {card.adapter!r} in {path}"
-    about = _about(path, what)
+    about = _mapping(path / CONFIG, what)
     try:
         config = LoraConfig.from_pretrained(str(path))
     except (ValueError, TypeError, KeyError) as error:

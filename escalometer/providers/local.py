@@ -78,7 +78,8 @@ class LocalProvider:
             "precision": _PRECISION,
         }
         if card.adapter:
-            self.identity["adapter"] = _adapters.digest(card, workspace.root)
+            revision = self.identity["revision"]
+            self.identity["adapter"] = _adapters.digest(card, workspace.root, revision)
 
     def parameters(self, request: Request) -> Mapping[str, Any]:
         """Return how thinking is switched, where the card says so: greedy decoding has no more."""

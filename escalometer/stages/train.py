@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalometer import tracking
+from escalometer.adapter_files import RECORD
 from escalometer.config import AdapterParams, ModelCard, Params, Recipe, Workspace
 from escalometer.errors import ProviderError
 from escalometer.lifeline import Interruption
@@ -22,9 +23,6 @@ from escalometer.stages import adapters, write_json
 
 if TYPE_CHECKING:
     from escalometer.training.trainer import Trained
-
-#: What the adapter's folder says of how it was made.
-RECORD = "training.json"
 
 
 def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | None = None) -> None:

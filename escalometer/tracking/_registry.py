@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from escalometer.adapter_files import sha256
+from escalometer.adapter_files import RECORD, sha256
 from escalometer.errors import ProviderError
 from escalometer.tracking._store import connected, git_commit
 
@@ -168,7 +168,7 @@ def track_probes(
     """
     from mlflow.entities import Metric
 
-    found = json.loads((adapter / "training.json").read_text(encoding="utf-8"))
+    found = json.loads((adapter / RECORD).read_text(encoding="utf-8"))
     trained = found.get("mlflow") or {}
     digest = hashlib.sha256(json.dumps(sorted(metrics.items())).encode()).hexdigest()
     with connected(root, uri) as (client, experiment_id):

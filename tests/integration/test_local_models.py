@@ -283,6 +283,11 @@ def test_an_adapter_that_cannot_be_used_is_refused(adapted, tmp_path, spoil, sai
         list(connect(card, workspace(tmp_path)).complete([ask("x")]))
 
 
+def train_on_others(folder: Path) -> None:
+    record = {"model": "other", "revision": "sha256:0123"}
+    (folder / "training.json").write_text(json.dumps(record), "utf-8")
+
+
 def flip_a_bit(folder: Path) -> None:
     path = folder / "adapter_model.safetensors"
     content = bytearray(path.read_bytes())
@@ -297,8 +302,10 @@ def flip_a_bit(folder: Path) -> None:
         (spoil_weights, "is not the one"),
         (change(lora_alpha=16), "is not the one"),
         (change(base_model_name_or_path="someone/other"), "trained on someone/other"),
+        (train_on_others, r"was trained on other \(sha256:0123\), but the card's weights are"),
         (pickle_weights, "pickled adapter_model.bin is not read"),
         (lambda folder: (folder / "adapter_config.json").write_text("[]"), "it is no mapping"),
+        (lambda folder: (folder / "training.json").write_text("{"), "a broken training.json"),
     ],
 )
 def test_of_a_sealed_card_no_other_byte_is_loaded(adapted, tmp_path, spoil, said):

@@ -228,10 +228,10 @@ def test_another_adapter_makes_the_tuned_models_card_another_one(trained):
     about = json.loads((folder / "adapter_config.json").read_text("utf-8"))
     (folder / "adapter_config.json").write_text(json.dumps({**about, "lora_alpha": 16}), "utf-8")
     with pytest.raises(ProviderError, match="is not the one that models/careful"):
-        _adapters.digest(card, Path())
+        _adapters.digest(card, Path(), "sha256:…")
     assert bring_up_to_date("seal@careful")
     assert load_card("careful").adapter_sha256 == sha256(folder) != card.adapter_sha256
-    with_digest = _adapters.digest(load_card("careful"), Path())
+    with_digest = _adapters.digest(load_card("careful"), Path(), "sha256:…")
     assert with_digest == f"careful@sha256:{sha256(folder)}"
     # A price that a person puts in stays, and the stage with it.
     changed = Path("models/careful.yaml").read_text("utf-8").replace("2.0", "3.0")
@@ -268,6 +268,20 @@ def test_a_report_is_behind_once_probes_have_come(tmp_path):
     assert tuned.is_report_behind(tmp_path)
     os.utime(page, ns=(later, later + 1))
     assert not tuned.is_report_behind(tmp_path)
+
+
+def test_there_is_a_report_once_everything_was_asked(tmp_path):
+    from flows.finetune import can_report
+
+    params = load_params(ROOT / "params.yaml")
+    (model,) = params.models
+    profile = tmp_path / "data" / "profiles" / model / "profile.json"
+    decisions = [tmp_path / "data" / "decisions" / model / f"{d}.parquet" for d in params.domains]
+    for path in (profile, *decisions):
+        assert not can_report(params, tmp_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert can_report(params, tmp_path)
 
 
 def test_what_probes_found_is_flat_in_mlflow():

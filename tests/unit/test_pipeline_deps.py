@@ -26,9 +26,21 @@ NEUTRAL = {
 }
 #: Defaults of a training make no difference where nothing is trained.
 RECIPES = {"escalometer/config/_training.py"}
+#: Examples of adapters are checked in the same file as other tables, which they do not concern.
+EXAMPLES = {
+    "escalometer/adapter_files.py",
+    "escalometer/policy.py",
+    "escalometer/providers",
+    "escalometer/stages/_examples.py",
+    "escalometer/stages/adapters.py",
+    "escalometer/training",
+}
 #: What makes no difference to single stages. How a training is recorded makes none to what is
 #: learned, and it takes too long to do it again for that.
 NEUTRAL_TO = {
+    "validate_raw": RECIPES | EXAMPLES,
+    "validate_scenarios": RECIPES | EXAMPLES,
+    "validate_decisions": RECIPES | EXAMPLES,
     "targets": set(),
     "validate_targets": set(),
     "train": {"escalometer/tracking"},
