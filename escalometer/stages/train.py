@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalometer import tracking
-from escalometer.adapter_files import RECORD
+from escalometer.adapter_files import CONFIG, RECORD
 from escalometer.config import AdapterParams, ModelCard, Params, Recipe, Workspace
 from escalometer.errors import ProviderError
 from escalometer.lifeline import Interruption
 from escalometer.progress import progress
 from escalometer.providers import _loading, _weights
 from escalometer.schema import EXAMPLES, read_table
-from escalometer.stages import adapters, write_json
+from escalometer.stages import adapters, read_json, write_json
 
 if TYPE_CHECKING:
     from escalometer.training.trainer import Trained
@@ -84,6 +84,7 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
         run.abort()
         raise
     fresh = kept / "adapter"
+    _settle_config(fresh / CONFIG, card)
     record = {
         "name": name,
         **settings,
@@ -101,6 +102,14 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
     shutil.copytree(fresh, out)
     shutil.rmtree(kept)
     print(f"models/adapters/{name}: {trained.loss:.4f} nats a target token", file=sys.stderr)
+
+
+def _settle_config(path: Path, card: ModelCard) -> None:
+    """Let an adapter's configuration name its base, not a folder, and be the same each time."""
+    about = read_json(path)
+    about["base_model_name_or_path"] = card.hub_id or card.id
+    about["target_modules"] = sorted(about["target_modules"])  # a set, in whatever order
+    write_json(about, path)
 
 
 def _fit(

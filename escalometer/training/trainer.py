@@ -51,7 +51,7 @@ class Trained:
     history: list[dict[str, float]]
 
 
-class TreeTrainer(SFTTrainer):
+class TreeTrainer(SFTTrainer):  # type: ignore[misc]
     """TRL's trainer, which computes logits only where there is something to learn."""
 
     def compute_loss(
@@ -73,7 +73,7 @@ class TreeTrainer(SFTTrainer):
         return (loss, outputs) if return_outputs else loss
 
 
-class _Report(TrainerCallback):
+class _Report(TrainerCallback):  # type: ignore[misc]
     """Passes on what the trainer logs."""
 
     def __init__(self, on_step: OnStep) -> None:
@@ -164,7 +164,7 @@ def batches(recipe: Recipe, is_padded: bool) -> tuple[int, int]:
 def n_steps(n_items: int, recipe: Recipe, is_padded: bool) -> int:
     """Return the optimizer steps of a training on `n_items` of what `prepare` returned."""
     at_a_time, n_accumulated = batches(recipe, is_padded)
-    own = -(-n_items // PartialState().num_processes)
+    own = -(-n_items // int(PartialState().num_processes))
     return -(-own // (at_a_time * n_accumulated)) * recipe.n_epochs
 
 
