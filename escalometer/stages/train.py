@@ -84,7 +84,7 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
         run.abort()
         raise
     fresh = kept / "adapter"
-    _settle_config(fresh / CONFIG, card)
+    _settle(fresh, card)
     record = {
         "name": name,
         **settings,
@@ -104,12 +104,13 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
     print(f"models/adapters/{name}: {trained.loss:.4f} nats a target token", file=sys.stderr)
 
 
-def _settle_config(path: Path, card: ModelCard) -> None:
-    """Let an adapter's configuration name its base, not a folder, and be the same each time."""
-    about = read_json(path)
+def _settle(folder: Path, card: ModelCard) -> None:
+    """Let an adapter's files name its base, not a folder, and be the same each time."""
+    (folder / "README.md").unlink(missing_ok=True)  # a form that nobody filled in
+    about = read_json(folder / CONFIG)
     about["base_model_name_or_path"] = card.hub_id or card.id
     about["target_modules"] = sorted(about["target_modules"])  # a set, in whatever order
-    write_json(about, path)
+    write_json(about, folder / CONFIG)
 
 
 def _fit(

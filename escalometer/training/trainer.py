@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from datasets import Dataset
 from peft import LoraConfig
 from torch.nn.functional import cross_entropy, pad
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -28,6 +29,9 @@ MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 
 #: After so many optimizer steps what is learned so far is kept.
 SAVE_STEPS = 10
+
+# Of settings that trl and peft still use: nothing that somebody who trains could change.
+warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\b")
 
 OnStep = Callable[[int, Mapping[str, float]], None]
 
@@ -135,14 +139,20 @@ def prepare(
     return found
 
 
+@functools.cache
+def _place() -> TrainingArguments:
+    """Return where this process trains, and beside how many others, as trainers find it out."""
+    return TrainingArguments(output_dir="unused", report_to="none")
+
+
 def is_first() -> bool:
     """Return whether this process is the one that writes: of one, or of `accelerate launch`."""
-    return bool(PartialState().is_main_process)
+    return bool(_place().process_index == 0)
 
 
 def device() -> torch.device:
     """Return where this process trains: a GPU if there is one."""
-    return torch.device(PartialState().device)
+    return torch.device(_place().device)
 
 
 def batches(recipe: Recipe, is_padded: bool) -> tuple[int, int]:
@@ -155,7 +165,7 @@ def batches(recipe: Recipe, is_padded: bool) -> tuple[int, int]:
     is_padded : bool
         Whether an item is an example, read in a padded batch, and not a tree, a batch already.
     """
-    n_processes = PartialState().num_processes
+    n_processes = int(_place().world_size)
     if is_padded:
         return max(1, recipe.batch_size // n_processes), 1
     return 1, max(1, recipe.batch_size // (recipe.n_branches * n_processes))
@@ -164,7 +174,7 @@ def batches(recipe: Recipe, is_padded: bool) -> tuple[int, int]:
 def n_steps(n_items: int, recipe: Recipe, is_padded: bool) -> int:
     """Return the optimizer steps of a training on `n_items` of what `prepare` returned."""
     at_a_time, n_accumulated = batches(recipe, is_padded)
-    own = -(-n_items // int(PartialState().num_processes))
+    own = -(-n_items // int(_place().world_size))
     return -(-own // (at_a_time * n_accumulated)) * recipe.n_epochs
 
 
