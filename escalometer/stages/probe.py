@@ -14,12 +14,11 @@ from escalometer.elicitation.rows import Dialogue
 from escalometer.elicitation.store import CompletionStore
 from escalometer.errors import DataError, UsageError
 from escalometer.lifeline import Interruption
-from escalometer.progress import progress
 from escalometer.protocol import Task
 from escalometer.schema import PROBED, ROLES, write_table
 from escalometer.stages import write_json
 from escalometer.stages.adapters import adapter_named, training_domains
-from escalometer.stages.query import Cell, open_engine
+from escalometer.stages.query import Cell, hold, open_engine
 from escalometer.training import probes
 from escalometer.training.chains import mistake
 from escalometer.training.probe_cells import PLAIN, best
@@ -158,14 +157,7 @@ def _hold(
     """Return a row of the decisions table for each dialogue with one model."""
     query = params.query.model_copy(update={"force_answer": True})
     engine = open_engine(card, params.model_copy(update={"query": query}), workspace, store)
-    planned = engine.plan(dialogues)
-    with progress(f"probing {card.id}", engine.n_answers(planned), "answers") as bar:
-
-        def on_answer(n: int, free: bool) -> None:
-            bar.advance(n, free=free)
-            interruption.check()
-
-        return engine.hold(planned, on_answer)
+    return hold(engine, engine.plan(dialogues), f"probing {card.id}", interruption)
 
 
 def _dialogue(asked: Asked, task: Task) -> Dialogue:

@@ -11,7 +11,7 @@ from typing import Any
 from escalometer import interventions
 from escalometer.config import ModelCard, Params, Workspace, load_card
 from escalometer.elicitation.budget import Budget
-from escalometer.elicitation.engine import Engine
+from escalometer.elicitation.engine import Engine, Plan
 from escalometer.elicitation.rows import Answering, Dialogue
 from escalometer.elicitation.store import CompletionStore
 from escalometer.errors import DataError, UsageError
@@ -55,14 +55,7 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
         with store.writing():
             engine = open_engine(card, params, workspace, store)
             planned = engine.plan(dialogues)
-            title = f"querying {model} on {domain}"
-            with progress(title, engine.n_answers(planned), "answers") as bar:
-
-                def on_answer(n: int, free: bool) -> None:
-                    bar.advance(n, free=free)
-                    interruption.check()
-
-                rows = engine.hold(planned, on_answer)
+            rows = hold(engine, planned, f"querying {model} on {domain}", interruption)
     finally:
         store.close()
     edition = read_json(workspace.root / "data" / "scenarios" / domain / "domain.json")["edition"]
@@ -77,6 +70,19 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
     )
     for line in shortfalls(rows, engine.tally.n_passing):
         print(f"warning: {line}", file=sys.stderr)
+
+
+def hold(
+    engine: Engine, planned: Plan, title: str, interruption: Interruption
+) -> list[dict[str, Any]]:
+    """Return the rows of what was planned, with a progress bar, unless somebody interrupts."""
+    with progress(title, engine.n_answers(planned), "answers") as bar:
+
+        def on_answer(n: int, free: bool) -> None:
+            bar.advance(n, free=free)
+            interruption.check()
+
+        return engine.hold(planned, on_answer)
 
 
 def open_engine(

@@ -13,11 +13,10 @@ from escalometer.elicitation.rows import Dialogue
 from escalometer.elicitation.store import CompletionStore
 from escalometer.errors import DataError
 from escalometer.lifeline import Interruption
-from escalometer.progress import progress
 from escalometer.schema import EXAMPLES, write_table
 from escalometer.stages import write_json
 from escalometer.stages.adapters import adapter_named, training_domains
-from escalometer.stages.query import Cell, open_engine
+from escalometer.stages.query import Cell, hold, open_engine
 from escalometer.training import examples
 from escalometer.training.examples import Beginning
 
@@ -120,15 +119,7 @@ def _first_answers(
         with store.writing():
             engine = open_engine(card, params, workspace, store)
             planned = engine.plan([_dialogue(start) for start in starts], is_first_only=True)
-            with progress(
-                f"asking {card.id} to predict", engine.n_answers(planned), "answers"
-            ) as bar:
-
-                def on_answer(n: int, free: bool) -> None:
-                    bar.advance(n, free=free)
-                    interruption.check()
-
-                rows = engine.hold(planned, on_answer)
+            rows = hold(engine, planned, f"asking {card.id} to predict", interruption)
     finally:
         store.close()
     return [

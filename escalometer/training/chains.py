@@ -13,13 +13,13 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, get_args
 
 from escalometer.parsing import DECISION_MARKER, parse_marker
 from escalometer.policy import optimal_action
 
 #: What can be wrong with a chain, each step judged by what the chain itself says before it.
-MISTAKES = (
+Mistake = Literal[
     "no_chain",  # none of the steps can be read
     "misread_percentage",
     "wrong_error_rate",
@@ -27,17 +27,8 @@ MISTAKES = (
     "wrong_product",
     "wrong_comparison",
     "decision_against_conclusion",
-)
-
-Mistake = Literal[
-    "no_chain",
-    "misread_percentage",
-    "wrong_error_rate",
-    "misread_ratio",
-    "wrong_product",
-    "wrong_comparison",
-    "decision_against_conclusion",
 ]
+MISTAKES: tuple[Mistake, ...] = get_args(Mistake)
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _CHAIN = re.compile(
