@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from escalometer.policy import optimal_action
@@ -15,6 +15,7 @@ PERCENTS = st.integers(50, 99)
 RATIOS = st.one_of(st.integers(2, 60), st.sampled_from([2.5, 7.5, 2.25, 1.5, 11.1]))
 
 
+@settings(deadline=None)
 @given(PERCENTS, RATIOS)
 def test_a_written_chain_is_right_and_decides_as_the_rule_says(percent, ratio):
     text = write_chain(percent, ratio)
