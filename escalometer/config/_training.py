@@ -64,16 +64,16 @@ class ProbeParams(Section):
     They are spread evenly over conditions, cost ratios and wordings; 0 leaves a probe out.
     """
 
-    trained_domains: int = Field(192, ge=0)  # ratios and wordings of the study
-    held_out_domain: int = Field(480, ge=0)  # the same, on the domain that training never sees
-    untrained_ratios: int = Field(240, ge=0)  # from here on on the held-out domain
-    untrained_wordings: int = Field(240, ge=0)
-    untrained_percentages: int = Field(144, ge=0)
-    no_signal: int = Field(160, ge=0)
-    wrong_signal: int = Field(160, ge=0)  # its percentage asks for the other action
-    other_percentage: int = Field(160, ge=0)  # of another matter, in the scenario
+    trained_domains: int = Field(96, ge=0)  # ratios and wordings of the study
+    held_out_domain: int = Field(288, ge=0)  # the same, on the domain that training never sees
+    untrained_ratios: int = Field(160, ge=0)  # from here on on the held-out domain
+    untrained_wordings: int = Field(144, ge=0)
+    untrained_percentages: int = Field(96, ge=0)
+    no_signal: int = Field(80, ge=0)
+    wrong_signal: int = Field(80, ge=0)  # its percentage asks for the other action
+    other_percentage: int = Field(80, ge=0)  # of another matter, in the scenario
     ties: int = Field(220, ge=0)  # accuracies at a ratio's threshold, and one point beside it
-    n_scenarios: int = Field(6, ge=1)  # different ones of a condition; those of one share turn 1
+    n_scenarios: int = Field(4, ge=1)  # different ones of a condition; those of one share turn 1
 
 
 class TrainParams(Section):
