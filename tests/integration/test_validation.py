@@ -47,7 +47,7 @@ def replaced(text: str, row: int, column: str, value: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def refusal(root: Path, what: validate.What = "raw") -> str:
+def refusal(root: Path, what: str = "raw") -> str:
     with pytest.raises(DataError) as caught:
         validate.run(what, PARAMS, root)
     assert caught.value.exit_code == 4

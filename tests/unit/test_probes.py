@@ -62,7 +62,7 @@ def signal_percent(one: Asked) -> int:
 def test_sizes_are_those_asked_for_and_nothing_is_asked_twice(asked: list[Asked]) -> None:
     sizes = ProbeParams()
     assert Counter(one.probe for one in asked) == {name: getattr(sizes, name) for name in PROBES}
-    assert 1800 <= len(asked) <= 2200
+    assert 1100 <= len(asked) <= 1400  # some 25 minutes on two cores
     assert len(set(asked)) == len(asked)
 
 
@@ -80,7 +80,9 @@ def test_scenarios_are_of_the_eval_split_and_of_their_condition(asked: list[Aske
         assert one.label == row["label"]
 
 
-def test_the_grid_is_even(asked: list[Asked]) -> None:
+def test_the_grid_is_even() -> None:
+    sizes = ProbeParams(held_out_domain=480, trained_domains=192)
+    asked = build(TRAINED, HELD_OUT, sizes, seed=1)
     cells = Counter(
         (one.condition, one.protocol.cost_ratio, one.protocol.framing)
         for one in of(asked, "held_out_domain")
