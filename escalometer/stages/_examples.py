@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ import pyarrow as pa
 from escalometer import validation
 from escalometer.config import AdapterParams
 from escalometer.parsing import DECISION_MARKER, parse_marker
-from escalometer.policy import optimal_action
 from escalometer.schema import EXAMPLES, SCENARIOS, read_table
-from escalometer.training.chains import mistake
+from escalometer.training.chains import best, mistake
 from escalometer.training.heldout import UNTRAINED_PERCENTS, UNTRAINED_RATIOS
 
 
@@ -68,7 +66,7 @@ def _decided(row: Mapping[str, Any], column: str) -> int | None:
 def _optimal(row: Mapping[str, Any]) -> int | None:
     if row["kind"] == "predict":
         return None
-    return int(optimal_action(Fraction(row["percent"], 100), row["cost_ratio"]) == "escalate")
+    return best(row["percent"], row["cost_ratio"])
 
 
 def _is_held_out(row: Mapping[str, Any], adapter: AdapterParams) -> int:

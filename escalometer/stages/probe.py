@@ -20,8 +20,8 @@ from escalometer.stages import write_json
 from escalometer.stages.adapters import adapter_named, training_domains
 from escalometer.stages.query import Cell, hold, open_engine
 from escalometer.training import probes
-from escalometer.training.chains import mistake
-from escalometer.training.probe_cells import PLAIN, best
+from escalometer.training.chains import best, mistake
+from escalometer.training.probe_cells import PLAIN
 from escalometer.training.probes import Asked, Material
 from escalometer.warehouse import SQL_FOLDER
 

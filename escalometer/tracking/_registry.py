@@ -12,7 +12,7 @@ from typing import Any
 
 from escalometer.adapter_files import RECORD, sha256
 from escalometer.errors import ProviderError
-from escalometer.tracking._store import connected, git_commit
+from escalometer.tracking._store import connected, find_run, git_commit
 
 #: The version in use, and one to compare with it. MLflow finds the newest as `latest` by itself,
 #: and lets nobody set that.
@@ -175,7 +175,7 @@ def track_probes(
         same = f"tags.adapter = '{name}' and tags.{_PROBES} = '{digest}'"
         if logged := client.search_runs([experiment_id], same):
             return str(logged[0].info.run_id)
-        run = _run(client, trained.get("run_id"))
+        run = find_run(client, trained.get("run_id"))
         is_own = run is None
         if run is None:
             tags = {"git_commit": git_commit(root), "adapter": name}
@@ -194,18 +194,3 @@ def track_probes(
         if is_own:
             client.set_terminated(run_id, "FINISHED")
     return run_id
-
-
-def _run(client: Any, run_id: str | None) -> Any:
-    """Return the run of that id, or None if this MLflow has none."""
-    from mlflow.exceptions import MlflowException
-
-    if not run_id:
-        return None
-    try:
-        run = client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-    return run if run.info.lifecycle_stage == "active" else None

@@ -77,3 +77,18 @@ def connected(root: Path, uri: str | None) -> Iterator[Any]:
         yield mlflow.MlflowClient(), experiment_id
     except MlflowException as error:
         raise ProviderError(f"MLflow at {address}: {error}") from error
+
+
+def find_run(client: Any, run_id: str | None) -> Any:
+    """Return the run of that id, or None if this MLflow has none."""
+    from mlflow.exceptions import MlflowException
+
+    if not run_id:
+        return None
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    return run if run.info.lifecycle_stage == "active" else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from escalometer.tracking._registry import register
-from escalometer.tracking._store import connected, git_commit
+from escalometer.tracking._store import connected, find_run, git_commit
 
 #: MLflow takes so many parameters at a time, and texts up to so many characters.
 _N_PARAMETERS, _MOST_TEXT = 100, 6000
@@ -164,15 +164,8 @@ def _remembered(memory: Path) -> str | None:
 
 def _resume(client: Any, run_id: str) -> int | None:
     """Set a run running again and return its last step; None if it is not in this MLflow."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        run = client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-    if run.info.lifecycle_stage != "active":  # somebody deleted it
+    run = find_run(client, run_id)
+    if run is None:
         return None
     client.update_run(run_id, status="RUNNING")
     steps = [

@@ -87,6 +87,11 @@ def product(cost_ratio: Decimal, error_percent: Decimal) -> tuple[Decimal, Decim
     return (error_percent - units) * cost_ratio, units * cost_ratio, error_percent * cost_ratio
 
 
+def best(percent: int, ratio: float) -> int:
+    """Return 1 where escalating is cheaper at an accuracy in per cent, else 0; a tie implements."""
+    return int(optimal_action(Fraction(percent, 100), ratio) == "escalate")
+
+
 def write_chain(percent: int, cost_ratio: float, source: str = "The signal says") -> str:
     """Return the chain for a stated accuracy and ratio, the decision's marker at its end.
 
@@ -111,8 +116,7 @@ def write_chain(percent: int, cost_ratio: float, source: str = "The signal says"
 
 def write_label(percent: int, cost_ratio: float) -> str:
     """Return the decision alone, the negative control; parameters as `write_chain`."""
-    action = optimal_action(Fraction(percent, 100), cost_ratio)
-    return f"{DECISION_MARKER} {int(action == 'escalate')}"
+    return f"{DECISION_MARKER} {best(percent, cost_ratio)}"
 
 
 def read_chain(text: str) -> Chain | None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from escalometer.config import AdapterParams, Recipe
 from escalometer.parsing import PREDICTION_MARKER
-from escalometer.policy import exact, optimal_action
+from escalometer.policy import exact
 from escalometer.protocol import (
     FRAMINGS,
     MORE_FRAMINGS,
@@ -25,7 +25,7 @@ from escalometer.protocol import (
     second_turn,
     state_cost,
 )
-from escalometer.training.chains import write_chain, write_label
+from escalometer.training.chains import best, write_chain, write_label
 from escalometer.training.heldout import TRAINED_RATIOS, UNTRAINED_PERCENTS, UNTRAINED_RATIOS
 from escalometer.training.signals import in_words, vary
 
@@ -252,7 +252,7 @@ def _decide(
         **_row(about, kind, messages, answer(percent)),
         "cost_ratio": ratio,
         "framing": protocol.framing,
-        "escalate": int(optimal_action(percent / 100, ratio) == "escalate"),
+        "escalate": best(percent, ratio),
     }
     if adapter.method == "dpo":
         made["rejected"] = answer(_across(percent, ratio, rng))
@@ -270,8 +270,7 @@ def _row(
 
 def _across(percent: int, ratio: float, rng: np.random.Generator) -> int:
     """Return a percentage beyond the threshold: read instead, it leads to the wrong decision."""
-    right = optimal_action(percent / 100, ratio)
-    other = [p for p in range(1, 100) if optimal_action(p / 100, ratio) != right]
+    other = [p for p in range(1, 100) if best(p, ratio) != best(percent, ratio)]
     return int(rng.choice(other))
 
 

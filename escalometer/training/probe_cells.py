@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import product, zip_longest
 from typing import Any
 
 import numpy as np
 
-from escalometer.policy import optimal_action
 from escalometer.protocol import FRAMINGS, PROBE_FRAMINGS
+from escalometer.training.chains import best
 from escalometer.training.heldout import TRAINED_RATIOS, UNTRAINED_PERCENTS, UNTRAINED_RATIOS
 
 #: The probes in the order of the report.
@@ -142,8 +141,3 @@ def _wrong(percent: int, ratio: float) -> list[int]:
         for other in PERCENTS
         if abs(other - percent) >= FAR and best(other, ratio) != best(percent, ratio)
     ]
-
-
-def best(percent: int, ratio: float) -> int:
-    """Return 1 where escalating is cheaper at an accuracy in per cent, else 0; a tie implements."""
-    return int(optimal_action(Fraction(percent, 100), ratio) == "escalate")

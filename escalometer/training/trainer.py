@@ -46,13 +46,10 @@ class Trained:
         Optimizer steps.
     loss : float
         Mean loss of a target token over the last tenth of the steps, in nats.
-    history : list of dict
-        `step` and what was logged at it.
     """
 
     n_steps: int
     loss: float
-    history: list[dict[str, float]]
 
 
 class TreeTrainer(SFTTrainer):  # type: ignore[misc]
@@ -271,7 +268,7 @@ def finish(trainer: Any, checkpoints: Path, adapter: Path, on_step: OnStep) -> T
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     tail = history[-max(1, len(history) // 10) :]
     loss = sum(entry["loss"] for entry in tail) / len(tail)
-    return Trained(int(trainer.state.global_step), loss, history)
+    return Trained(int(trainer.state.global_step), loss)
 
 
 def latest(checkpoints: Path) -> str | None:

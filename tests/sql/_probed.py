@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from escalometer.schema import PROBED
-from escalometer.training.probe_cells import best
+from escalometer.training.chains import best
 
 DEFAULTS: dict[str, Any] = {
     "probe": "held_out_domain",
