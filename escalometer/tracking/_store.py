@@ -65,7 +65,6 @@ def connected(root: Path, uri: str | None) -> Iterator[Any]:
     address = uri or default_uri(root)
     try:
         mlflow.set_tracking_uri(address)
-        mlflow.set_registry_uri(address)
         experiment = mlflow.get_experiment_by_name(EXPERIMENT)
         if experiment is not None:
             experiment_id = experiment.experiment_id

@@ -5,6 +5,8 @@ What acting costs is in units of one escalation, whose cost, 1, is 100 %::
 
     The signal says 78%, so 22% are wrong. Acting costs 4 x 22% = 80% + 8% = 88% < 100%: implement.
     DECISION: 0
+
+Its products are of single digits, whatever the ratio: 15 x 7% = 70% + 35%.
 """
 
 from __future__ import annotations
@@ -31,9 +33,10 @@ Mistake = Literal[
 MISTAKES: tuple[Mistake, ...] = get_args(Mistake)
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
+_TERM = r"\d+(?:\.\d+)?%"
 _CHAIN = re.compile(
-    rf"{_NUMBER}%, so {_NUMBER}% are wrong\. Acting costs {_NUMBER} x {_NUMBER}% = {_NUMBER}% \+ "
-    rf"{_NUMBER}% = {_NUMBER}% ([<>=]) 100%: (implement|escalate)\."
+    rf"{_NUMBER}%, so {_NUMBER}% are wrong\. Acting costs {_NUMBER} x {_NUMBER}% = "
+    rf"({_TERM}(?: \+ {_TERM})*) = {_NUMBER}% ([<>=]) 100%: (implement|escalate)\."
 )
 
 
@@ -48,8 +51,7 @@ class Chain:
     error_percent: Decimal
     cost_ratio: Decimal
     multiplied: Decimal
-    tens: Decimal
-    units: Decimal
+    terms: tuple[Decimal, ...]
     cost: Decimal
     sign: str
     conclusion: str
@@ -71,7 +73,8 @@ class Chain:
             return "wrong_error_rate"
         if self.cost_ratio != _exact(cost_ratio):
             return "misread_ratio"
-        if (self.tens, self.units, self.cost) != product(self.cost_ratio, self.error_percent):
+        terms = partial_products(self.cost_ratio, self.error_percent)
+        if self.terms != terms or self.cost != sum(terms):
             return "wrong_product"
         action = "escalate" if self.cost > 100 else "implement"
         if (self.sign, self.conclusion) != (_sign(self.cost), action):
@@ -81,10 +84,14 @@ class Chain:
         return None
 
 
-def product(cost_ratio: Decimal, error_percent: Decimal) -> tuple[Decimal, Decimal, Decimal]:
-    """Return R × the tens of the error rate, R × its units, and their sum: what acting costs."""
-    units = error_percent % 10
-    return (error_percent - units) * cost_ratio, units * cost_ratio, error_percent * cost_ratio
+def partial_products(cost_ratio: Decimal, error_percent: Decimal) -> tuple[Decimal, ...]:
+    """Return what adds up to R × the error rate: tens and units of the one by those of the other.
+
+    Two terms where one of them is below 10, which decides all that is close: 80 + 8 for 4 x 22,
+    70 + 35 for 15 x 7, 0 + 12 for 3 x 4. Four where neither is.
+    """
+    terms = [r * e for r in _tens_and_rest(cost_ratio) for e in _tens_and_rest(error_percent)]
+    return tuple(terms if len(terms) > 1 else [Decimal(0), *terms])
 
 
 def best(percent: int, ratio: float) -> int:
@@ -105,11 +112,12 @@ def write_chain(percent: int, cost_ratio: float, source: str = "The signal says"
         Where the accuracy is from.
     """
     error, ratio = Decimal(100 - percent), _exact(cost_ratio)
-    tens, units, cost = map(_plain, product(ratio, error))
+    terms = partial_products(ratio, error)
     action = optimal_action(Fraction(percent, 100), cost_ratio)
     return (
-        f"{source} {percent}%, so {error}% are wrong. Acting costs {ratio} x {error}% = {tens}% + "
-        f"{units}% = {cost}% {_sign(ratio * error)} 100%: {action}.\n"
+        f"{source} {percent}%, so {error}% are wrong. Acting costs {ratio} x {error}% = "
+        f"{' + '.join(f'{_plain(term)}%' for term in terms)} = {_plain(sum(terms, Decimal(0)))}% "
+        f"{_sign(ratio * error)} 100%: {action}.\n"
         f"{DECISION_MARKER} {int(action == 'escalate')}"
     )
 
@@ -124,10 +132,13 @@ def read_chain(text: str) -> Chain | None:
     found = _CHAIN.search(text)
     if found is None:
         return None
-    percent, error, ratio, multiplied, tens, units, cost = map(Decimal, found.groups()[:-2])
-    sign, conclusion = found.groups()[-2:]
+    *numbers, terms, cost, sign, conclusion = found.groups()
+    percent, error, ratio, multiplied = map(Decimal, numbers)
+    added = tuple(Decimal(term.removesuffix("%")) for term in terms.split(" + "))
     decision = parse_marker(text[found.end() :], DECISION_MARKER, "first")
-    return Chain(percent, error, ratio, multiplied, tens, units, cost, sign, conclusion, decision)
+    return Chain(
+        percent, error, ratio, multiplied, added, Decimal(cost), sign, conclusion, decision
+    )
 
 
 def mistake(text: str, percent: int, cost_ratio: float) -> Mistake | None:
@@ -138,6 +149,12 @@ def mistake(text: str, percent: int, cost_ratio: float) -> Mistake | None:
 
 def _exact(number: float) -> Decimal:
     return Decimal(repr(float(number)).removesuffix(".0"))
+
+
+def _tens_and_rest(number: Decimal) -> tuple[Decimal, ...]:
+    """Return 20 and 7 of 27, 7 alone of 7."""
+    rest = number % 10
+    return (number - rest, rest) if number >= 10 else (number,)
 
 
 def _sign(cost: Decimal) -> str:

@@ -35,8 +35,8 @@ def test_a_tie_implements(percent, ratio):
 
 
 RIGHT = (
-    "The signal says 78%, so 22% are wrong. Acting costs 10 x 22% = 200% + 20% = 220% > 100%: "
-    "escalate.\nDECISION: 1"
+    "The signal says 78%, so 22% are wrong. Acting costs 12 x 22% = 200% + 20% + 40% + 4% = "
+    "264% > 100%: escalate.\nDECISION: 1"
 )
 
 
@@ -46,10 +46,11 @@ RIGHT = (
         ("", "", None),
         ("says 78%, so 22%", "says 77%, so 23%", "misread_percentage"),
         ("so 22%", "so 12%", "wrong_error_rate"),
-        ("10 x 22%", "10 x 12%", "wrong_error_rate"),
-        ("10 x 22%", "20 x 22%", "misread_ratio"),
-        ("200% + 20%", "200% + 10%", "wrong_product"),
-        ("= 220%", "= 202%", "wrong_product"),
+        ("12 x 22%", "12 x 12%", "wrong_error_rate"),
+        ("12 x 22%", "20 x 22%", "misread_ratio"),
+        ("40% + 4%", "40% + 2%", "wrong_product"),
+        ("40% + 4%", "44%", "wrong_product"),
+        ("= 264%", "= 246%", "wrong_product"),
         ("> 100%", "< 100%", "wrong_comparison"),
         (": escalate", ": implement", "wrong_comparison"),
         ("DECISION: 1", "DECISION: 0", "decision_against_conclusion"),
@@ -58,9 +59,24 @@ RIGHT = (
     ],
 )
 def test_the_first_wrong_step_is_named(old, new, kind):
-    assert mistake(RIGHT.replace(old, new), 78, 10) == kind
+    assert mistake(RIGHT.replace(old, new), 78, 12) == kind
     assert kind is None or kind in MISTAKES
 
 
 def test_the_first_chain_counts_where_a_model_goes_on():
-    assert mistake(f"{RIGHT}\n{RIGHT.replace('22%', '12%')}", 78, 10) is None
+    assert mistake(f"{RIGHT}\n{RIGHT.replace('22%', '12%')}", 78, 12) is None
+
+
+@pytest.mark.parametrize(
+    ("percent", "ratio", "terms"),
+    [
+        (78, 4, "80% + 8% = 88%"),
+        (93, 15, "70% + 35% = 105%"),
+        (96, 3, "0% + 12% = 12%"),
+        (90, 10, "100% + 0% + 0% + 0% = 100%"),
+        (73, 15, "200% + 70% + 100% + 35% = 405%"),
+        (93, 10.5, "70% + 3.5% = 73.5%"),
+    ],
+)
+def test_products_are_of_single_digits(percent, ratio, terms):
+    assert f"{ratio} x {100 - percent}% = {terms} " in write_chain(percent, ratio)
