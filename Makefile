@@ -26,7 +26,7 @@ finetune-demo: model  ## Teach the default model to escalate by the rule: a shor
 	@$(BIN)/escalometer train $(MODEL) --name $(MODEL)-demo --examples 320 --probes small
 
 test: model  ## All tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## Style, types, architecture, SQL
 	@$(BIN)/ruff format --check .

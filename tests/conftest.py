@@ -65,6 +65,11 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_adapter(tiny_weights: Path, tmp_path: Path) -> Path:
     """A LoRA adapter of the tiny model, random and strong, in models/adapters/careful."""
+    return random_adapter(tiny_weights, tmp_path / "models" / "adapters" / "careful")
+
+
+def random_adapter(tiny_weights: Path, folder: Path) -> Path:
+    """Write a LoRA adapter of the tiny model, random and strong, into `folder`; return that."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -76,7 +81,6 @@ def tiny_adapter(tiny_weights: Path, tmp_path: Path) -> Path:
     for name, weight in tuned.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.3)
-    folder = tmp_path / "models" / "adapters" / "careful"
     tuned.save_pretrained(folder)
     return folder
 
@@ -101,8 +105,12 @@ def workspace(folder: Path, **secrets: str) -> Workspace:
 
 @pytest.fixture
 def project(tmp_path: Path, tiny_weights: Path) -> Path:
-    """A project of its own, as a fresh clone has it, with the tiny model for a default."""
-    root = tmp_path / "project"
+    """A project of its own (see `clean_clone`)."""
+    return clean_clone(tmp_path / "project", tiny_weights)
+
+
+def clean_clone(root: Path, tiny_weights: Path) -> Path:
+    """Make a project at `root`, as a fresh clone has it, with the tiny model for a default."""
     root.mkdir()
     for name in ("sql", "expectations", "flows", "domains"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -16,9 +16,6 @@ from escalometer.errors import UsageError, unknown_name
 if TYPE_CHECKING:
     from escalometer.config import AdapterParams, Params
 
-#: `--probes small` asks one dialogue of so many of the usual.
-_SMALL = 8
-
 
 @click.command()
 @click.argument("model")
@@ -80,7 +77,8 @@ _SMALL = 8
 @click.option(
     "--probes",
     type=click.Choice(["small", "full", "none"]),
-    help="Questions that it is evaluated by; as params.yaml has them by default.",
+    help="Questions that it is evaluated by: those of params.yaml, an eighth of them, or none. As "
+    "last time by default, and full at first.",
 )
 @click.pass_obj
 def train(
@@ -144,7 +142,7 @@ def train(
     if known is None or known != type(known).model_validate(entry):
         changes[("train", "adapters", name)] = entry
     if probes in ("small", "full"):
-        changes |= _probes(params, probes)
+        changes |= _probes(params, name, probes == "small")
     if changes:
         edit_params(changes)
         said = ", ".join(".".join(keys) for keys in changes)
@@ -235,13 +233,13 @@ def _check_ratios(cost_ratios: list[float] | None) -> None:
             )
 
 
-def _probes(params: Params, size: str) -> dict[tuple[str, ...], Any]:
-    """Return what has to change in params.yaml for probes of that size."""
-    usual = type(params.train.probes)().model_dump()
-    if size == "small":
-        usual = {key: max(1, n // _SMALL) if n else 0 for key, n in usual.items()}
-    now = params.train.probes.model_dump()
-    return {("train", "probes", key): n for key, n in usual.items() if now[key] != n}
+def _probes(params: Params, name: str, is_small: bool) -> dict[tuple[str, ...], Any]:
+    """Return what has to change in params.yaml for small, or usual, probes of an adapter."""
+    small = list(params.train.probes.small)
+    if (name in small) == is_small:
+        return {}
+    small = [*small, name] if is_small else [other for other in small if other != name]
+    return {("train", "probes", "small"): small}
 
 
 def _print(name: str, model: str, card: Path, root: Path, is_probed: bool) -> None:

@@ -115,7 +115,7 @@ class ModelCard(Section):
     ) = None
     adapter: str | None = Field(None, pattern=NAME_PATTERN)  # a folder in models/adapters
     adapter_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")  # what it must be
-    training: Recipe | None = None  # null: the paper's
+    training: Recipe = Recipe()  # where it says nothing, as the paper has it
     answer_tokens: int = Field(1, ge=1)  # an answer's budget is never less than this
     endpoint: Endpoint | None = None
     thinking: Thinking | None = None

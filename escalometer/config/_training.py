@@ -11,6 +11,9 @@ from escalometer.config._section import CostRatio, Name, Section
 #: An adapter's name: a card's, but without dots, by which DVC tells keys of params.yaml apart.
 AdapterName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
+#: Small probes ask one dialogue of so many of the usual.
+_SMALL = 8
+
 
 class Recipe(Section):
     """How a model learns; the defaults are the paper's.
@@ -74,6 +77,14 @@ class ProbeParams(Section):
     other_percentage: int = Field(80, ge=0)  # of another matter, in the scenario
     ties: int = Field(220, ge=0)  # accuracies at a ratio's threshold, and one point beside it
     n_scenarios: int = Field(4, ge=1)  # different ones of a condition; those of one share turn 1
+    small: tuple[AdapterName, ...] = ()  # adapters for which an eighth of it all is enough
+
+    def of(self, name: str) -> ProbeParams:
+        """Return the sizes for one adapter: these, or an eighth where it is among `small`."""
+        if name not in self.small:
+            return self
+        sizes = self.model_dump(exclude={"small"})
+        return ProbeParams(**{key: max(1, n // _SMALL) if n else 0 for key, n in sizes.items()})
 
 
 class TrainParams(Section):

@@ -59,7 +59,7 @@ def run(name: str, params: Params, workspace: Workspace) -> dict[str, Any]:
         If the budget is used up; what was answered is kept.
     """
     adapter, cards = find_cards(name, params, workspace.root)
-    asked, tasks = plan(adapter, params, workspace.root)
+    asked, tasks = plan(name, params, workspace.root)
     dialogues = [_dialogue(one, tasks[one.domain]) for one in asked]
     rows: list[dict[str, Any]] = []
     store = CompletionStore(workspace.store)
@@ -117,23 +117,22 @@ def find_cards(
     return adapter, (base, tuned)
 
 
-def plan(
-    adapter: AdapterParams, params: Params, root: Path = Path()
-) -> tuple[list[Asked], dict[str, Task]]:
-    """Return what is to be asked, and the words of each domain.
+def plan(name: str, params: Params, root: Path = Path()) -> tuple[list[Asked], dict[str, Task]]:
+    """Return what an adapter and its base are to be asked, and the words of each domain.
 
     Raises
     ------
     DataError
         If scenarios are absent, nothing is left to ask, or a signal states no percentage.
     """
+    adapter = adapter_named(name, params)
     names = (*training_domains(adapter, params), adapter.holdout)
     cells = {domain: Cell(domain, params, root) for domain in names}
     *trained, held_out = (
         Material(domain, cell.conditions, cell.scenarios) for domain, cell in cells.items()
     )
     try:
-        asked = probes.build(trained, held_out, params.train.probes, params.seed)
+        asked = probes.build(trained, held_out, params.train.probes.of(name), params.seed)
     except ValueError as error:
         raise DataError(
             f"the probes change what a signal of {adapter.holdout} states: {error}"

@@ -49,7 +49,7 @@ def run(name: str, params: Params, workspace: Workspace) -> None:
     """
     adapter = adapter_named(name, params)
     card = load_card(adapter.model, workspace.root / "models")
-    recipe = card.training or Recipe()
+    recipe = card.training
     starts = _beginnings(adapter, recipe, params, workspace)
     answers = _first_answers(card, starts, params, workspace)
     rng = np.random.default_rng([params.seed, 2])

@@ -54,7 +54,7 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
     """
     adapter = adapters.adapter_named(name, params)
     card = adapters.check_base(adapter.model, workspace.root)
-    recipe = card.training or Recipe()
+    recipe = card.training
     table = workspace.root / "data" / "targets" / name / "examples.parquet"
     rows = read_table(table, EXAMPLES).to_pylist()
     settings = {

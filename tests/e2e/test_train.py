@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -14,28 +15,44 @@ import yaml
 
 from escalometer.adapter_files import sha256
 from escalometer.config import load_card
-from tests.conftest import read_json
+from tests.conftest import clean_clone, read_json
 from tests.e2e.test_pipeline import ENVIRONMENT, run
 
 pytestmark = pytest.mark.slow
 
 NAME = "tiny-escalates"
 TRAIN = ("escalometer", "train", "tiny", "--examples", "16")
+KILLED = "tiny-killed"
 
 
-@pytest.fixture
-def quick(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project whose tiny model learns little and soon: byte by byte, texts are long."""
-    monkeypatch.setitem(ENVIRONMENT, "ESCALOMETER_CACHE", str(project / ".escalometer" / "cache"))
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Iterator[Path]:
+    """A project whose tiny model learns little and soon: byte by byte, texts are long.
+
+    The tests share it, as they do the data that whichever is first prepares; each has a name for
+    what it trains.
+    """
+    project = clean_clone(tmp_path_factory.mktemp("train") / "project", tiny_weights)
     path = project / "models" / "tiny.yaml"
     recipe = {"rank": 4, "alpha": 8, "n_branches": 4, "batch_size": 4, "max_length": 4000}
     card = {**yaml.safe_load(path.read_text("utf-8")), "training": recipe}
     path.write_text(yaml.safe_dump(card), "utf-8")
     path = project / "params.yaml"
     params = yaml.safe_load(path.read_text("utf-8"))
-    params["train"]["probes"] = dict.fromkeys(params["train"]["probes"], 2)
+    probes = params["train"]["probes"]
+    params["train"]["probes"] = {**dict.fromkeys(probes, 2), "small": []}
     path.write_text(yaml.safe_dump(params), "utf-8")
-    return project
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENVIRONMENT, "ESCALOMETER_CACHE", str(project / ".escalometer" / "cache"))
+        yield project
+
+
+@pytest.fixture
+def quick(prepared: Path) -> Iterator[Path]:
+    """The shared project, whose params.yaml the commands of a test may edit."""
+    before = (prepared / "params.yaml").read_bytes()
+    yield prepared
+    (prepared / "params.yaml").write_bytes(before)
 
 
 @pytest.mark.timeout(580)
@@ -84,7 +101,11 @@ def last_step(root: Path) -> int:
         return -1
     with sqlite3.connect(root / "mlflow.db", timeout=30) as store:
         try:
-            found = store.execute("select max(step) from metrics where key = 'loss'").fetchone()
+            found = store.execute(
+                "select max(step) from metrics join runs using (run_uuid)"
+                " where key = 'loss' and runs.name = ?",
+                [KILLED],
+            ).fetchone()
         except sqlite3.OperationalError:  # MLflow is still making its tables
             return -1
     return -1 if found == (None,) else int(found[0])
@@ -93,6 +114,7 @@ def last_step(root: Path) -> int:
 def stopped(root: Path, step: int, how: signal.Signals) -> tuple[int, str]:
     """Stop the training after a step; return the exit code and what was said."""
     command = ["escalometer", "train", "tiny", "--examples", "240", "--probes", "none"]
+    command += ["--name", KILLED]
     process = subprocess.Popen(
         command, cwd=root, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
     )
@@ -119,9 +141,11 @@ def test_a_training_goes_on_after_kill_9_and_after_an_interrupt(quick: Path):
 
     mlflow.set_tracking_uri(f"sqlite:///{quick / 'mlflow.db'}")
     client = mlflow.MlflowClient()
-    (trained,) = client.search_runs([client.get_experiment_by_name("escalometer").experiment_id])
+    (version,) = client.search_model_versions(f"name = '{KILLED}'")
+    trained = client.get_run(version.run_id)
+    experiment = client.get_experiment_by_name("escalometer").experiment_id
+    assert len(client.search_runs([experiment], f"run_name = '{KILLED}'")) == 1
     assert trained.info.status == "FINISHED"
     steps = [m.step for m in client.get_metric_history(trained.info.run_id, "loss")]
-    told = read_json(quick / "models" / "adapters" / NAME / "training.json")
+    told = read_json(quick / "models" / "adapters" / KILLED / "training.json")
     assert steps == list(range(1, told["n_steps"] + 1))
-    assert len(client.search_model_versions(f"name = '{NAME}'")) == 1

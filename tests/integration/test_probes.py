@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import torch
 import yaml
-from transformers import AutoModelForCausalLM
 
 from escalometer.config import Params, Workspace, load_params
 from escalometer.elicitation.store import CompletionStore
@@ -19,7 +17,7 @@ from escalometer.errors import BudgetError, DataError, ProviderError, UsageError
 from escalometer.schema import CONDITIONS, PROBED, read_table, write_table
 from escalometer.stages import probe as stage
 from escalometer.training.probe_cells import PROBES
-from tests.conftest import ROOT, tiny_card, workspace
+from tests.conftest import ROOT, random_adapter, tiny_card, workspace
 from tests.integration._harbour import write_domain
 
 N_EACH = 4
@@ -28,20 +26,11 @@ N_EACH = 4
 @pytest.fixture
 def harbour(tiny_weights: Path, tmp_path: Path) -> tuple[Params, Workspace]:
     """A project with two domains, a base model, and an adapter of random weights."""
-    from peft import LoraConfig, get_peft_model
-
     root = tmp_path / "project"
     shutil.copytree(ROOT / "sql", root / "sql")
     for domain in ("north", "south"):
         write_domain(root, domain)
-    torch.manual_seed(11)
-    model = AutoModelForCausalLM.from_pretrained(tiny_weights, dtype=torch.float32)
-    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
-    tuned = get_peft_model(model, config)
-    for name, weight in tuned.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.3)
-    tuned.save_pretrained(root / "models" / "adapters" / "careful")
+    random_adapter(tiny_weights, root / "models" / "adapters" / "careful")
     base = tiny_card(tiny_weights)
     more = {"id": "careful", "adapter": "careful", "counts_marker": "first", "answer_tokens": 9}
     for card in (base, {**base, **more}):

@@ -121,7 +121,9 @@ def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards):
         "cost_ratios": (4.0, 10.0),
         "shares_prefixes": False,
     }
-    full, small = type(params.train.probes)().model_dump(), params.train.probes.model_dump()
+    probes = params.train.probes
+    assert (probes.small, probes.of("another")) == ((name,), probes)
+    full, small = probes.model_dump(exclude={"small"}), probes.of(name).model_dump()
     assert all(0 < small[key] < n for key, n in full.items() if n > 1)
     text = (more_cards / "params.yaml").read_text("utf-8")
     assert "# what `escalometer train` was asked for, by name" in text
@@ -141,6 +143,12 @@ def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards):
         *("--probes", "small"),
     )
     assert ((more_cards / "params.yaml").read_text("utf-8"), path.read_text("utf-8")) == before
+    # Without the option they stay as they are; `full` puts them back.
+    again = ("--name", name, "--method", "dpo", "--signals", "stated", "--cost-ratios", "4,10")
+    run(more_cards, "tiny2.5", *again, "--separate")
+    assert (more_cards / "params.yaml").read_text("utf-8") == text
+    run(more_cards, "tiny2.5", *again, "--separate", "--probes", "full")
+    assert load_params(more_cards / "params.yaml").train.probes.small == ()
 
 
 def test_other_domains_to_evaluate_do_not_change_what_is_trained_on(project):
