@@ -220,6 +220,8 @@ def _edit(path: Path, kind: type[Model], changes: dict[tuple[str, ...], Any]) ->
             section.fa.set_block_style()  # or all that comes into {} stands on one line
         current = section.get(keys[-1])
         if isinstance(value, list | tuple) and hasattr(current, "fa"):
+            if not current:
+                current.fa.set_flow_style()  # or, emptied again, it is no valid YAML
             current[:] = list(value)  # in place, so that it stays in [flow, style]
         else:
             section[keys[-1]] = list(value) if isinstance(value, tuple) else value

@@ -120,6 +120,7 @@ def merge(model: Any, card: ModelCard, root: Path) -> Any:
     if about.get("peft_type") != "LORA":
         raise ProviderError(f"{what} is {about.get('peft_type')!r}; only LORA can be merged")
     _check_base(card, str(config.base_model_name_or_path or ""), what)
+    config.base_model_name_or_path = ""  # or peft asks the hub about it
     try:
         with safe_open(path / WEIGHTS, framework="pt") as file:
             found = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118

@@ -147,7 +147,8 @@ def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards):
     again = ("--name", name, "--method", "dpo", "--signals", "stated", "--cost-ratios", "4,10")
     run(more_cards, "tiny2.5", *again, "--separate")
     assert (more_cards / "params.yaml").read_text("utf-8") == text
-    run(more_cards, "tiny2.5", *again, "--separate", "--probes", "full")
+    done = run(more_cards, "tiny2.5", *again, "--separate", "--probes", "full")
+    assert done.returncode == 4, done.stderr
     assert load_params(more_cards / "params.yaml").train.probes.small == ()
 
 
