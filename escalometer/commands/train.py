@@ -77,7 +77,7 @@ if TYPE_CHECKING:
 @click.option(
     "--probes",
     type=click.Choice(["small", "full", "none"]),
-    help="Questions that it is evaluated by: those of params.yaml, an eighth of them, or none. As "
+    help="Questions that it is evaluated by: those of params.yaml, a few of them, or none. As "
     "last time by default, and full at first.",
 )
 @click.pass_obj

@@ -11,7 +11,8 @@ from escalometer.config._section import CostRatio, Name, Section
 #: An adapter's name: a card's, but without dots, by which DVC tells keys of params.yaml apart.
 AdapterName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
-#: Small probes ask one dialogue of so many of the usual.
+#: Small probes are these, and ask one dialogue of so many of the usual.
+_SMALL_PROBES = {"held_out_domain", "untrained_ratios", "untrained_wordings"}
 _SMALL = 8
 
 
@@ -77,14 +78,15 @@ class ProbeParams(Section):
     other_percentage: int = Field(80, ge=0)  # of another matter, in the scenario
     ties: int = Field(220, ge=0)  # accuracies at a ratio's threshold, and one point beside it
     n_scenarios: int = Field(4, ge=1)  # different ones of a condition; those of one share turn 1
-    small: tuple[AdapterName, ...] = ()  # adapters for which an eighth of it all is enough
+    small: tuple[AdapterName, ...] = ()  # adapters for which a few of these are enough
 
     def of(self, name: str) -> ProbeParams:
-        """Return the sizes for one adapter: these, or an eighth where it is among `small`."""
+        """Return the sizes for one adapter: these, or less of them if it is among `small`."""
         if name not in self.small:
             return self
-        sizes = self.model_dump(exclude={"small"})
-        return ProbeParams(**{key: max(1, n // _SMALL) if n else 0 for key, n in sizes.items()})
+        sizes = self.model_dump(exclude={"small", "n_scenarios"})
+        few = {key: -(-n // _SMALL) if key in _SMALL_PROBES else 0 for key, n in sizes.items()}
+        return ProbeParams(**few, n_scenarios=1)
 
 
 class TrainParams(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,9 @@ def merge(model: Any, card: ModelCard, root: Path) -> Any:
         raise ProviderError(f"{what} has a broken {WEIGHTS} ({error}); {_AGAIN}") from error
     other = f"{what} was made for another model than {card.hub_id or card.id}"
     try:
-        # Its own weights are read below: peft warns of what is absent, here it is refused.
-        wrapped = PeftModel(model, config)
+        with warnings.catch_warnings():  # peft asks transformers by a name that it gives up
+            warnings.simplefilter("ignore", FutureWarning)
+            wrapped = PeftModel(model, config)
     except (ValueError, KeyError) as error:  # none of its target modules is there
         raise ProviderError(f"{other}: {error}") from error
     wanted = {name: list(x.shape) for name, x in get_peft_model_state_dict(wrapped).items()}
