@@ -70,6 +70,12 @@ if TYPE_CHECKING:
     help="How many; as the model's card says by default.",
 )
 @click.option(
+    "--drills",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    metavar="SHARE",
+    help="Of the examples, that ask for the arithmetic alone; as the model's card says by default.",
+)
+@click.option(
     "--separate",
     is_flag=True,
     help="Each example by itself: slower than those of one beginning together.",
@@ -93,6 +99,7 @@ def train(
     cost_ratios: list[float] | None,
     framings: list[str] | None,
     examples: int | None,
+    drills: float | None,
     separate: bool,
     probes: str | None,
 ) -> None:
@@ -131,6 +138,7 @@ def train(
     _check_framings(framings)
     _check_ratios(cost_ratios)
     settings |= {"cost_ratios": cost_ratios, "framings": framings, "n_examples": examples}
+    settings |= {"drill_share": drills}
     entry = {
         "model": model,
         "holdout": holdout,

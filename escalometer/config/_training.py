@@ -53,6 +53,7 @@ class AdapterParams(Section):
     cost_ratios: tuple[CostRatio, ...] | None = None  # null: the paper's six and 2 to 60
     framings: tuple[str, ...] | None = None  # null: all that are trained on
     n_examples: int | None = Field(None, ge=8)  # null: the recipe's
+    drill_share: float | None = Field(None, ge=0, lt=1)  # null: the recipe's
     shares_prefixes: bool = True
 
     @model_validator(mode="after")

@@ -227,7 +227,8 @@ def first_answer(text: str, choice: str) -> str:
 def n_trees(recipe: Recipe, adapter: AdapterParams) -> tuple[int, int]:
     """Return how many trees of dialogues, and how many of drills, the examples make."""
     n = adapter.n_examples or recipe.n_examples
-    n_drills = round(n * recipe.drill_share)
+    share = recipe.drill_share if adapter.drill_share is None else adapter.drill_share
+    n_drills = round(n * share)
     return -(-(n - n_drills) // recipe.n_branches), -(-n_drills // recipe.n_branches)
 
 

@@ -107,7 +107,7 @@ def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards):
         more_cards,
         "tiny2.5",
         *("--method", "dpo", "--signals", "stated", "--cost-ratios", "4,10", "--separate"),
-        *("--probes", "small"),
+        *("--probes", "small", "--drills", "0.25"),
     )
     assert done.returncode == 4, done.stderr  # that of the flow
     name = "tiny2-5-escalates-dpo-stated-signals"
@@ -119,6 +119,7 @@ def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards):
         "method": "dpo",
         "signals": "stated",
         "cost_ratios": (4.0, 10.0),
+        "drill_share": 0.25,
         "shares_prefixes": False,
     }
     probes = params.train.probes
@@ -145,11 +146,12 @@ def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards):
         more_cards,
         "tiny2.5",
         *("--method", "dpo", "--signals", "stated", "--cost-ratios", "4,10", "--separate"),
-        *("--probes", "small"),
+        *("--probes", "small", "--drills", "0.25"),
     )
     assert ((more_cards / "params.yaml").read_text("utf-8"), path.read_text("utf-8")) == before
     # Without the option they stay as they are; `full` puts them back.
     again = ("--name", name, "--method", "dpo", "--signals", "stated", "--cost-ratios", "4,10")
+    again = (*again, "--drills", "0.25")
     run(more_cards, "tiny2.5", *again, "--separate")
     assert (more_cards / "params.yaml").read_text("utf-8") == text
     done = run(more_cards, "tiny2.5", *again, "--separate", "--probes", "full")

@@ -111,3 +111,10 @@ def test_how_many_trees_the_examples_make():
     recipe = Recipe(n_examples=100, n_branches=8, drill_share=0.4)
     assert examples.n_trees(recipe, ADAPTER) == (8, 5)  # 60 and 40 examples
     assert examples.n_trees(recipe, AdapterParams(model="tiny", n_examples=16)) == (2, 1)
+
+
+def test_the_mix_is_the_recipes_unless_the_adapter_has_its_own():
+    recipe = Recipe(n_examples=80, n_branches=8, drill_share=0.5)
+    assert examples.n_trees(recipe, ADAPTER) == (5, 5)
+    assert examples.n_trees(recipe, AdapterParams(model="tiny", drill_share=0.2)) == (8, 2)
+    assert examples.n_trees(recipe, AdapterParams(model="tiny", drill_share=0.0)) == (10, 0)
