@@ -23,7 +23,7 @@ demo: model  ## Where does the default model act, and where does it escalate?
 	@$(BIN)/escalometer evaluate $(MODEL)
 
 finetune-demo: model  ## Teach the default model to escalate by the rule: a short version
-	@$(BIN)/escalometer train $(MODEL) --name $(MODEL)-demo --examples 400 --probes small \
+	@$(BIN)/escalometer train $(MODEL) --name $(MODEL)-demo --examples 440 --first-answers brief --probes small \
 		--cost-ratios 2,4,8,10,20,50 --framings ratio,dollars,words,plain
 
 test: model  ## All tests

@@ -125,7 +125,7 @@ RECORDED = pa.schema(
 )
 
 #: What an example teaches: a turn-2 decision, a turn-1 prediction, or the arithmetic by itself.
-EXAMPLE_KINDS = ("decide", "predict", "drill")
+EXAMPLE_KINDS = ("decide", "predict", "drill", "drill_both")  # both: of its two turns
 
 #: One row an example that a model is fine-tuned on: a conversation and the answer it should give.
 EXAMPLES = pa.schema(

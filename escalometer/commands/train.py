@@ -76,6 +76,14 @@ if TYPE_CHECKING:
     help="Of the examples, that ask for the arithmetic alone; as the model's card says by default.",
 )
 @click.option(
+    "--first-answers",
+    type=click.Choice(["own", "brief"]),
+    default="own",
+    show_default=True,
+    help="Turn 1 as the model writes it, to a sentence; or its choice alone, which less training "
+    "keeps apart from turn 2.",
+)
+@click.option(
     "--separate",
     is_flag=True,
     help="Each example by itself: slower than those of one beginning together.",
@@ -100,6 +108,7 @@ def train(
     framings: list[str] | None,
     examples: int | None,
     drills: float | None,
+    first_answers: str,
     separate: bool,
     probes: str | None,
 ) -> None:
@@ -138,7 +147,7 @@ def train(
     _check_framings(framings)
     _check_ratios(cost_ratios)
     settings |= {"cost_ratios": cost_ratios, "framings": framings, "n_examples": examples}
-    settings |= {"drill_share": drills}
+    settings |= {"drill_share": drills, "first_answers": first_answers}
     entry = {
         "model": model,
         "holdout": holdout,

@@ -54,6 +54,7 @@ class AdapterParams(Section):
     framings: tuple[str, ...] | None = None  # null: all that are trained on
     n_examples: int | None = Field(None, ge=8)  # null: the recipe's
     drill_share: float | None = Field(None, ge=0, lt=1)  # null: the recipe's
+    first_answers: Literal["own", "brief"] = "own"  # brief: the marker alone, in drills as well
     shares_prefixes: bool = True
 
     @model_validator(mode="after")

@@ -70,7 +70,7 @@ def _optimal(row: Mapping[str, Any]) -> int | None:
 
 
 def _is_held_out(row: Mapping[str, Any], adapter: AdapterParams) -> int:
-    is_drawn = adapter.signals == "any" or row["kind"] == "drill"
+    is_drawn = adapter.signals == "any" or row["kind"].startswith("drill")
     return int(
         row["domain"] == adapter.holdout
         or row["cost_ratio"] in UNTRAINED_RATIOS

@@ -51,7 +51,7 @@ def run(name: str, params: Params, workspace: Workspace) -> None:
     card = load_card(adapter.model, workspace.root / "models")
     recipe = card.training
     starts = _beginnings(adapter, recipe, params, workspace)
-    answers = _first_answers(card, starts, params, workspace)
+    answers = _first_answers(card, starts, adapter, params, workspace)
     rng = np.random.default_rng([params.seed, 2])
     rows: list[dict[str, Any]] = []
     answered = [pair for pair in zip(starts, answers, strict=True) if pair[1] is not None]
@@ -108,9 +108,14 @@ def _beginnings(
 
 
 def _first_answers(
-    card: ModelCard, starts: list[Beginning], params: Params, workspace: Workspace
+    card: ModelCard,
+    starts: list[Beginning],
+    adapter: AdapterParams,
+    params: Params,
+    workspace: Workspace,
 ) -> list[str | None]:
-    """Return the model's own first answers, one sentence each; None where it gave no choice."""
+    """Return the model's own first answers, cut short; None where it gave no choice."""
+    is_brief = adapter.first_answers == "brief"
     store = CompletionStore(workspace.store)
     interruption = Interruption()
     asking = params.query.model_copy(update={"max_tokens": _FIRST_TOKENS, "force_answer": True})
@@ -125,7 +130,9 @@ def _first_answers(
     return [
         None
         if row["prediction"] is None
-        else examples.first_answer(row["prediction_text"], start.task.choices[row["prediction"]])
+        else examples.first_answer(
+            row["prediction_text"], start.task.choices[row["prediction"]], is_brief
+        )
         for row, start in zip(rows, starts, strict=True)
     ]
 

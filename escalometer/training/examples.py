@@ -188,8 +188,9 @@ def drills(
 
     They are second turns as well: a chain in reply to a first one would teach to decide before
     anything was predicted. Each has a percentage of its own: a step that sees one alone forgets
-    the others.
+    the others. Where first answers are brief, that each begins with its marker is learned too.
     """
+    kind = "drill_both" if adapter.first_answers == "brief" else "drill"
     rows = []
     for _ in range(n):
         percent = int(rng.choice(PERCENTS))
@@ -204,11 +205,11 @@ def drills(
             {"role": "user", "content": f"{state_cost(cost)}\n\n{_DRILL_TASK}"},
         ]
         about = {"tree": number, "percent": percent}
-        rows.append(_decide(about, "drill", messages, cost, adapter, rng))
+        rows.append(_decide(about, kind, messages, cost, adapter, rng))
     return rows
 
 
-def first_answer(text: str, choice: str) -> str:
+def first_answer(text: str, choice: str, is_brief: bool = False) -> str:
     """Return a model's first answer as it should have been: one sentence, then its own choice.
 
     Parameters
@@ -217,7 +218,11 @@ def first_answer(text: str, choice: str) -> str:
         What the model wrote.
     choice : str
         What it chose, as its marker carries it.
+    is_brief : bool
+        Whether its choice alone is kept.
     """
+    if is_brief:
+        return f"{PREDICTION_MARKER} {choice}"
     said = text.split(PREDICTION_MARKER)[0].strip()
     if found := _SENTENCE.search(said):
         said = found[0]
@@ -242,7 +247,7 @@ def _decide(
 ) -> dict[str, Any]:
     """Return the row of an example whose answer decides."""
     percent, ratio = about["percent"], protocol.cost_ratio or 0.0
-    is_stated = adapter.signals != "none" or kind == "drill"
+    is_stated = adapter.signals != "none" or kind.startswith("drill")
 
     def answer(percent: int) -> str:
         if adapter.targets == "label":

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from escalometer.parsing import PREDICTION_MARKER
 from escalometer.training.attention import Layout
 
 IGNORED = -100  # a label that counts for nothing
@@ -55,10 +56,13 @@ class Encoded:
 def encode(row: Mapping[str, Any], tokenizer: Any) -> Encoded:
     """Return an example as tokens: its conversation in the model's template, then its target.
 
+    Of a drill of both turns, the marker of its first answer is learned too: not the choice, which
+    nothing determines.
+
     Parameters
     ----------
     row : mapping
-        `messages` and `target`, as in `schema.EXAMPLES`.
+        `kind`, `messages` and `target`, as in `schema.EXAMPLES`.
     tokenizer : PreTrainedTokenizerBase
         The model's.
     """
@@ -71,7 +75,14 @@ def encode(row: Mapping[str, Any], tokenizer: Any) -> Encoded:
     if tokenizer.eos_token_id in whole[n:]:
         end = n + whole[n:].index(tokenizer.eos_token_id) + 1
     tokens = whole[:end]
-    return Encoded(tokens, [IGNORED] * n + tokens[n:])
+    labels = [IGNORED] * n + tokens[n:]
+    if row["kind"] == "drill_both":
+        asked = _tokens(tokenizer, row["messages"][:1], add_generation_prompt=True)
+        marked = [row["messages"][0], {"role": "assistant", "content": PREDICTION_MARKER}]
+        marker = _tokens(tokenizer, marked, add_generation_prompt=False)
+        first = slice(_common([asked, tokens]), _common([marker, tokens]))
+        labels[first] = tokens[first]
+    return Encoded(tokens, labels)
 
 
 def _tokens(tokenizer: Any, messages: Sequence[Mapping[str, str]], **how: Any) -> list[int]:

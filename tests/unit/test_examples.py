@@ -98,6 +98,14 @@ def test_drills_are_second_turns_about_nothing_with_a_percentage_each():
     assert len({row["percent"] for row in rows}) > 20
 
 
+def test_brief_first_answers_are_the_choice_alone_and_learned_in_drills_as_well():
+    assert examples.first_answer("I think so. It is.", "1", is_brief=True) == "PREDICTION: 1"
+    adapter = AdapterParams(model="tiny", first_answers="brief")
+    rows = examples.drills(9, 8, adapter, np.random.default_rng(1))
+    assert {row["kind"] for row in rows} == {"drill_both"}
+    assert all(row["target"].startswith("The signal says") for row in rows)
+
+
 def test_few_ratios_come_in_different_words():
     adapter = AdapterParams(model="tiny", cost_ratios=(4, 10))
     rng = np.random.default_rng(2)
