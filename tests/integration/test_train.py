@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,12 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from transformers import AutoTokenizer
 
 from escalometer.config import Params, Workspace, load_params
 from escalometer.errors import DataError, ProviderError, UsageError
 from escalometer.schema import EXAMPLES, SCENARIOS, read_table
 from escalometer.stages import targets, train, validate
 from escalometer.training.heldout import UNTRAINED_PERCENTS, UNTRAINED_RATIOS
+from escalometer.training.trees import IGNORED, encode
 from tests.conftest import ROOT, read_json, tiny_card, workspace
 from tests.integration._harbour import write_domain
 
@@ -236,3 +239,22 @@ def test_an_adapter_that_params_do_not_name_is_an_error(tmp_path, tiny_weights):
     params, place = project(tmp_path, tiny_weights)
     with pytest.raises(UsageError, match="keel"):
         targets.run("kiel", params, place)
+
+
+def test_brief_first_answers_pass_the_suite_and_drills_learn_their_first_marker(
+    tmp_path, tiny_weights, monkeypatch
+):
+    params, place = project(tmp_path, tiny_weights, first_answers="brief")
+    targets.run("keel", params, place)
+    rows = examples(place)
+    assert {row["kind"] for row in rows} == {"decide", "drill_both", "predict"}
+    assert all(
+        re.fullmatch(r"PREDICTION: \w", row["target"]) for row in rows if row["kind"] == "predict"
+    )
+    monkeypatch.chdir(tmp_path)
+    validate.run("targets:keel", params)  # raises if a row is not as the suite says
+    tokenizer = AutoTokenizer.from_pretrained(tiny_weights)
+    row = next(row for row in rows if row["kind"] == "drill_both")
+    encoded = encode(row, tokenizer)
+    learned = tokenizer.decode([label for label in encoded.labels if label != IGNORED])
+    assert learned == f"PREDICTION:{row['target']}<|im_end|>"
