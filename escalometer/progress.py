@@ -131,9 +131,8 @@ class Meter:
     def summary(self) -> str:
         """Return the line that ends the progress, whether all was done or not."""
         took = spell_duration(self._clock() - self._started)
-        stored = f" ({self.n_free} without a call)" if self.n_free else ""
-        if self.n_free and self.unit == "bytes":
-            stored = f" ({self.n_free / 1e6:.1f} MB of it earlier)"
+        free = {"bytes": f"{self.n_free / 1e6:.1f} MB of it earlier", "steps": f"{self.n_free} earlier"}
+        stored = f" ({free.get(self.unit, f'{self.n_free} without a call')})" if self.n_free else ""
         verb = "" if self._is_done() else "stopped at "
         return f"{self.description}: {verb}{self.amount()}{stored}, {took}"
 

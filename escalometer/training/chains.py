@@ -3,15 +3,18 @@
 One line of arithmetic, digit by digit and in whole per cent, so that a small model can follow it.
 What acting costs is in units of one escalation, whose cost, 1, is 100 %::
 
-    The signal says 78%, so 22% are wrong. Acting costs 4 x 22% = 80% + 8% = 88% < 100%: implement.
+    The signal says 78%, so 20% + 2% = 22% are wrong. Acting costs 4 x 22% = 80% + 8% = 88% < 100%:
+    implement.
     DECISION: 0
 
-Its products are of single digits, whatever the ratio: 15 x 7% = 70% + 35%.
+(one line, broken here). Its differences and products are of single digits, whatever the
+numbers: 20 and 2 complete 78 to 100, 15 x 7% = 70% + 35%.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -35,7 +38,7 @@ MISTAKES: tuple[Mistake, ...] = get_args(Mistake)
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _TERM = r"\d+(?:\.\d+)?%"
 _CHAIN = re.compile(
-    rf"{_NUMBER}%, so {_NUMBER}% are wrong\. Acting costs {_NUMBER} x {_NUMBER}% = "
+    rf"{_NUMBER}%, so ({_TERM} \+ {_TERM}) = {_NUMBER}% are wrong\. Acting costs {_NUMBER} x {_NUMBER}% = "
     rf"({_TERM}(?: \+ {_TERM})*) = {_NUMBER}% ([<>=]) 100%: (implement|escalate)\."
 )
 
@@ -48,6 +51,7 @@ class Chain:
     """
 
     percent: Decimal
+    error_terms: tuple[Decimal, ...]
     error_percent: Decimal
     cost_ratio: Decimal
     multiplied: Decimal
@@ -69,6 +73,8 @@ class Chain:
         """
         if self.percent != percent:
             return "misread_percentage"
+        if self.error_terms != complement(self.percent):
+            return "wrong_error_rate"
         if not self.error_percent == self.multiplied == 100 - self.percent:
             return "wrong_error_rate"
         if self.cost_ratio != _exact(cost_ratio):
@@ -94,6 +100,12 @@ def partial_products(cost_ratio: Decimal, error_percent: Decimal) -> tuple[Decim
     return tuple(terms if len(terms) > 1 else [Decimal(0), *terms])
 
 
+def complement(percent: Decimal) -> tuple[Decimal, Decimal]:
+    """Return what completes an accuracy to 100 %: tens and rest, 10 and 1 for 89, 0 and 1 for 99."""
+    error = 100 - percent
+    return error - error % 10, error % 10
+
+
 def best(percent: int, ratio: float) -> int:
     """Return 1 where escalating is cheaper at an accuracy in per cent, else 0; a tie implements."""
     return int(optimal_action(Fraction(percent, 100), ratio) == "escalate")
@@ -115,8 +127,8 @@ def write_chain(percent: int, cost_ratio: float, source: str = "The signal says"
     terms = partial_products(ratio, error)
     action = optimal_action(Fraction(percent, 100), cost_ratio)
     return (
-        f"{source} {percent}%, so {error}% are wrong. Acting costs {ratio} x {error}% = "
-        f"{' + '.join(f'{_plain(term)}%' for term in terms)} = {_plain(sum(terms, Decimal(0)))}% "
+        f"{source} {percent}%, so {_sum(complement(Decimal(percent)))} = {error}% are wrong. "
+        f"Acting costs {ratio} x {error}% = {_sum(terms)} = {_plain(sum(terms, Decimal(0)))}% "
         f"{_sign(ratio * error)} 100%: {action}.\n"
         f"{DECISION_MARKER} {int(action == 'escalate')}"
     )
@@ -132,12 +144,18 @@ def read_chain(text: str) -> Chain | None:
     found = _CHAIN.search(text)
     if found is None:
         return None
-    *numbers, terms, cost, sign, conclusion = found.groups()
-    percent, error, ratio, multiplied = map(Decimal, numbers)
-    added = tuple(Decimal(term.removesuffix("%")) for term in terms.split(" + "))
-    decision = parse_marker(text[found.end() :], DECISION_MARKER, "first")
+    percent, completing, error, ratio, multiplied, terms, cost, sign, conclusion = found.groups()
     return Chain(
-        percent, error, ratio, multiplied, added, Decimal(cost), sign, conclusion, decision
+        percent=Decimal(percent),
+        error_terms=_terms(completing),
+        error_percent=Decimal(error),
+        cost_ratio=Decimal(ratio),
+        multiplied=Decimal(multiplied),
+        terms=_terms(terms),
+        cost=Decimal(cost),
+        sign=sign,
+        conclusion=conclusion,
+        decision=parse_marker(text[found.end() :], DECISION_MARKER, "first"),
     )
 
 
@@ -155,6 +173,14 @@ def _tens_and_rest(number: Decimal) -> tuple[Decimal, ...]:
     """Return 20 and 7 of 27, 7 alone of 7."""
     rest = number % 10
     return (number - rest, rest) if number >= 10 else (number,)
+
+
+def _sum(terms: Iterable[Decimal]) -> str:
+    return " + ".join(f"{_plain(term)}%" for term in terms)
+
+
+def _terms(spelled: str) -> tuple[Decimal, ...]:
+    return tuple(Decimal(term.removesuffix("%")) for term in spelled.split(" + "))
 
 
 def _sign(cost: Decimal) -> str:

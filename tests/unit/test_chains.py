@@ -35,8 +35,8 @@ def test_a_tie_implements(percent, ratio):
 
 
 RIGHT = (
-    "The signal says 78%, so 22% are wrong. Acting costs 12 x 22% = 200% + 20% + 40% + 4% = "
-    "264% > 100%: escalate.\nDECISION: 1"
+    "The signal says 78%, so 20% + 2% = 22% are wrong. Acting costs 12 x 22% = "
+    "200% + 20% + 40% + 4% = 264% > 100%: escalate.\nDECISION: 1"
 )
 
 
@@ -44,8 +44,12 @@ RIGHT = (
     ("old", "new", "kind"),
     [
         ("", "", None),
-        ("says 78%, so 22%", "says 77%, so 23%", "misread_percentage"),
-        ("so 22%", "so 12%", "wrong_error_rate"),
+        ("says 78%, so 20% + 2% = 22%", "says 77%, so 20% + 3% = 23%", "misread_percentage"),
+        ("so 20% + 2% = 22%", "so 10% + 2% = 12%", "wrong_error_rate"),
+        ("so 20% + 2%", "so 20% + 1%", "wrong_error_rate"),
+        ("so 20% + 2%", "so 10% + 12%", "wrong_error_rate"),
+        ("so 20% + 2% =", "so", "no_chain"),
+        ("= 22%", "= 12%", "wrong_error_rate"),
         ("12 x 22%", "12 x 12%", "wrong_error_rate"),
         ("12 x 22%", "20 x 22%", "misread_ratio"),
         ("40% + 4%", "40% + 2%", "wrong_product"),
@@ -65,6 +69,14 @@ def test_the_first_wrong_step_is_named(old, new, kind):
 
 def test_the_first_chain_counts_where_a_model_goes_on():
     assert mistake(f"{RIGHT}\n{RIGHT.replace('22%', '12%')}", 78, 12) is None
+
+
+@pytest.mark.parametrize(
+    ("percent", "terms"),
+    [(89, "10% + 1% = 11%"), (99, "0% + 1% = 1%"), (90, "10% + 0% = 10%"), (50, "50% + 0% = 50%")],
+)
+def test_error_rates_are_told_digit_by_digit(percent, terms):
+    assert f"{percent}%, so {terms} are wrong. " in write_chain(percent, 4)
 
 
 @pytest.mark.parametrize(

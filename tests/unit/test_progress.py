@@ -76,6 +76,14 @@ def test_the_last_line_says_what_came_from_the_store_and_where_it_stopped() -> N
     assert stream.getvalue() == "querying: stopped at 7/40 dialogues (7 without a call), 0 s\n"
 
 
+def test_steps_of_a_training_that_goes_on_are_earlier_ones() -> None:
+    stream = io.StringIO()
+    with progress("training", 22, "steps", stream=stream, clock=Clock()) as meter:
+        meter.advance(11, free=True)
+        meter.advance(11)
+    assert stream.getvalue() == "training: 22/22 steps (11 earlier), 0 s\n"
+
+
 def test_nothing_to_do_is_done() -> None:
     stream = io.StringIO()
     with progress("querying", 0, "dialogues", stream=stream) as meter:
