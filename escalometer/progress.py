@@ -131,10 +131,15 @@ class Meter:
     def summary(self) -> str:
         """Return the line that ends the progress, whether all was done or not."""
         took = spell_duration(self._clock() - self._started)
-        free = {"bytes": f"{self.n_free / 1e6:.1f} MB of it earlier", "steps": f"{self.n_free} earlier"}
-        stored = f" ({free.get(self.unit, f'{self.n_free} without a call')})" if self.n_free else ""
         verb = "" if self._is_done() else "stopped at "
-        return f"{self.description}: {verb}{self.amount()}{stored}, {took}"
+        return f"{self.description}: {verb}{self.amount()}{self._free()}, {took}"
+
+    def _free(self) -> str:
+        if not self.n_free:
+            return ""
+        if self.unit == "bytes":
+            return f" ({self.n_free / 1e6:.1f} MB of it earlier)"
+        return f" ({self.n_free} {'earlier' if self.unit == 'steps' else 'without a call'})"
 
     def _is_done(self) -> bool:
         return self.total is not None and self.done >= self.total

@@ -38,7 +38,8 @@ MISTAKES: tuple[Mistake, ...] = get_args(Mistake)
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _TERM = r"\d+(?:\.\d+)?%"
 _CHAIN = re.compile(
-    rf"{_NUMBER}%, so ({_TERM} \+ {_TERM}) = {_NUMBER}% are wrong\. Acting costs {_NUMBER} x {_NUMBER}% = "
+    rf"{_NUMBER}%, so ({_TERM} \+ {_TERM}) = {_NUMBER}% are wrong\. "
+    rf"Acting costs {_NUMBER} x {_NUMBER}% = "
     rf"({_TERM}(?: \+ {_TERM})*) = {_NUMBER}% ([<>=]) 100%: (implement|escalate)\."
 )
 
@@ -101,7 +102,7 @@ def partial_products(cost_ratio: Decimal, error_percent: Decimal) -> tuple[Decim
 
 
 def complement(percent: Decimal) -> tuple[Decimal, Decimal]:
-    """Return what completes an accuracy to 100 %: tens and rest, 10 and 1 for 89, 0 and 1 for 99."""
+    """Return what completes an accuracy to 100 %: 10 and 1 for 89, 0 and 1 for 99."""
     error = 100 - percent
     return error - error % 10, error % 10
 
