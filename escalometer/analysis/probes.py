@@ -68,9 +68,10 @@ def document(tables: Mapping[str, pa.Table], about: Mapping[str, Any]) -> dict[s
     Returns
     -------
     dict
-        ``probes``: one entry a probe and what it is scored against, each with ``n``, what blind
-        rules would get, and for each of `schema.ROLES` the escalation accuracy with its interval,
-        counts of answers that could not be read or had to be closed, and mistakes by kind.
+        ``probes``: one entry a probe and what it is scored against, each with ``n`` dialogues about
+        ``n_scenarios``, what blind rules would get, and for each of `schema.ROLES` the escalation
+        accuracy with its interval, counts of answers that could not be read or had to be closed,
+        and mistakes by kind.
         ``grid``: rows of sql/probes/probe_grid.sql. ``predictions``: turn 1, before and after.
         ``published``: see `PUBLISHED`.
     """
@@ -90,6 +91,7 @@ def document(tables: Mapping[str, pa.Table], about: Mapping[str, Any]) -> dict[s
                     "probe": probe,
                     "scored_against": against,
                     "n": both[0]["n"],
+                    "n_scenarios": both[0]["n_scenarios"],
                     "always_escalate": both[0]["always_escalate"],
                     "always_implement": both[0]["always_implement"],
                     **{

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from escalometer.hypotheses import Z95, wilson
 from escalometer.recorded.quoting import Quoted, Source, quoted
 
 #: Answers that are looked at of one model in one domain; more are drawn evenly.
@@ -193,7 +194,7 @@ def _judged(
     # Alike in every answer, the difference is as sure as its sign.
     errors_above = mean / error if error else (np.inf if mean > 0 else 0.0)
     foreign = min(1.0, misfits / chance_misfits) if chance_misfits else None
-    foreign_low = min(1.0, _low(misfits, n) * n / chance_misfits) if chance_misfits else None
+    foreign_low = min(1.0, wilson(misfits, n)[0] * n / chance_misfits) if chance_misfits else None
     if foreign_low is not None and foreign_low > TOLERATED:
         verdict = "some_foreign" if errors_above > HARDLY else "as_chance"
     elif errors_above >= CLEARLY:
@@ -205,16 +206,9 @@ def _judged(
     return {
         "own_share": float(own.mean()),
         "chance_share": float(chance.mean()),
-        "low": mean - 1.96 * error,
-        "high": mean + 1.96 * error,
+        "low": mean - Z95 * error,
+        "high": mean + Z95 * error,
         "foreign_share": foreign,
         "foreign_low": foreign_low,
         "verdict": verdict,
     }
-
-
-def _low(k: float, n: int, z: float = 1.96) -> float:
-    """Return the lower end of Wilson's interval of a share."""
-    centre = k + z * z / 2
-    spread = z * (k * (n - k) / n + z * z / 4) ** 0.5
-    return max(0.0, (centre - spread) / (n + z * z)) if k else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from escalometer.reporting.wording import DASH, count, ratio, share, with_span
@@ -190,6 +190,12 @@ def sentences(document: Mapping[str, Any]) -> list[str]:
         told = ", ".join(blind)
         said.append(f"Always escalating and always implementing would be right {told}.")
     said += turn_one_sentences(document)
+    if entries:
+        about = _between(entry["n_scenarios"] for entry in entries)
+        said.append(
+            f"A probe's dialogues are about {about} scenarios; "
+            "intervals take each by itself, and are too narrow where errors go with scenarios."
+        )
     n = sum(e["n"] for e in _once(entries))
     closed, unread = (
         {role: count(sum(e[role][of] for e in _once(entries))) for role in ("base", "tuned")}
@@ -223,6 +229,11 @@ def turn_one_sentences(document: Mapping[str, Any]) -> list[str]:
 
 
 _ENDS = (("estimate", ""), ("low", "_low"), ("high", "_high"))
+
+
+def _between(numbers: Iterable[int]) -> str:
+    low, high = min(found := [*numbers]), max(found)
+    return count(low) if low == high else f"{count(low)} to {count(high)}"
 
 
 def _once(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -9,7 +9,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ from escalometer.domains._found import Inspection
 from escalometer.domains._inspect import inspect
 from escalometer.domains._suites import inferred_raw, inferred_staged
 from escalometer.errors import DataError, EscalometerError, UsageError
+from escalometer.hypotheses import wilson
 from escalometer.leaks import leak
 from escalometer.protocol import Protocol, first_turn, second_turn
 from escalometer.stages import sample, write_json
@@ -31,8 +31,6 @@ NARROW = 0.15
 
 #: A decision that is hardly ever in doubt was perhaps made before.
 CERTAIN, CERTAIN_ROWS = 0.99, 30
-
-_Z = NormalDist().inv_cdf(0.975)
 
 
 def run(
@@ -227,7 +225,7 @@ def _conditions(domain: Domain, sampled: sample.Sampled, params: Params) -> dict
     rows = sorted(sampled.conditions, key=lambda row: (row["signal_accuracy"], row["condition"]))
     said: list[dict[str, Any]] = []
     for row in rows:
-        low, high = _wilson(row["n_agreeing"], row["n_signal"])
+        low, high = wilson(row["n_agreeing"], row["n_signal"])
         label = row["signal_label"]
         said.append(
             {
@@ -281,14 +279,6 @@ _CONDITION_KEYS = (
     "n_eval",
     "n_all",
 )
-
-
-def _wilson(k: int, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of k out of n."""
-    share, z2 = k / n, _Z * _Z
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z * ((share * (1 - share) + z2 / (4 * n)) / n) ** 0.5 / (1 + z2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _leak(found: Inspection, domain: Domain, sampled: sample.Sampled) -> dict[str, Any]:

@@ -6,6 +6,8 @@ with dialogues as (
     select
         probe,
         model_role,
+        domain,
+        scenario_id,
         has_signal,
         escalate,
         optimal_escalate,
@@ -19,6 +21,8 @@ score_both_ways as (
         probe,
         model_role,
         'signal' as scored_against,
+        domain,
+        scenario_id,
         escalate,
         optimal_escalate,
         status
@@ -29,6 +33,8 @@ score_both_ways as (
         probe,
         model_role,
         'domain' as scored_against,
+        domain,
+        scenario_id,
         escalate,
         domain_optimal_escalate as optimal_escalate,
         status
@@ -41,6 +47,7 @@ count_dialogues as (
         model_role,
         scored_against,
         count(*)::bigint as n,
+        count(distinct row(domain, scenario_id))::bigint as n_scenarios,
         count(*) filter (where escalate = optimal_escalate)::bigint as n_right,
         count(*) filter (where escalate is null)::bigint as n_unparsed,
         count(*) filter (where status = 'forced')::bigint as n_forced,
@@ -57,6 +64,7 @@ select
     model_role,
     scored_against,
     n,
+    n_scenarios,
     n_right,
     n_unparsed,
     n_forced,

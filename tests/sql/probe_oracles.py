@@ -50,6 +50,7 @@ def accuracy(rows: list[Row]) -> list[Row]:
                 "scored_against": against,
                 **_scored(those, best),
                 "n_forced": sum(row["status"] == "forced" for row in those),
+                "n_scenarios": len({(row["domain"], row["scenario_id"]) for row in those}),
             }
             for against, those, best in ways
         ]

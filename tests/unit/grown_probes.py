@@ -46,6 +46,7 @@ def grown_probes(**changes: Any) -> dict[str, Any]:
                 "has_signal": probe != "no_signal",
                 "percent": percent,
                 "domain_percent": 150 - percent if probe == "wrong_signal" else percent,
+                "scenario_id": f"s{i % 4}",
                 "prompt": f"{probe} {i % 4}",
                 "label": i % 2,
             }

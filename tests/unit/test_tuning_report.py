@@ -59,6 +59,9 @@ def test_the_text_fits_into_100_columns_and_says_what_is_asked_of_it(
     )
     assert "65.0 % and 35.0 %, on the trained ones in 65.0 % and 35.0 %." in said
     assert "Turn 1 matches the label in 50.0 %" in said
+    assert "A probe's dialogues are about 4 scenarios; intervals take each by itself" in said
+    fewer = {**probes, "probes": [{**probes["probes"][0], "n_scenarios": 2}, probes["probes"][1]]}
+    assert "are about 2 to 4 scenarios;" in flat(probes_text(fewer))
     assert "closed with the marker in 180 (its budget: 16 tokens an answer)" in said
     assert "Qwen3.5-4B 95.7 % overall, 96.7 % held-out domain" in said
     stream = io.StringIO()
