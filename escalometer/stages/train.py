@@ -101,7 +101,8 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(fresh, out)
     shutil.rmtree(kept)
-    print(f"models/adapters/{name}: {trained.loss:.4f} nats a target token", file=sys.stderr)
+    unit = "nats a target token" if adapter.method == "sft" else "nats a pair (DPO's loss)"
+    print(f"models/adapters/{name}: {trained.loss:.4f} {unit}", file=sys.stderr)
 
 
 def _settle(folder: Path, card: ModelCard) -> None:

@@ -45,7 +45,7 @@ class Trained:
     n_steps : int
         Optimizer steps.
     loss : float
-        Mean loss of a target token over the last tenth of the steps, in nats.
+        Mean loss over the last tenth of the steps, in nats: of a target token, or of a pair (DPO).
     """
 
     n_steps: int
