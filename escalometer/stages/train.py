@@ -141,7 +141,8 @@ def _fit(
     if run is None:
         return fit(lambda _step, _numbers: interruption.check())
     device = trainer.device()
-    forecast = estimate.estimate(model, data, recipe, device, is_padded)
+    is_compared = adapter.method == "dpo"
+    forecast = estimate.estimate(model, data, recipe, device, is_padded, is_compared)
     free = _loading.free_bytes(device)
     print(f"{run.name}: {len(rows):,} examples, {forecast.spell()}", file=sys.stderr)
     if forecast.memory_bytes > free:
