@@ -121,7 +121,15 @@ def last_checkpoint(root: Path) -> int:
 
 def stopped(root: Path, checkpoint: int, how: signal.Signals) -> tuple[int, str]:
     """Stop the training once it has a checkpoint; return the exit code and what was said."""
-    process = subprocess.Popen(LONG, cwd=root, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        LONG,
+        cwd=root,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in a shell's background hands on that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while last_checkpoint(root) < checkpoint and process.poll() is None:
         time.sleep(0.05)
     assert process.poll() is None, "it ended before it could be stopped"

@@ -572,7 +572,7 @@ def test_stage_shows_adapters_that_were_evaluated(project: Path) -> None:
     page = Page(stage.run(PARAMS, project).read_text(encoding="utf-8"))
     assert "careful from smollm2-135m-instruct" in page.text
     assert re.search(
-        r"held-out domain 20 35\.0 % \[18\.1, 56\.7\] 95\.0 % \[76\.4, 99\.1\]", page.text
+        r"held-out domain 20, 4 35\.0 % \[18\.1, 56\.7\] 95\.0 % \[76\.4, 99\.1\]", page.text
     )
 
 
