@@ -74,9 +74,8 @@ class Chain:
         """
         if self.percent != percent:
             return "misread_percentage"
-        if self.error_terms != complement(self.percent):
-            return "wrong_error_rate"
-        if not self.error_percent == self.multiplied == 100 - self.percent:
+        error = 100 - self.percent
+        if self.error_terms != _split(error) or not self.error_percent == self.multiplied == error:
             return "wrong_error_rate"
         if self.cost_ratio != _exact(cost_ratio):
             return "misread_ratio"
@@ -101,12 +100,6 @@ def partial_products(cost_ratio: Decimal, error_percent: Decimal) -> tuple[Decim
     return tuple(terms if len(terms) > 1 else [Decimal(0), *terms])
 
 
-def complement(percent: Decimal) -> tuple[Decimal, Decimal]:
-    """Return what completes an accuracy to 100 %: 10 and 1 for 89, 0 and 1 for 99."""
-    error = 100 - percent
-    return error - error % 10, error % 10
-
-
 def best(percent: int, ratio: float) -> int:
     """Return 1 where escalating is cheaper at an accuracy in per cent, else 0; a tie implements."""
     return int(optimal_action(Fraction(percent, 100), ratio) == "escalate")
@@ -128,7 +121,7 @@ def write_chain(percent: int, cost_ratio: float, source: str = "The signal says"
     terms = partial_products(ratio, error)
     action = optimal_action(Fraction(percent, 100), cost_ratio)
     return (
-        f"{source} {percent}%, so {_sum(complement(Decimal(percent)))} = {error}% are wrong. "
+        f"{source} {percent}%, so {_sum(_split(error))} = {error}% are wrong. "
         f"Acting costs {ratio} x {error}% = {_sum(terms)} = {_plain(sum(terms, Decimal(0)))}% "
         f"{_sign(ratio * error)} 100%: {action}.\n"
         f"{DECISION_MARKER} {int(action == 'escalate')}"
@@ -172,8 +165,14 @@ def _exact(number: float) -> Decimal:
 
 def _tens_and_rest(number: Decimal) -> tuple[Decimal, ...]:
     """Return 20 and 7 of 27, 7 alone of 7."""
+    tens, rest = _split(number)
+    return (tens, rest) if tens else (rest,)
+
+
+def _split(number: Decimal) -> tuple[Decimal, Decimal]:
+    """Return 20 and 7 of 27, 0 and 7 of 7."""
     rest = number % 10
-    return (number - rest, rest) if number >= 10 else (number,)
+    return number - rest, rest
 
 
 def _sum(terms: Iterable[Decimal]) -> str:
