@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from escalometer.elicitation.rows import Dialogue
-from escalometer.protocol import Protocol, Task
+from escalometer.dialogue.elicitation.rows import Dialogue
+from escalometer.dialogue.protocol import Protocol, Task
 
 TASK = Task("whether the guest keeps the booking", "the guest", ("cancelled", "kept"))
 SCENARIO = (

@@ -7,7 +7,7 @@ is known and any number can be drawn. Three sides in one run:
 - fixed: the study's. Equally many dialogues in every condition, least squares on the rates,
   percentile bootstrap. Its number is the least at which the mean half-width is as asked.
 - equal: as many in every condition, but the adaptive design's estimate and interval.
-- adaptive: `escalometer.adaptive` until it says that it is precise.
+- adaptive: `escalometer.stats.adaptive_design` until it says that it is precise.
 
 The ratio is adaptive to fixed. A fixed design of that size has an interval as narrow, but one that
 contains the threshold too seldom. The covering ratio is to a fixed design that covers 0.93 as well:
@@ -28,8 +28,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from escalometer import estimates
-from escalometer.adaptive import Design
+from escalometer import stats
+from escalometer.stats.adaptive_design import Design
 
 #: gpt-5-mini counts at medium effort, as in the study's table of thresholds.
 RECORDED = """
@@ -58,7 +58,7 @@ class Truth:
         share = self.cells.sum(axis=2)
         self.pool = share * (pool or 10**9)
         four = self.cells.sum(axis=1)
-        slope, intercept, _ = estimates.fit_lines(
+        slope, intercept, _ = stats.fit_lines(
             (four[:, 0] + four[:, 2])[None], (four[:, 2] + four[:, 3])[None]
         )
         self.threshold = float((0.5 - intercept[0]) / slope[0])
@@ -77,8 +77,8 @@ def fixed_ends(_: Truth, counts: np.ndarray, rng: np.random.Generator) -> Ends:
     """Return the interval of the ordinary analysis."""
     names = [(i,) for i in range(len(counts))]
     seed = int(rng.integers(2**31))
-    drawn = estimates.Resamples.draw(names, names, counts.sum(axis=1), seed, N_BOOTSTRAP)
-    fit = estimates.threshold_fit("linear", drawn)
+    drawn = stats.Resamples.draw(names, names, counts.sum(axis=1), seed, N_BOOTSTRAP)
+    fit = stats.threshold_fit("linear", drawn)
     return (float(fit["low"]), float(fit["high"])) if fit["low"] is not None else None
 
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from escalometer import estimates
+from escalometer import stats
 from escalometer.analysis.headlines import mean_accuracy, mean_rate
 from escalometer.analysis.scores import Policy
-from escalometer.estimates import Counts, Floats, Resamples, Statistic
+from escalometer.stats import Counts, Floats, Resamples, Statistic
 
 R = 4.0
 #: Of the line on which the rates with a signal lie; the threshold is 0.9 / 1.3.
@@ -70,12 +70,12 @@ def _statistics(n: int, escalating: np.ndarray) -> dict[str, Statistic]:
     def first(statistic: Statistic) -> Statistic:
         return lambda counts, weight: statistic(counts[:, :n], weight[:, :n])
 
-    own = estimates.self_estimates(n)
+    own = stats.self_estimates(n)
     return {
         "predictive accuracy": first(mean_accuracy),
         "escalation rate": first(mean_rate),
-        "threshold, linear": first(estimates.threshold("linear")),
-        "threshold, logit": first(estimates.threshold("logit")),
+        "threshold, linear": first(stats.threshold("linear")),
+        "threshold, logit": first(stats.threshold("logit")),
         "self-estimated accuracy": own,
         "calibration bias": lambda c, w: own(c, w) - mean_accuracy(c[:, n:], w[:, n:]),
         "escalation accuracy": first(policy.statistic("escalation_accuracy")),
@@ -103,7 +103,7 @@ def _draw(
         counts = np.stack([(outcome == k).sum(axis=1) for k in range(4)], axis=1)
         scenario = (group[:, None] * many + np.arange(many)).ravel()
         cell = np.repeat(np.arange(n), many)
-        scenarios = estimates.resample_scenarios(
+        scenarios = stats.resample_scenarios(
             rng, scenario, cell, outcome.ravel(), np.ones(n * many, dtype=int), n, n_bootstrap
         )
         known = np.full(n, scenario.max() + 1)

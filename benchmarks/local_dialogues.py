@@ -39,7 +39,7 @@ Dialogue = tuple[str, list[str]]
 def dialogues_of(n: int, n_second: int) -> list[Dialogue]:
     """Return the messages of `n` dialogues of movielens with `n_second` second turns each."""
     from escalometer.config import Params
-    from escalometer.protocol import FRAMINGS, Protocol, first_turn, second_turn
+    from escalometer.dialogue.protocol import FRAMINGS, Protocol, first_turn, second_turn
     from escalometer.stages import ingest, query, sample
 
     with tempfile.TemporaryDirectory() as folder:
@@ -84,10 +84,10 @@ class Ours:
 
     def __init__(self, max_tokens: int, is_full_length: bool = False) -> None:
         from escalometer.config import Workspace, load_card
-        from escalometer.providers import local
+        from escalometer.dialogue.providers.local import provider
 
         cache = Path(os.environ.get("ESCALOMETER_CACHE", "~/.cache/escalometer")).expanduser()
-        self.provider = local.connect(load_card(MODEL), Workspace(Path(), cache, cache / "none"))
+        self.provider = provider.connect(load_card(MODEL), Workspace(Path(), cache, cache / "none"))
         self.provider._load()
         self._max_tokens = max_tokens
         decoder = self.provider._decoder
@@ -112,7 +112,7 @@ class Ours:
 
     def hold(self, dialogues: Sequence[Dialogue]) -> tuple[float, list[list[str]]]:
         """Return seconds and, by dialogue, the answers: the first turn's, then the second ones'."""
-        from escalometer.providers import Request
+        from escalometer.dialogue.providers import Request
 
         began = clock()
         texts: list[list[str]] = []

@@ -22,11 +22,11 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from escalometer.cli import workspace
 from escalometer.config import load_card
-from escalometer.providers import _loading
+from escalometer.dialogue.providers.local import loading
 from escalometer.schema import EXAMPLES, read_table
 from escalometer.training import attention
+from escalometer.training.prefix_trees import Encoded, TreeCollator, encode, grow
 from escalometer.training.trainer import TreeTrainer, lora, settings
-from escalometer.training.trees import Encoded, TreeCollator, encode, grow
 
 MODEL = "smollm2-135m-instruct"
 
@@ -34,7 +34,7 @@ MODEL = "smollm2-135m-instruct"
 def trainer(kind: type[SFTTrainer], data: list[Any], tokenizer: Any, folder: str) -> SFTTrainer:
     """Return a trainer of the default model's recipe."""
     recipe = load_card(MODEL).training
-    model, _ = _loading.read(load_card(MODEL), workspace())
+    model, _ = loading.read(load_card(MODEL), workspace())
     if kind is TreeTrainer:
         attention.register()
         model.set_attn_implementation(attention.NAME)
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--trees", type=int, default=6)
     given = parser.parse_args()
     rows = read_table(given.examples, EXAMPLES).to_pylist()
-    _, tokenizer = _loading.read(load_card(MODEL), workspace())
+    _, tokenizer = loading.read(load_card(MODEL), workspace())
     groups: list[list[Encoded]] = []
     for _, group in groupby(rows, key=lambda row: row["tree"]):
         members = list(group)

@@ -81,7 +81,7 @@ def generate(folder: Path, n_ratings: int, seed: int = 25) -> None:
 
 def run_stages(root: Path) -> dict[str, float]:
     """Return the seconds of each step from raw files to scenarios, and what came of them."""
-    from escalometer import domains
+    from escalometer.cases import domains
     from escalometer.config import Params, SampleParams
     from escalometer.schema import CONDITIONS, SCENARIOS, write_table
     from escalometer.stages import ingest, sample
@@ -115,7 +115,7 @@ def run_stages(root: Path) -> dict[str, float]:
 
 def pair_in_sql(folder: Path) -> tuple[float, int]:
     """Return the seconds of the project's own load and pairing, and the number of pairs."""
-    from escalometer import domains
+    from escalometer.cases import domains
     from escalometer.config import Params
     from escalometer.stages import sample
 

@@ -21,10 +21,10 @@ import time
 from pathlib import Path
 
 from escalometer.config import ModelCard, Workspace
-from escalometer.elicitation.engine import Engine
-from escalometer.elicitation.rows import Answering
-from escalometer.elicitation.store import CompletionStore
-from escalometer.providers import connect
+from escalometer.dialogue.elicitation.engine import Engine
+from escalometer.dialogue.elicitation.rows import Answering
+from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.providers import connect
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -105,7 +105,7 @@ def main() -> None:
         print(f"escalometer    {took:6.2f} s  {took / ideal:5.2f} × the ideal, {cpu:.2f} s of CPU")
         if given.peer_python:
             pairs = Path(where) / "pairs.jsonl"
-            from escalometer.protocol import first_turn, second_turn
+            from escalometer.dialogue.protocol import first_turn, second_turn
 
             with pairs.open("w") as file:
                 for d in dialogues(n):

@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 
 from escalometer.config import ModelCard, Workspace
-from escalometer.elicitation.engine import Engine
-from escalometer.elicitation.keys import request_key
-from escalometer.elicitation.rows import Answering
-from escalometer.elicitation.store import CompletionStore, Entry
-from escalometer.providers import Completion, connect
+from escalometer.dialogue.elicitation.engine import Engine
+from escalometer.dialogue.elicitation.keys import request_key
+from escalometer.dialogue.elicitation.rows import Answering
+from escalometer.dialogue.elicitation.store import CompletionStore, Entry
+from escalometer.dialogue.providers import Completion, connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

@@ -12,7 +12,17 @@ from typing import Any
 import click
 
 from escalometer import __version__
-from escalometer.commands import compare, data, domains, gate, imports, models, power, store, train
+from escalometer.commands import (
+    compare,
+    data,
+    domains,
+    gate,
+    import_decisions,
+    models,
+    power,
+    store,
+    train,
+)
 from escalometer.commands._flows import run_flow
 from escalometer.commands._options import names, ratios
 from escalometer.errors import BudgetError, EscalometerError, Interrupted, UsageError, unknown_name
@@ -55,7 +65,7 @@ def workspace() -> Any:
 
 
 def _outcomes(value: str) -> list[str]:
-    from escalometer.elicitation.rows import OUTCOMES
+    from escalometer.dialogue.elicitation.rows import OUTCOMES
 
     found = [name.strip() for name in value.split(",") if name.strip()]
     for name in found:
@@ -125,10 +135,10 @@ def evaluate(
     inspect_ai supports. Before the first request it says what the run will cost; a run that
     reaches --max-cost or --max-requests ends with 6 and keeps everything.
     """
-    from escalometer import domains as all_domains
-    from escalometer import interventions as all_interventions
+    from escalometer.cases import domains as all_domains
     from escalometer.config import edit_params, load_card, load_params
-    from escalometer.stages._models import card_named
+    from escalometer.dialogue import interventions as all_interventions
+    from escalometer.operations.model_cards import card_named
     from escalometer.stages.analyze import is_unfinished
     from escalometer.stages.query import check_price
 
@@ -198,7 +208,7 @@ def _profile_path(model: str) -> Path:
 
 def _print_profile(profile: dict[str, Any]) -> None:
     from escalometer.config import load_params
-    from escalometer.reporting.text import print_profile
+    from escalometer.reporting.profile_text import print_profile
     from escalometer.stages.report import headline_ratio
 
     print_profile(profile, sys.stdout, headline_ratio(load_params()))
@@ -214,15 +224,15 @@ def profile(
     model: str, source: str, domains: list[str] | None, pool_isolated: bool, as_json: bool
 ) -> None:
     """Print what is known of MODEL: threshold, idea of itself, accuracy, statuses, cost."""
-    from escalometer import domains as all_domains
+    from escalometer.cases import domains as all_domains
     from escalometer.config import load_card, load_params
     from escalometer.stages.analyze import build_profile, load_decisions, load_design
 
     params = load_params()
     if source != PIPELINE:
-        from escalometer.stages import sources
+        from escalometer.operations import recorded_sources
 
-        made = sources.profile(model, source, params, domains, pool_isolated)
+        made = recorded_sources.profile(model, source, params, domains, pool_isolated)
     else:
         load_card(model)
         for name in domains or ():
@@ -244,9 +254,9 @@ def report(out: Path | None, source: str) -> None:
     from escalometer.config import load_params
 
     if source != PIPELINE:
-        from escalometer.stages import sources
+        from escalometer.operations import recorded_sources
 
-        path = sources.report(source, load_params(), Path(), out)
+        path = recorded_sources.report(source, load_params(), Path(), out)
     else:
         from escalometer.stages import report as stage_report
 
@@ -259,7 +269,7 @@ _COMMANDS = (
     data.data,
     domains.domains,
     gate.gate,
-    imports.import_file,
+    import_decisions.import_file,
     models.models,
     power.power,
     store.store,
@@ -277,7 +287,7 @@ def stage(name: str, cell: str) -> None:
     import importlib
 
     from escalometer.config import load_params
-    from escalometer.lifeline import end_with_parent
+    from escalometer.runtime.interruption import end_with_parent
 
     end_with_parent()
     params, place = load_params(), workspace()
@@ -307,7 +317,7 @@ def main() -> None:
         error.show()
         code = UsageError.exit_code
     except EscalometerError as error:
-        from escalometer.reporting.wording import visible
+        from escalometer.documents.wording import visible
 
         # A message may hold what stands in somebody's file, terminal escapes and all.
         click.echo(f"error: {visible(error)}", err=True)

@@ -148,7 +148,7 @@ def track_download(url: str, path: Path, root: Path = Path()) -> Path:
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
-    from escalometer.downloads.published import holds_secret, spell_url
+    from escalometer.cases.downloads.published import holds_secret, spell_url
 
     if not (root / ".dvc").is_dir():
         raise UsageError(

@@ -16,8 +16,8 @@ import prefect
 from prefect.context import get_run_context
 
 from escalometer.errors import EscalometerError, Interrupted
-from escalometer.lifeline import end_with_parent
 from escalometer.pipeline import bring_up_to_date
+from escalometer.runtime.interruption import end_with_parent
 from flows._server import served, wait_for_history
 
 flow = prefect.flow

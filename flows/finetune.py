@@ -11,8 +11,8 @@ from pathlib import Path
 from escalometer.cli import workspace
 from escalometer.config import Params, load_card, load_params
 from escalometer.errors import UsageError, unknown_name
+from escalometer.operations import adapter_results
 from escalometer.pipeline import stage_addresses
-from escalometer.stages import tuned
 from flows._stages import bring, flow, run_served, say, settle
 
 USAGE = "python flows/finetune.py NAME [--no-probes]: NAME is an entry of train.adapters"
@@ -52,9 +52,9 @@ def finetune(name: str, is_probed: bool = True) -> int:
     for i, address in enumerate(addresses, start=1):
         bring(address, f"{i}/{n}")
     if is_probed:
-        tuned.track(name, uri=workspace().secrets.get("MLFLOW_TRACKING_URI"))
+        adapter_results.track(name, uri=workspace().secrets.get("MLFLOW_TRACKING_URI"))
     if reports:
-        bring("report", f"{n}/{n}", is_forced=tuned.is_report_behind())
+        bring("report", f"{n}/{n}", is_forced=adapter_results.is_report_behind())
     elif is_probed:
         say("no report yet: `escalometer evaluate` writes it, and it will show the probes")
     settle(n)

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from escalometer.analysis import ARM, Row
-from escalometer.analysis.both import Both
-from escalometer.analysis.compared_headlines import headline_rows
-from escalometer.analysis.compared_scores import score_rows, status_rows
+from escalometer.analysis.headline_differences import headline_rows
+from escalometer.analysis.matched_conditions import Both
 from escalometer.analysis.measure import Measured
-from escalometer.analysis.pairs import Pairs, disagreements
-from escalometer.hypotheses import holm
+from escalometer.analysis.paired_dialogues import Pairs, disagreements
+from escalometer.analysis.score_differences import score_rows, status_rows
+from escalometer.stats.shares import holm
 
 #: Dialogues that the document lists; `Pairs.disagreements` has all.
 MOST_DIALOGUES = 100

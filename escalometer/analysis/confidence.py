@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from escalometer import estimates
+from escalometer import stats
 from escalometer.analysis import ARM, Row
 from escalometer.analysis.measure import Measured
-from escalometer.calibration import smooth_calibration_interval
-from escalometer.external import external_threshold
+from escalometer.stats.external_threshold import external_threshold
+from escalometer.stats.smooth_calibration import smooth_calibration_interval
 
 SCORES = ("stated_confidence", "choice_probability")
 
@@ -30,7 +30,7 @@ def calibration_rows(measured: Measured, model: str) -> list[Row]:
         rows = dialogues[key]
         known = all(own["scenario_id"] is not None for own in rows)
         smooth = smooth_calibration_interval(
-            estimates.generator(measured.resamples.seed, (model, *key)),
+            stats.generator(measured.resamples.seed, (model, *key)),
             [own[row["score"]] for own in rows],
             [own["is_correct"] for own in rows],
             [_scenario(own, i) for i, own in enumerate(rows)] if known else None,

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from escalometer import estimates
+from escalometer import stats
 from escalometer.analysis import CELL, Row
 from escalometer.analysis.headlines import put_bounds
 from escalometer.analysis.measure import Measured, condition_counts
-from escalometer.analysis.pairs import FourFold
-from escalometer.estimates import Counts, Floats, Resamples, Statistic
-from escalometer.hypotheses import Z95, mcnemar_exact, newcombe, paired_interval, unpaired_p
+from escalometer.analysis.paired_dialogues import FourFold
+from escalometer.stats import Counts, Floats, Resamples, Statistic
+from escalometer.stats.shares import Z95, mcnemar_exact, newcombe, paired_interval, unpaired_p
 
 #: How a p-value came about.
 MCNEMAR, RESAMPLES, INDEPENDENT = "mcnemar", "resamples", "independent"
@@ -101,7 +101,7 @@ def contrast(
 
 def undefined(values: tuple[float | None, float | None], reason: str) -> Row:
     """Return a comparison that cannot be made, and why."""
-    nothing = {**estimates.NO_INTERVAL, "bound_low": None, "bound_high": None}
+    nothing = {**stats.NO_INTERVAL, "bound_low": None, "bound_high": None}
     return {
         "first": values[0],
         "second": values[1],
@@ -174,4 +174,4 @@ def share_contrast(
 
 def _value(counts: Counts, side: Side) -> float | None:
     own = counts[np.asarray(side.places, dtype=np.intp)]
-    return estimates.plain(side.statistic(own[None], np.ones((1, len(own))))[0])
+    return stats.plain(side.statistic(own[None], np.ones((1, len(own))))[0])

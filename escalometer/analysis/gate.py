@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from escalometer.analysis import Row
+from escalometer.analysis.regressions import worsenings
 from escalometer.analysis.verdicts import Answered, Verdict, absent, limited, missing, too_little
-from escalometer.analysis.worsening import worsenings
 from escalometer.config import GateParams
+from escalometer.documents.wording import ratio
 from escalometer.errors import UsageError
-from escalometer.hypotheses import wilson
-from escalometer.policy import optimal_threshold
-from escalometer.reporting.wording import ratio
+from escalometer.stats.policy import optimal_threshold
+from escalometer.stats.shares import wilson
 
 
 def deployed(profile: Mapping[str, Any], rules: GateParams) -> Row:

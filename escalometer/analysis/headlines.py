@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from escalometer import estimates
+from escalometer import stats
 from escalometer.analysis import Row, Tables
 from escalometer.analysis.measure import Measured, condition_counts
-from escalometer.estimates import Counts, Fit, Floats, Interval, Kind, Resamples
+from escalometer.stats import Counts, Fit, Floats, Interval, Kind, Resamples
 
 KINDS: tuple[Kind, ...] = ("linear", "logit")
 
@@ -89,20 +89,20 @@ class Headlines:
     @cached_property
     def line(self) -> Fit:
         """The linear fit over all main domains' conditions with a signal."""
-        return estimates.threshold_fit("linear", self._own.take(range(self._blocks[0])))
+        return stats.threshold_fit("linear", self._own.take(range(self._blocks[0])))
 
     def document(self) -> Row:
         """Return accuracy, both thresholds, self-estimated accuracy and both biases."""
         linear = (
             dict(self.line)
             if self.domain is None
-            else estimates.threshold_fit("linear", self.signalled)
+            else stats.threshold_fit("linear", self.signalled)
         )
         made: Row = {
             "predictive_accuracy": self.signalled.interval(mean_accuracy),
             "implicit_threshold": {
                 "linear": linear,
-                "logit": estimates.threshold_fit("logit", self.signalled),
+                "logit": stats.threshold_fit("logit", self.signalled),
             },
             **self._self_estimates(self.line["status"] != "unidentified"),
         }
@@ -111,7 +111,7 @@ class Headlines:
 
     def _self_estimates(self, is_identified: bool) -> Row:
         n_line, n_without = self._blocks
-        read = estimates.self_estimates(n_line)
+        read = stats.self_estimates(n_line)
         without, with_signal = slice(n_line, n_line + n_without), slice(n_line + n_without, None)
 
         def own(counts: Counts, weight: Floats) -> Floats:
@@ -136,7 +136,7 @@ class Headlines:
         for name, statistic in statistics.items():
             value = summary.get(name)
             made[name] = (
-                dict(estimates.NO_INTERVAL)
+                dict(stats.NO_INTERVAL)
                 if value is None
                 else self._own.interval(statistic, value, n_conditions=n_without)
             )
@@ -164,7 +164,7 @@ class Headlines:
         logit = None
         if rows:
             ones = np.ones((1, len(rows)))
-            logit = estimates.plain(estimates.threshold("logit")(counts[None], ones)[0])
+            logit = stats.plain(stats.threshold("logit")(counts[None], ones)[0])
         made: dict[tuple[str, ...], float | None] = {
             ("predictive_accuracy",): line["predictive_accuracy"],
             ("implicit_threshold", "linear"): line["implicit_threshold"] if falls else None,
@@ -191,12 +191,12 @@ class Headlines:
 
 def mean_accuracy(counts: Counts, weight: Floats) -> Floats:
     """Return the mean over conditions of the share that is predicted right; a `Statistic`."""
-    return estimates.weighted_mean(estimates.predictive_accuracies(counts), weight)
+    return stats.weighted_mean(stats.predictive_accuracies(counts), weight)
 
 
 def mean_rate(counts: Counts, weight: Floats) -> Floats:
     """Return the mean over conditions of the escalation rate; a `Statistic`."""
-    return estimates.weighted_mean(estimates.escalation_rates(counts), weight)
+    return stats.weighted_mean(stats.escalation_rates(counts), weight)
 
 
 def _placed(made: Row) -> dict[tuple[str, ...], Row]:

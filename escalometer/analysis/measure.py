@@ -10,9 +10,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from escalometer import estimates, warehouse
+from escalometer import stats, warehouse
 from escalometer.analysis import ANSWERED, CELL, CONDITION, Row, Tables
-from escalometer.estimates import Counts, Resamples
+from escalometer.stats import Counts, Resamples
 
 #: Cost ratios of the curves; whole numbers from a person's mistake being no worse to a hundredfold.
 CURVE_RATIOS = tuple(float(ratio) for ratio in range(1, 101))
@@ -122,7 +122,7 @@ def measure(
 def condition_counts(rows: Sequence[Row]) -> Counts:
     """Return the outcome counts of rows of a metric table, shape (len(rows), 4)."""
     names = ("n", "n_correct", "n_escalated", "n_wrong_implemented")
-    return estimates.outcome_counts(*([row[name] for row in rows] for name in names))
+    return stats.outcome_counts(*([row[name] for row in rows] for name in names))
 
 
 def _scenario_counts(
@@ -151,8 +151,8 @@ def _scenario_counts(
             continue
         different, number = np.unique(scenario[inside], return_inverse=True)
         place = np.searchsorted(cells, cell[inside])
-        rng = estimates.generator(seed, domain)
-        drawn[:, cells] = estimates.resample_scenarios(
+        rng = stats.generator(seed, domain)
+        drawn[:, cells] = stats.resample_scenarios(
             rng, number, place, outcome[inside], n[inside], len(cells), n_bootstrap
         )
         known[cells] = len(different)

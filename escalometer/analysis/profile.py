@@ -7,16 +7,16 @@ from itertools import groupby
 
 import numpy as np
 
-from escalometer import estimates
+from escalometer import stats
 from escalometer.analysis import ARM, Row
 from escalometer.analysis.confidence import calibration_rows, external_rows
-from escalometer.analysis.differences import intervention_differences
 from escalometer.analysis.headlines import Headlines
+from escalometer.analysis.intervention_effects import intervention_differences
 from escalometer.analysis.measure import Measured
 from escalometer.analysis.recommendation import recommendations
 from escalometer.analysis.scores import intervention_rows, scored_arms
-from escalometer.estimates import Resamples
 from escalometer.schema import STATUSES
+from escalometer.stats import Resamples
 
 
 def assemble(measured: Measured, model: str, cost_ratios: Sequence[float]) -> Row:
@@ -111,15 +111,15 @@ def _curve(fitted_to: Resamples, rows: Sequence[Row], side: Sequence[str]) -> li
 
     ``clustered_*`` is the line's interval when whole conditions are drawn.
     """
-    lines = fitted_to.each(lambda counts, weight: estimates.fit("linear", counts, weight)[:2])
+    lines = fitted_to.each(lambda counts, weight: stats.fit("linear", counts, weight)[:2])
     made = []
     for row in rows:
         fitted, drawn = (
             np.clip(intercept + slope * row["predictive_accuracy"], 0, 1)
             for slope, intercept in (lines.own, lines.conditions)
         )
-        value = estimates.plain(fitted[0])
-        low, high = estimates.percentiles(drawn, value, fitted_to.n_conditions)
+        value = stats.plain(fitted[0])
+        low, high = stats.percentiles(drawn, value, fitted_to.n_conditions)
         made.append(
             {**_point(row, side), "fitted": value, "clustered_low": low, "clustered_high": high}
         )
@@ -159,7 +159,7 @@ def _arms(measured: Measured, model: str) -> list[Row]:
                 **arm,
                 "n_conditions": len(own),
                 "n": sum(row["n"] for row in rows),
-                "implicit_threshold": estimates.threshold_fit("linear", main)
+                "implicit_threshold": stats.threshold_fit("linear", main)
                 if arm["has_signal"]
                 else None,
                 "points": _curve(main, rows, measured.side),

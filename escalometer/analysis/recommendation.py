@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from escalometer import estimates
+from escalometer import stats
 from escalometer.analysis import ARM, CONDITION, Row
 from escalometer.analysis.measure import Measured
 from escalometer.analysis.scores import SCORED, Scored
-from escalometer.estimates import Counts, Floats, Statistic
+from escalometer.stats import Counts, Floats, Statistic
 
 #: The fixed rules, and the share of decisions that people keep under each.
 _RULES = {"always_implement": 0.0, "always_escalate": 1.0}
@@ -123,7 +123,7 @@ def _value(measured: Measured, candidate: _Candidate) -> float:
     return float("inf") if value is None else value
 
 
-def _gap(measured: Measured, best: _Candidate, second: _Candidate) -> estimates.Interval:
+def _gap(measured: Measured, best: _Candidate, second: _Candidate) -> stats.Interval:
     """Return what the second costs more; both are drawn together."""
     n_first = len(best.places)
 

@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from escalometer import estimates
+from escalometer import stats
 from escalometer.analysis import CELL, Row, Tables
 from escalometer.analysis.headlines import put_bounds
 from escalometer.analysis.measure import Measured
-from escalometer.estimates import Counts, Floats, Resamples, Statistic, ratios
+from escalometer.stats import Counts, Floats, Resamples, Statistic, ratios
 
 #: What tells two rows of scores apart, beside the model.
 SCORED = (
@@ -64,9 +64,9 @@ class Policy:
 
     def _sums(self, counts: Counts) -> tuple[Floats, ...]:
         """Return per condition: dialogues, implemented, wrong implemented, wrong."""
-        wrong_implemented = counts[..., estimates.WRONG_IMPLEMENTED]
-        wrong = wrong_implemented + counts[..., estimates.WRONG_ESCALATED]
-        implemented = counts[..., estimates.RIGHT_IMPLEMENTED] + wrong_implemented
+        wrong_implemented = counts[..., stats.WRONG_IMPLEMENTED]
+        wrong = wrong_implemented + counts[..., stats.WRONG_ESCALATED]
+        implemented = counts[..., stats.RIGHT_IMPLEMENTED] + wrong_implemented
         n = counts.sum(axis=-1)
         return tuple(part.astype(np.float64) for part in (n, implemented, wrong_implemented, wrong))
 
@@ -135,7 +135,7 @@ def right_actions(measured: Measured, scored: Scored) -> tuple[int, int]:
     """Return how many dialogues had the optimal action, and how many there are."""
     places, policy = scored
     counts = measured.resamples.counts[places]
-    escalated = counts[:, estimates.RIGHT_ESCALATED] + counts[:, estimates.WRONG_ESCALATED]
+    escalated = counts[:, stats.RIGHT_ESCALATED] + counts[:, stats.WRONG_ESCALATED]
     n = counts.sum(axis=1)
     right = np.where(policy.escalating, escalated, n - escalated)
     return int(right.sum()), int(n.sum())
@@ -172,9 +172,9 @@ def intervention_rows(
         for name in MEASURES:
             ends = (score[f"{name}_low"], score[f"{name}_high"]) if f"{name}_low" in score else None
             row[name] = (
-                dict(estimates.NO_INTERVAL)
+                dict(stats.NO_INTERVAL)
                 if score[name] is None
-                else resamples.interval_from(estimates.part(found, name), score[name], ends)
+                else resamples.interval_from(stats.part(found, name), score[name], ends)
             )
             put_bounds(row[name], [way.get(key, {}).get(name) for way in ways])
         for name in ("optimal_cost", "always_implement_cost", "always_escalate_cost"):

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from escalometer.analysis import Row
 from escalometer.config import GateParams
-from escalometer.reporting.wording import cost, count, ratio, share, span
+from escalometer.documents.wording import cost, count, ratio, share, span
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 

@@ -35,8 +35,8 @@ def compare(
     evaluated: `escalometer evaluate OLD NEW`, then `escalometer compare OLD NEW`.
     """
     from escalometer.config import load_params
+    from escalometer.operations import compare as stage_compare
     from escalometer.reporting.comparison_text import print_comparison
-    from escalometer.stages import compare as stage_compare
     from escalometer.stages.report import headline_ratio
 
     params = load_params()

@@ -22,7 +22,7 @@ def data_status(names: tuple[str, ...], as_json: bool) -> None:
     Percentages are of the rows at hand, beside the published ones where there are any.
     """
     from escalometer.config import load_params
-    from escalometer.stages import data as stage_data
+    from escalometer.operations import data as stage_data
 
     entries = stage_data.status(load_params(), Path(), names)
     if as_json:
@@ -30,7 +30,7 @@ def data_status(names: tuple[str, ...], as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from escalometer.reporting.stocktaking import print_status
+    from escalometer.reporting.data_status_text import print_status
 
     console = Console(highlight=False, soft_wrap=True)
     console.width = max(console.width, 100)  # columns stay whole where the output goes to a file
@@ -45,7 +45,7 @@ def data_fetch(domain: str, release: str | None) -> None:
 
     A download that broke off goes on where it was. What needs a login is explained.
     """
-    from escalometer.stages import data as stage_data
+    from escalometer.operations import data as stage_data
 
     about = stage_data.fetch(domain, release)
     for file in about["files"]:

@@ -19,7 +19,7 @@ def domains() -> None:
 @domains.command("list")
 def domains_list() -> None:
     """Print the domains that there are, with whose decisions they hold."""
-    from escalometer import domains as all_domains
+    from escalometer.cases import domains as all_domains
 
     for name in all_domains.names():
         try:
@@ -47,10 +47,10 @@ def domains_check(file: Path, as_json: bool, write_suite: bool) -> None:
     README.md, section "Your own decisions", has an example to begin with; so has examples/.
     """
     from escalometer.config import load_params
-    from escalometer.reporting.checked import print_check
-    from escalometer.stages import check
+    from escalometer.operations import check_domain
+    from escalometer.reporting.domain_check_text import print_check
 
-    report = check.run(file, load_params(), Path(), write_suite)
+    report = check_domain.run(file, load_params(), Path(), write_suite)
     if as_json:
         click.echo(json.dumps(report, allow_nan=False, indent=2))
     else:

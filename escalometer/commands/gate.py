@@ -77,13 +77,13 @@ def _judged(
     workspace: Place, model: str, against: str | None, cost_ratio: float | None, source: str
 ) -> dict[str, Any]:
     from escalometer.config import load_params
-    from escalometer.stages import gate as stage_gate
+    from escalometer.operations import gate as stage_gate
 
     return stage_gate.run(model, load_params(), workspace().root, against, cost_ratio, source)
 
 
 def _code(made: dict[str, Any]) -> int:
-    from escalometer.stages.gate import EXIT_CODES
+    from escalometer.operations.gate import EXIT_CODES
 
     return EXIT_CODES[made["verdict"]]
 

@@ -29,12 +29,12 @@ def models_list() -> None:
 def models_fetch(workspace: Place, model: str) -> None:
     """Fetch MODEL's weights now, rather than at its first request, and print where they are."""
     from escalometer.config import load_card
-    from escalometer.providers import _weights
+    from escalometer.dialogue.providers.local import weights
 
     card = load_card(model)
     if card.provider != "local":
         raise UsageError(f"{model} does not run on this machine: there is nothing to fetch")
-    click.echo(str(_weights.folder(card, workspace().cache)))
+    click.echo(str(weights.folder(card, workspace().cache)))
 
 
 @models.command("add")
@@ -47,6 +47,6 @@ def models_add(model: str, name: str | None) -> None:
     safetensors, or the address of an OpenAI-compatible server with the model's name:
     http://127.0.0.1:8080/v1#my-model.
     """
-    from escalometer.stages._models import add_card
+    from escalometer.operations.model_cards import add_card
 
     click.echo(str(add_card(model, name=name)))

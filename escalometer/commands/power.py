@@ -81,7 +81,7 @@ def power(
 def _needed(
     difference: float, rate: float, discordance: float, conditions: int, wanted: float
 ) -> list[dict[str, Any]]:
-    from escalometer import power as numbers
+    from escalometer.stats import power as numbers
 
     least, most = numbers.discordance_bounds(difference, rate)
     if not least <= discordance <= most + 1e-12:
@@ -108,7 +108,7 @@ def _needed(
 def _thresholds(
     difference: float, pilot_error: float, pilot_dialogues: int, conditions: int, wanted: float
 ) -> dict[str, Any]:
-    from escalometer import power as numbers
+    from escalometer.stats import power as numbers
 
     variance = pilot_error**2 * pilot_dialogues
     each = numbers.threshold_dialogues(difference, variance, power=wanted)
@@ -136,7 +136,7 @@ def _print(
     from rich.console import Console
     from rich.table import Table
 
-    from escalometer.reporting.wording import count, points, share
+    from escalometer.documents.wording import count, points, share
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("arms")

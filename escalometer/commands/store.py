@@ -27,7 +27,7 @@ def store_explain(workspace: Place, model: str, domain: str, as_json: bool) -> N
     one that is most like it.
     """
     from escalometer.config import load_params
-    from escalometer.stages import store as stage_store
+    from escalometer.operations import store as stage_store
 
     found = stage_store.explain(model, domain, load_params(), workspace())
     if as_json:
@@ -55,7 +55,7 @@ def store_canary(workspace: Place, model: str, n: int, as_json: bool) -> None:
     time, and writes none of them to the store.
     """
     from escalometer.config import load_params
-    from escalometer.stages import store as stage_store
+    from escalometer.operations import store as stage_store
 
     found = stage_store.canary(model, n, load_params(), workspace())
     if as_json:

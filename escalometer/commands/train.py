@@ -132,7 +132,7 @@ def train(
       escalometer compare smollm2-135m-instruct smollm2-135m-instruct-escalates
     """  # noqa: D301 (\b is click's mark for lines to keep)
     from escalometer.config import edit_params, load_params
-    from escalometer.stages import adapters
+    from escalometer.training import adapters
 
     place = workspace()
     params = load_params()
@@ -195,7 +195,7 @@ def _check_domains(params: Params, holdout: str, chosen: list[str]) -> None:
 
     A domain that is not in params.yaml is not added: evaluations would ask every model about it.
     """
-    from escalometer import domains as all_domains
+    from escalometer.cases import domains as all_domains
 
     for domain in (holdout, *chosen):
         all_domains.load(domain)
@@ -219,7 +219,7 @@ def _check_domains(params: Params, holdout: str, chosen: list[str]) -> None:
 
 def _check_framings(framings: list[str] | None) -> None:
     """Refuse wordings that do not exist, and those that only probes use."""
-    from escalometer.protocol import FRAMINGS, MORE_FRAMINGS, PROBE_FRAMINGS
+    from escalometer.dialogue.protocol import FRAMINGS, MORE_FRAMINGS, PROBE_FRAMINGS
 
     trained = {**FRAMINGS, **MORE_FRAMINGS}
     for framing in framings or ():
@@ -234,7 +234,7 @@ def _check_framings(framings: list[str] | None) -> None:
 
 def _check_ratios(cost_ratios: list[float] | None) -> None:
     """Refuse cost ratios that are none, and those that only probes use."""
-    from escalometer.training.heldout import UNTRAINED_RATIOS
+    from escalometer.training.held_out import UNTRAINED_RATIOS
 
     for ratio in cost_ratios or ():
         if not ratio > 1:
@@ -261,11 +261,11 @@ def _probes(params: Params, name: str, is_small: bool) -> dict[tuple[str, ...], 
 
 def _print(name: str, model: str, card: Path, root: Path, is_probed: bool) -> None:
     """Print base against tuned, and where everything is."""
+    from escalometer.operations.adapter_results import is_report_behind, probes_file
     from escalometer.stages import read_json
-    from escalometer.stages.tuned import is_report_behind, probes_file
 
     if is_probed:
-        from escalometer.reporting.tuning_text import print_probes
+        from escalometer.reporting.probe_text import print_probes
 
         print_probes(read_json(probes_file(name, root)), sys.stdout)
         click.echo()

@@ -8,10 +8,10 @@ from typing import Any, TextIO
 from rich.console import RenderableType
 from rich.text import Text
 
+from escalometer.documents.wording import DASH, cost, count, points, ratio, share, span, visible
 from escalometer.reporting.gate_text import resolved_words
 from escalometer.reporting.terminal import heading, indented, plain_table, render, write
 from escalometer.reporting.variants import label
-from escalometer.reporting.wording import DASH, cost, count, points, ratio, share, span, visible
 
 #: What each metric is called for people, and its unit; what is not here is in the JSON alone.
 METRICS = {

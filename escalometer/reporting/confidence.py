@@ -6,18 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from escalometer.documents.wording import DASH, cost, count, more, ratio, share, span, visible
 from escalometer.reporting.drawing import COLOURS, MARKERS, element, plain_axes
 from escalometer.reporting.variants import label
-from escalometer.reporting.wording import (
-    DASH,
-    cost,
-    count,
-    more,
-    ratio,
-    share,
-    span,
-    visible,
-)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

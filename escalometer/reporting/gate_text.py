@@ -8,8 +8,8 @@ from typing import Any, TextIO
 from rich.console import RenderableType
 from rich.text import Text
 
+from escalometer.documents.wording import count, ratio, share, visible
 from escalometer.reporting.terminal import heading, indented, render, write
-from escalometer.reporting.wording import count, ratio, share, visible
 
 _STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
 _MEANING = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from escalometer.reporting.wording import visible
+from escalometer.documents.wording import visible
 
 _SUITE = "escalometer gate"
 

@@ -6,13 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from escalometer.reporting import wording
-from escalometer.reporting.across import across_models
-from escalometer.reporting.confidence import calibration_rows, external_words, reliability_svg
-from escalometer.reporting.costs import cost_caption, cost_curve_svg
-from escalometer.reporting.domains import domain_rows
-from escalometer.reporting.figures import escalation_curve_svg
-from escalometer.reporting.findings import (
+from escalometer.documents import wording
+from escalometer.documents.wording import MISSING, visible
+from escalometer.reporting.conclusions import (
     findings,
     headline,
     missing,
@@ -20,10 +16,14 @@ from escalometer.reporting.findings import (
     status_rows,
     status_warnings,
 )
-from escalometer.reporting.missing import moved, overlap_words
-from escalometer.reporting.recommended import recommended, recommended_at
-from escalometer.reporting.thresholds import arm_rows
-from escalometer.reporting.tuning import (
+from escalometer.reporting.confidence import calibration_rows, external_words, reliability_svg
+from escalometer.reporting.cost_figure import cost_caption, cost_curve_svg
+from escalometer.reporting.curve_figure import escalation_curve_svg
+from escalometer.reporting.domain_rows import domain_rows
+from escalometer.reporting.missing_answers import moved, overlap_words
+from escalometer.reporting.model_ranking import across_models
+from escalometer.reporting.probe_figure import probes_svg
+from escalometer.reporting.probe_rows import (
     MISTAKE_WORDS,
     grid_rows,
     mistake_rows,
@@ -31,9 +31,9 @@ from escalometer.reporting.tuning import (
     published_rows,
     sentences,
 )
-from escalometer.reporting.tuning_figure import probes_svg
+from escalometer.reporting.recommendations import recommended, recommended_at
+from escalometer.reporting.threshold_rows import arm_rows
 from escalometer.reporting.variants import SCORES, VARIANT, difference_rows, intervention_rows
-from escalometer.reporting.wording import MISSING, visible
 
 TEMPLATE = "report.html.j2"
 

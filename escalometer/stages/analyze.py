@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from escalometer import domains as all_domains
 from escalometer import warehouse
 from escalometer.analysis.comparison import resolved_models
 from escalometer.analysis.measure import Measured, measure
 from escalometer.analysis.profile import assemble
+from escalometer.cases import domains as all_domains
 from escalometer.config import Params
-from escalometer.reporting.figures import escalation_curve_figure
+from escalometer.reporting.curve_figure import escalation_curve_figure
 from escalometer.schema import DECISIONS, read_table
 from escalometer.stages import PIPELINE, read_json, write_json
 

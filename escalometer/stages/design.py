@@ -2,7 +2,7 @@
 
 The fixed design, which is the default, was drawn with the scenarios. With `sample.precision` the
 model's own answers decide how many scenarios of each condition are worth asking about: see
-`escalometer.adaptive`.
+`escalometer.stats.adaptive_design`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from escalometer import adaptive, sampling
+from escalometer.cases import sampling
 from escalometer.config import Params, Workspace, load_card
-from escalometer.elicitation.engine import Engine
-from escalometer.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.engine import Engine
+from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.protocol import Protocol
 from escalometer.errors import BudgetError, UsageError
-from escalometer.lifeline import Interruption
-from escalometer.progress import progress
-from escalometer.protocol import Protocol
+from escalometer.runtime.interruption import Interruption
+from escalometer.runtime.progress import progress
 from escalometer.schema import CHOSEN, write_table
 from escalometer.stages import write_json
 from escalometer.stages.query import Cell, open_engine
+from escalometer.stats import adaptive_design
 
 Chosen = dict[str, list[dict[str, Any]]]
 
@@ -107,7 +108,7 @@ class _Study:
             if len(cell.task.meanings) != 2:
                 raise UsageError(f"--precision works with two outcomes; {cell.domain} has more")
         #: Scenarios of each condition in the order in which they are drawn.
-        self._order: dict[adaptive.Key, list[dict[str, Any]]] = {}
+        self._order: dict[adaptive_design.Key, list[dict[str, Any]]] = {}
         pool = []
         for domain, cell in self._cells.items():
             for condition in cell.conditions:
@@ -127,17 +128,17 @@ class _Study:
                 of_label = [sum(r["n_cases"] for r in under if r["label"] == y) for y in (0, 1)]
                 pool.append(of_label)
         assert params.sample.precision is not None  # noqa: S101 - for the type checker
-        self.design = adaptive.Design([*self._order], pool, params.sample.precision)
+        self.design = adaptive_design.Design([*self._order], pool, params.sample.precision)
         self.n_rounds = 0
         self._n_taken = dict.fromkeys(self._order, 0)
         self._rows: list[dict[str, Any]] = []
 
     @property
-    def counts(self) -> adaptive.Counts:
+    def counts(self) -> adaptive_design.Counts:
         """Outcomes of the dialogues that ended as asked, as `adaptive.tally` gives them."""
         places = {key: i for i, key in enumerate(self._order)}
         read = [row for row in self._rows if row["escalate"] is not None]
-        return adaptive.tally(
+        return adaptive_design.tally(
             [places[row["domain"], row["condition"]] for row in read],
             [row["label"] for row in read],
             [int(row["prediction"] == row["label"]) for row in read],

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from escalometer import domains, rawfiles, warehouse
-from escalometer.domains import Domain
+from escalometer import warehouse
+from escalometer.cases import domains, raw_files
+from escalometer.cases.domains import Domain
+from escalometer.cases.raw_files import Found
 from escalometer.errors import DataError
-from escalometer.rawfiles import Found
 from escalometer.stages import read_json, write_json
 
 SUPPLIED = "supplied by the user"
@@ -56,10 +57,10 @@ def bring(plugin: Domain, folder: Path) -> Found:
     folder.mkdir(parents=True, exist_ok=True)
     for edition in plugin.editions:
         # A table of the user's own is copied again where it has changed; see `_tables`.
-        if edition.bring is not None and (plugin.stage or not rawfiles.present(plugin, folder)):
+        if edition.bring is not None and (plugin.stage or not raw_files.present(plugin, folder)):
             edition.bring(folder)
             break
-    found = rawfiles.present(plugin, folder)
+    found = raw_files.present(plugin, folder)
     if found is None:
         raise DataError(f"{folder} holds no files of {plugin.title}; {how_to_get(plugin)}")
     return found
@@ -107,8 +108,8 @@ def describe(
             raw = found.files[raw_table.name]
             n_rows = warehouse.load_raw(connection, raw_table, raw)
             connection.execute(f'drop table "{raw_table.name}"')
-            with rawfiles.opened(raw) as path:
-                sha256 = rawfiles.digest(path)
+            with raw_files.opened(raw) as path:
+                sha256 = raw_files.digest(path)
             files.append(
                 {
                     "file": raw.path.name,

@@ -8,18 +8,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from escalometer.analysis import probes as analysis
 from escalometer.config import AdapterParams, ModelCard, Params, Workspace, load_card
-from escalometer.elicitation.rows import Dialogue
-from escalometer.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.rows import Dialogue
+from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.protocol import Task
 from escalometer.errors import DataError, UsageError
-from escalometer.lifeline import Interruption
-from escalometer.protocol import Task
+from escalometer.runtime.interruption import Interruption
 from escalometer.schema import PROBED, ROLES, write_table
 from escalometer.stages import write_json
-from escalometer.stages.adapters import adapter_named, training_domains
 from escalometer.stages.query import Cell, hold, open_engine
+from escalometer.training import probe_results as analysis
 from escalometer.training import probes
+from escalometer.training.adapters import adapter_named, training_domains
 from escalometer.training.chains import best, mistake
 from escalometer.training.probe_cells import PLAIN
 from escalometer.training.probes import Asked, Material

@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from escalometer import interventions
 from escalometer.config import ModelCard, Params, Workspace, load_card
-from escalometer.elicitation.budget import Budget
-from escalometer.elicitation.engine import Engine, Plan
-from escalometer.elicitation.rows import Answering, Dialogue
-from escalometer.elicitation.store import CompletionStore
+from escalometer.dialogue import interventions
+from escalometer.dialogue.elicitation.budget import Budget
+from escalometer.dialogue.elicitation.engine import Engine, Plan
+from escalometer.dialogue.elicitation.rows import Answering, Dialogue
+from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.protocol import Protocol, Task
+from escalometer.dialogue.providers import RemoteProvider, connect
 from escalometer.errors import DataError, UsageError
-from escalometer.lifeline import Interruption
-from escalometer.progress import progress
-from escalometer.protocol import Protocol, Task
-from escalometer.providers import RemoteProvider, connect
+from escalometer.runtime.interruption import Interruption
+from escalometer.runtime.progress import progress
 from escalometer.schema import CHOSEN, CONDITIONS, DECISIONS, SCENARIOS, read_table, write_table
 from escalometer.stages import read_json
 

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from escalometer.config import Params
+from escalometer.reporting.dvc_plots import write_plots_template
 from escalometer.reporting.page import write_report
-from escalometer.reporting.plots import write_plots_template
 from escalometer.reporting.variants import VARIANT
 from escalometer.schema import CONDITIONS, DECISIONS, read_table
 from escalometer.stages import read_json

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from escalometer import domains, rawfiles, sampling, trees, warehouse
+from escalometer import warehouse
+from escalometer.cases import domains, learned_conditions, raw_files, sampling
+from escalometer.cases.domains import Condition, Domain
 from escalometer.config import Params
-from escalometer.domains import Condition, Domain
 from escalometer.errors import DataError
-from escalometer.memory import uncollected
+from escalometer.runtime.garbage_collection import uncollected
 from escalometer.schema import CONDITIONS, SCENARIOS, write_table
 from escalometer.stages import read_json, write_json
 from escalometer.stages.ingest import RECORD, how_to_get
@@ -109,7 +110,7 @@ def stage_table(plugin: Domain, params: Params, folder: Path) -> pa.Table:
         If the files are absent or do not load, no case comes out, a case comes out twice, or a
         label is none of the domain's.
     """
-    found = rawfiles.present(plugin, folder)
+    found = raw_files.present(plugin, folder)
     if found is None:
         raise DataError(f"{folder} holds no files of {plugin.title}; {how_to_get(plugin)}")
     with warehouse.connect() as connection:
@@ -288,7 +289,7 @@ def _learned(plugin: Domain, rows: _Rows, params: Params) -> list[Condition]:
     # Where the signal predicts case by case, what is learned is where it is right.
     targets = rows.labels if rows.expected is None else (rows.labels == rows.expected).astype(int)
     size = params.sample
-    learned = trees.learn(
+    learned = learned_conditions.learn(
         {feature.column: _column(seen, feature.column) for feature in plugin.features},
         targets[rows.splits == "train"].tolist(),
         plugin.features,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from escalometer.stages import adapters
+from escalometer.training import adapters
 
 
 def run(name: str, root: Path = Path()) -> None:

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from escalometer.config import AdapterParams, ModelCard, Params, Recipe, Workspace, load_card
-from escalometer.elicitation.rows import Dialogue
-from escalometer.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.rows import Dialogue
+from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.errors import DataError
-from escalometer.lifeline import Interruption
+from escalometer.runtime.interruption import Interruption
 from escalometer.schema import EXAMPLES, write_table
 from escalometer.stages import write_json
-from escalometer.stages.adapters import adapter_named, training_domains
 from escalometer.stages.query import Cell, hold, open_engine
 from escalometer.training import examples
+from escalometer.training.adapters import adapter_named, training_domains
 from escalometer.training.examples import Beginning
 
 #: Budget of a first answer: a sentence, of which the first is kept.

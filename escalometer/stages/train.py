@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from escalometer import tracking
 from escalometer.adapter_files import CONFIG, RECORD
 from escalometer.config import AdapterParams, ModelCard, Params, Recipe, Workspace
+from escalometer.dialogue.providers.local import loading, weights
 from escalometer.errors import ProviderError
-from escalometer.lifeline import Interruption
-from escalometer.progress import progress
-from escalometer.providers import _loading, _weights
+from escalometer.runtime.interruption import Interruption
+from escalometer.runtime.progress import progress
 from escalometer.schema import EXAMPLES, read_table
-from escalometer.stages import adapters, read_json, write_json
+from escalometer.stages import read_json, write_json
+from escalometer.training import adapters
 
 if TYPE_CHECKING:
     from escalometer.training.trainer import Trained
@@ -59,7 +60,7 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
     rows = read_table(table, EXAMPLES).to_pylist()
     settings = {
         "model": card.id,
-        "revision": _weights.revision(card),
+        "revision": weights.revision(card),
         "seed": params.seed,
         **{f"adapter.{key}": value for key, value in adapter.model_dump(mode="json").items()},
         **{f"recipe.{key}": value for key, value in recipe.model_dump(mode="json").items()},
@@ -125,13 +126,13 @@ def _fit(
     run: tracking.TrainingRun | None,
 ) -> Trained:
     """Train; with a record to keep, say what it will take, show progress and log every step."""
-    model, tokenizer = _loading.read(card, workspace)
-    from escalometer.training import estimate, preferences, trainer, trees
+    model, tokenizer = loading.read(card, workspace)
+    from escalometer.training import estimate, preferences, prefix_trees, trainer
 
     interruption = Interruption()
     kind = preferences if adapter.method == "dpo" else trainer
     data = kind.prepare(rows, tokenizer, recipe, adapter.shares_prefixes)
-    is_padded = not isinstance(data[0], trees.Tree)
+    is_padded = not isinstance(data[0], prefix_trees.Tree)
     places = (kept / "checkpoints", kept / "adapter")
 
     def fit(on_step: trainer.OnStep) -> Trained:
@@ -143,7 +144,7 @@ def _fit(
     device = trainer.device()
     is_compared = adapter.method == "dpo"
     forecast = estimate.estimate(model, data, recipe, device, is_padded, is_compared)
-    free = _loading.free_bytes(device)
+    free = loading.free_bytes(device)
     print(f"{run.name}: {len(rows):,} examples, {forecast.spell()}", file=sys.stderr)
     if forecast.memory_bytes > free:
         raise ProviderError(

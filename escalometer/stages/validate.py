@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from escalometer import domains, rawfiles, validation, warehouse
+from escalometer import validation, warehouse
+from escalometer.cases import domains, raw_files
+from escalometer.cases.sampling import whole_percent
 from escalometer.config import Params
 from escalometer.errors import DataError
-from escalometer.sampling import whole_percent
 from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table
-from escalometer.stages import _examples, write_json
-from escalometer.stages.adapters import adapter_named
+from escalometer.stages import write_json
 from escalometer.stages.ingest import how_to_get
+from escalometer.training import example_checks
+from escalometer.training.adapters import adapter_named
 
 #: Larger raw tables are checked on so many rows, spread evenly over the file.
 MOST_ROWS = 1_000_000
@@ -83,7 +85,9 @@ def _checks(what: str, params: Params, root: Path, problems: list[str]) -> list[
     if kind == "targets":
         path = data / "targets" / name / "examples.parquet"
         adapter = adapter_named(name, params)
-        return [Check(_examples.checkable(path, adapter, root), "targets", path, ("scenario_id",))]
+        return [
+            Check(example_checks.checkable(path, adapter, root), "targets", path, ("scenario_id",))
+        ]
     checks: list[Check] = []
     for domain in params.domains:
         plugin = domains.load(domain, root)
@@ -103,7 +107,7 @@ def _checks(what: str, params: Params, root: Path, problems: list[str]) -> list[
 
 
 def _raw(plugin: domains.Domain, folder: Path) -> list[Check]:
-    found = rawfiles.present(plugin, folder)
+    found = raw_files.present(plugin, folder)
     if found is None:
         raise DataError(f"{folder} holds no files of {plugin.title}; {how_to_get(plugin)}")
     checks: list[Check] = []

@@ -20,8 +20,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, get_args
 
-from escalometer.parsing import DECISION_MARKER, parse_marker
-from escalometer.policy import optimal_action
+from escalometer.dialogue.parsing import DECISION_MARKER, parse_marker
+from escalometer.stats.policy import optimal_action
 
 #: What can be wrong with a chain, each step judged by what the chain itself says before it.
 Mistake = Literal[

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from escalometer.config import AdapterParams, Recipe
-from escalometer.parsing import PREDICTION_MARKER
-from escalometer.policy import exact
-from escalometer.protocol import (
+from escalometer.dialogue.parsing import PREDICTION_MARKER
+from escalometer.dialogue.protocol import (
     FRAMINGS,
     MORE_FRAMINGS,
     Protocol,
@@ -25,8 +24,9 @@ from escalometer.protocol import (
     second_turn,
     state_cost,
 )
+from escalometer.stats.policy import exact
 from escalometer.training.chains import best, write_chain, write_label
-from escalometer.training.heldout import TRAINED_RATIOS, UNTRAINED_PERCENTS, UNTRAINED_RATIOS
+from escalometer.training.held_out import TRAINED_RATIOS, UNTRAINED_PERCENTS, UNTRAINED_RATIOS
 from escalometer.training.signals import in_words, vary
 
 #: What a signal may state in training.

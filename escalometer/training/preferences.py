@@ -18,7 +18,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from escalometer.config import Recipe
 from escalometer.errors import DataError
 from escalometer.training import trainer
-from escalometer.training.trees import encode
+from escalometer.training.prefix_trees import encode
 
 
 @dataclass(frozen=True)

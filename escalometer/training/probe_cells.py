@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from escalometer.protocol import FRAMINGS, PROBE_FRAMINGS
+from escalometer.dialogue.protocol import FRAMINGS, PROBE_FRAMINGS
 from escalometer.training.chains import best
-from escalometer.training.heldout import TRAINED_RATIOS, UNTRAINED_PERCENTS, UNTRAINED_RATIOS
+from escalometer.training.held_out import TRAINED_RATIOS, UNTRAINED_PERCENTS, UNTRAINED_RATIOS
 
 #: The probes in the order of the report.
 PROBES = (

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from escalometer import sampling
+from escalometer.cases import sampling
 from escalometer.config import ProbeParams
-from escalometer.protocol import Protocol
+from escalometer.dialogue.protocol import Protocol
 from escalometer.training.probe_cells import PROBES, Cell, cells_of, evenly
 from escalometer.training.signals import restate
 

@@ -22,7 +22,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from escalometer.config import Recipe
 from escalometer.errors import DataError
 from escalometer.training import attention
-from escalometer.training.trees import IGNORED, Encoded, Tree, TreeCollator, encode, trees
+from escalometer.training.prefix_trees import IGNORED, Encoded, Tree, TreeCollator, encode, trees
 
 #: Linear layers of the usual architectures that LoRA adapts.
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from escalometer.domains import RawTable
+from escalometer.cases.domains import RawTable
 from escalometer.errors import DataError
 from escalometer.warehouse._raw import first_lines, quoted, read_raw
 from escalometer.warehouse._raw import read_header as read_csv_header

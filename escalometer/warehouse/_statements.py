@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from escalometer.domains import Domain
+from escalometer.cases.domains import Domain
 from escalometer.errors import DataError
 from escalometer.warehouse._raw import first_lines, quoted
 

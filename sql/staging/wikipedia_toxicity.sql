@@ -2,7 +2,7 @@
 -- grain: one row per (comment)
 -- source: wikipedia_toxicity_source
 -- Conditions and learned words look at `shown`, so that what a signal says of a comment can be read
--- off its prompt. It therefore has lost what `escalometer.quoting` would take out or cut anyway:
+-- off its prompt. It therefore has lost what `escalometer.cases.sanitize` would take out or cut anyway:
 -- invisible characters and the ends of very long words, which can hold or hide a word.
 with cleaned_comments as (
     select

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from escalometer import domains, interventions, providers
+from escalometer.cases import domains
+from escalometer.dialogue import interventions, providers
+from escalometer.dialogue.protocol import Task, first_turn, second_turn
 from escalometer.errors import UsageError
-from escalometer.protocol import Task, first_turn, second_turn
 from tests.conftest import ROOT
 
 COSTS = interventions.Costs(ratios=(4.0, 20.0), framings=("ratio", "plain"))
@@ -38,7 +39,7 @@ def test_an_intervention_gives_protocols_in_its_own_name(name):
 
 @pytest.mark.parametrize("name", interventions.names())
 def test_an_intervention_says_in_a_line_what_changes(name):
-    module = importlib.import_module(f"escalometer.interventions.{name}")
+    module = importlib.import_module(f"escalometer.dialogue.interventions.{name}")
     assert module.__doc__.splitlines()[0].endswith(".")
     assert f"| `{name}` |" in (ROOT / "README.md").read_text("utf-8")
 
@@ -70,7 +71,7 @@ def test_a_domain_has_all_its_parts(name):
 
 @pytest.mark.parametrize("name", providers.names())
 def test_a_provider_connects(name):
-    module = importlib.import_module(f"escalometer.providers.{name}")
+    module = importlib.import_module(f"escalometer.dialogue.providers.{name}")
     assert callable(module.connect)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from escalometer import interventions
+from escalometer.dialogue import interventions
 from tests.e2e.test_pipeline import ENVIRONMENT, n_stored, run
 from tests.integration._server import in_process
 from tests.integration.test_remote_runs import KEY, card

@@ -7,9 +7,11 @@ from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 
-from escalometer import domains, interventions
-from escalometer.domains import Condition, Domain, _tables
-from escalometer.protocol import Protocol, first_turn, second_turn
+from escalometer.cases import domains
+from escalometer.cases.domains import Condition, Domain
+from escalometer.cases.own_domain import build
+from escalometer.dialogue import interventions
+from escalometer.dialogue.protocol import Protocol, first_turn, second_turn
 from tests.conftest import ROOT
 from tests.golden.rows import ROWS
 
@@ -35,7 +37,7 @@ def pages() -> dict[Path, str]:
 def page(name: str, intervention: str) -> str:
     """Return the prompts of all variants; second turns stand below the first turn they follow."""
     domain = _load(name)
-    module = importlib.import_module(f"escalometer.interventions.{intervention}")
+    module = importlib.import_module(f"escalometer.dialogue.interventions.{intervention}")
     scenario, label = domain.render(ROWS[name]), len(domain.task.meanings) - 1
     lines = [f"{domain.title}, {intervention}: {(module.__doc__ or '').splitlines()[0]}"]
 
@@ -55,7 +57,7 @@ def page(name: str, intervention: str) -> str:
 
 def _load(name: str) -> Domain:
     if name == OWN:
-        return _tables.load(ROOT / "examples" / "support_tickets" / f"{name}.yaml")
+        return build.load(ROOT / "examples" / "support_tickets" / f"{name}.yaml")
     return domains.load(name)
 
 

@@ -7,10 +7,10 @@ import json
 
 import pytest
 
+from escalometer.dialogue.providers import Completion
+from escalometer.dialogue.providers.openai.batches import Batches, Progress
+from escalometer.dialogue.providers.openai.provider import OpenAIProvider
 from escalometer.errors import ProviderError
-from escalometer.providers import Completion
-from escalometer.providers._batches import Batches, Progress
-from escalometer.providers.openai import OpenAIProvider
 from tests.integration import _server_answers as answers
 from tests.integration._server import Server, running
 from tests.integration.test_openai_provider import HASTY, KEY, card, place, request

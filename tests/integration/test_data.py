@@ -12,10 +12,11 @@ from dataclasses import replace
 
 import pytest
 
-from escalometer import domains
+from escalometer.cases import domains
 from escalometer.config import Params, SampleParams
 from escalometer.errors import DataError, UsageError
-from escalometer.stages import data, ingest, sample
+from escalometer.operations import data
+from escalometer.stages import ingest, sample
 from tests.conftest import SHARED
 
 PARAMS = Params(

@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from escalometer import cli
 from escalometer.config import load_card
-from escalometer.parsing import PREDICTION_MARKER, parse_marker
-from escalometer.providers import Request, connect
+from escalometer.dialogue.parsing import PREDICTION_MARKER, parse_marker
+from escalometer.dialogue.providers import Request, connect
 from tests.conftest import ROOT, workspace
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from escalometer.config import Params, Workspace
-from escalometer.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.errors import UsageError
 from escalometer.stages import analyze, design, ingest, query, sample
 from tests.integration._server import running

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from escalometer.config import load_params
-from escalometer.reporting.checked import print_check
-from escalometer.stages import check, ingest, sample, validate
+from escalometer.operations import check_domain
+from escalometer.reporting.domain_check_text import print_check
+from escalometer.stages import ingest, sample, validate
 from tests.conftest import ROOT
 from tests.unit.test_own_domain import MINIMAL, PACKINGS, as_csv, write
 from tests.unit.test_own_domain import rows as tickets
@@ -66,7 +67,7 @@ def in_one_line(text: str) -> str:
 @pytest.mark.parametrize("name", ["support_tickets", "triage"])
 def test_the_examples_can_be_used(own, name):
     began = time.monotonic()
-    report = check.run(own / "domains" / f"{name}.yaml", PARAMS, own)
+    report = check_domain.run(own / "domains" / f"{name}.yaml", PARAMS, own)
     assert time.monotonic() - began < 60
     assert report["exit_code"] == 0
     assert report["problems"] == []
@@ -89,7 +90,7 @@ def test_the_examples_can_be_used(own, name):
 
 
 def test_the_example_turns_are_those_of_the_protocol(own):
-    report = check.run(own / "domains" / "triage.yaml", PARAMS, own)
+    report = check_domain.run(own / "domains" / "triage.yaml", PARAMS, own)
     turn = report["example"]["first_turn"]
     assert turn.startswith("Ticket about ")
     assert "A decision tree on past cases finds: where " in turn
@@ -98,7 +99,7 @@ def test_the_example_turns_are_those_of_the_protocol(own):
 
 
 def test_a_run_gives_what_the_check_said(own):
-    report = check.run(own / "domains" / "support_tickets.yaml", PARAMS, own)
+    report = check_domain.run(own / "domains" / "support_tickets.yaml", PARAMS, own)
     params = PARAMS.model_copy(update={"domains": ("support_tickets",)})
     ingest.run("support_tickets", own)
     validate.run("raw", params, own)
@@ -115,7 +116,7 @@ def test_a_run_gives_what_the_check_said(own):
 
 
 def test_customers_never_stand_in_two_splits(own):
-    from escalometer import domains
+    from escalometer.cases import domains
 
     domain = domains.load("support_tickets", own)
     ingest.run("support_tickets", own)
@@ -146,7 +147,7 @@ def test_a_condition_that_does_not_work_is_explained(own, old):
         replace(path, "topic like '%item' and photo_attached", f"{full}")
     else:
         replace(path, old, full)
-    report = check.run(path, PARAMS, own)
+    report = check_domain.run(path, PARAMS, own)
     assert report["exit_code"] == 3
     assert len(report["problems"]) == 1
     assert said in report["problems"][0]["says"]
@@ -166,7 +167,7 @@ def test_the_suites_pass_whatever_the_packing(tmp_path, name):
         table[1][-1] = table[1][-1].upper()
         name, data = "t.csv", as_csv(table).encode()
     path = write(tmp_path, MINIMAL.replace("t.csv", name), data, name)
-    report = check.run(path, PARAMS, tmp_path)
+    report = check_domain.run(path, PARAMS, tmp_path)
     assert report["problems"] == []
     assert [table["passed"] for table in report["expectations"]["tables"]] == [True, True]
 
@@ -174,7 +175,7 @@ def test_the_suites_pass_whatever_the_packing(tmp_path, name):
 def test_too_few_rows_say_what_to_do(own):
     seen = iter(range(600))
     edit(own / "domains", lambda row: row if next(seen) < 60 else None)
-    report = check.run(own / "domains" / "support_tickets.yaml", PARAMS, own)
+    report = check_domain.run(own / "domains" / "support_tickets.yaml", PARAMS, own)
     assert report["exit_code"] == 4
     text = in_one_line(as_text(report))
     assert "Not usable yet: 1 thing is wrong." in text
@@ -184,7 +185,7 @@ def test_too_few_rows_say_what_to_do(own):
     assert "every percentage is wide" in text
     size = PARAMS.sample.model_copy(update={"min_signal_cases": 8})
     params = PARAMS.model_copy(update={"sample": size})
-    assert check.run(own / "domains" / "triage.yaml", params, own)["exit_code"] == 0
+    assert check_domain.run(own / "domains" / "triage.yaml", params, own)["exit_code"] == 0
 
 
 def test_the_form_that_tells_is_named(own):
@@ -197,7 +198,7 @@ def test_the_form_that_tells_is_named(own):
         return row | ({"topic": row["topic"][:-4]} if int(row["ticket_id"][-1]) < 2 else {})
 
     edit(own / "domains", lambda row: dilute(row) if row["refunded"] == "yes" else row)
-    report = check.run(own / "domains" / "support_tickets.yaml", PARAMS, own)
+    report = check_domain.run(own / "domains" / "support_tickets.yaml", PARAMS, own)
     assert report["leak"]["is_leak"]
     assert report["exit_code"] == 0
     text = in_one_line(as_text(report))
@@ -231,7 +232,7 @@ DRIFTS = {
 
 def test_a_written_suite_holds_later_files(own):
     path = own / "domains" / "support_tickets.yaml"
-    report = check.run(path, PARAMS, own, write_suite=True)
+    report = check_domain.run(path, PARAMS, own, write_suite=True)
     assert report["exit_code"] == 0
     written = report["expectations"]["written"]
     assert [Path(name).name for name in written] == [
@@ -240,11 +241,11 @@ def test_a_written_suite_holds_later_files(own):
     ]
     suite = json.loads(Path(written[0]).read_text("utf-8"))
     assert all(rule["description"] for rule in suite["expectations"])
-    assert check.run(path, PARAMS, own)["exit_code"] == 0
+    assert check_domain.run(path, PARAMS, own)["exit_code"] == 0
     for change, said in DRIFTS.values():
         shutil.copy(EXAMPLE / TABLE, own / "domains" / TABLE)
         edit(own / "domains", change)
-        report = check.run(path, PARAMS, own)
+        report = check_domain.run(path, PARAMS, own)
         assert report["exit_code"] == 4
         assert any(said in problem["says"] for problem in report["problems"]), said
 
@@ -298,7 +299,7 @@ def test_hostile_rows_do_not_break_the_report(own):
 
     edit(own / "domains", hostile)
     path = own / "domains" / "support_tickets.yaml"
-    report = check.run(path, PARAMS, own)
+    report = check_domain.run(path, PARAMS, own)
     text = as_text(report)
     assert report["exit_code"] == 0
     assert "\x1b" not in text

@@ -31,8 +31,8 @@ import requests
 import yaml
 from urllib3.exceptions import MaxRetryError, NameResolutionError
 
-from escalometer.downloads import download, transfer, unpack
-from escalometer.downloads.published import holds_secret, spell_url
+from escalometer.cases.downloads import download, transfer, unpack
+from escalometer.cases.downloads.published import holds_secret, spell_url
 from escalometer.errors import DataError, ProviderError, UsageError
 from escalometer.pipeline import bring_up_to_date, stage_addresses, track_download
 from tests.conftest import ROOT
@@ -416,7 +416,7 @@ def test_a_partial_file_that_is_whole_is_only_checked(shelf: Shelf, tmp_path: Pa
 def test_an_interrupt_leaves_what_came(shelf: Shelf, tmp_path: Path) -> None:
     url, path = shelf.put("f.csv", pause_at=MB), tmp_path / "f.csv"
     code = (
-        "import sys; from pathlib import Path; from escalometer.downloads import download\n"
+        "import sys; from pathlib import Path; from escalometer.cases.downloads import download\n"
         "try: download(sys.argv[1], Path(sys.argv[2]))\n"
         "except KeyboardInterrupt: sys.exit(130)"
     )

@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from escalometer import interventions
 from escalometer.config import ModelCard, Price
-from escalometer.elicitation.engine import Engine
-from escalometer.elicitation.keys import request_key
-from escalometer.elicitation.rows import Answering, Dialogue
-from escalometer.elicitation.store import CompletionStore, completion_of
+from escalometer.dialogue import interventions
+from escalometer.dialogue.elicitation.engine import Engine
+from escalometer.dialogue.elicitation.keys import request_key
+from escalometer.dialogue.elicitation.rows import Answering, Dialogue
+from escalometer.dialogue.elicitation.store import CompletionStore, completion_of
+from escalometer.dialogue.protocol import Task
+from escalometer.dialogue.providers import Completion, Request, connect
 from escalometer.errors import DataError
-from escalometer.protocol import Task
-from escalometer.providers import Completion, Request, connect
 from tests.conftest import tiny_card, workspace
 
 TASK = Task("whether it rains", "the farmer", ("dry", "rain"))

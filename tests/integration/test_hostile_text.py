@@ -12,14 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from escalometer import domains, validation
+from escalometer import validation
+from escalometer.cases import domains
 from escalometer.config import ModelCard, Params, SampleParams
-from escalometer.elicitation.engine import Answering, Dialogue, Engine
-from escalometer.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.engine import Answering, Dialogue, Engine
+from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
+from escalometer.dialogue.protocol import Protocol, first_turn
+from escalometer.dialogue.providers import connect
 from escalometer.errors import DataError
-from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
-from escalometer.protocol import Protocol, first_turn
-from escalometer.providers import connect
 from escalometer.reporting.page import write_report
 from escalometer.schema import DECISIONS, SCENARIOS, read_table, write_table
 from escalometer.stages import ingest, sample

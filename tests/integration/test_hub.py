@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from escalometer.config import ModelCard
+from escalometer.dialogue.parsing import PREDICTION_MARKER
+from escalometer.dialogue.providers import Request, connect
+from escalometer.dialogue.providers.local import weights
 from escalometer.errors import ProviderError
-from escalometer.parsing import PREDICTION_MARKER
-from escalometer.providers import Request, _weights, connect
 from tests.conftest import tiny_card, workspace
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -97,36 +98,36 @@ def test_a_model_of_the_hub_answers_as_its_folder_does(hub, card, tiny_weights, 
     local = ModelCard.model_validate(tiny_card(tiny_weights))
     ((_, expected),) = connect(local, workspace(tmp_path)).complete([request])
     assert answer.text == expected.text
-    folder = _weights.folder(card, tmp_path)
+    folder = weights.folder(card, tmp_path)
     fetched = {path.name for path in folder.iterdir() if path.is_file()}
     assert {"model.safetensors", "config.json", "tokenizer.json"} <= fetched
     assert not {name for name in fetched if name.endswith((".bin", ".py"))}
     hub.files.clear()  # what is there is asked for no more
-    assert _weights.folder(card, tmp_path) == folder
+    assert weights.folder(card, tmp_path) == folder
     assert connect(card, workspace(tmp_path)).identity["revision"] == f"hub:someone/tiny@{REVISION}"
 
 
 def test_bytes_that_the_hub_did_not_announce_are_refused(hub, card, tmp_path):
     hub.announced["model.safetensors"] = "0" * 64
     with pytest.raises(ProviderError, match=r"not what the hub announces"):
-        _weights.folder(card, tmp_path)
+        weights.folder(card, tmp_path)
     hub.announced.clear()
-    assert (_weights.folder(card, tmp_path) / "model.safetensors").is_file()
+    assert (weights.folder(card, tmp_path) / "model.safetensors").is_file()
 
 
 def test_a_model_without_safetensors_is_refused(hub, card, tmp_path):
     del hub.files["model.safetensors"]
     with pytest.raises(ProviderError, match=r"no \*.safetensors file; pickled"):
-        _weights.folder(card, tmp_path)
+        weights.folder(card, tmp_path)
 
 
 def test_a_model_that_is_not_there_says_what_to_do(hub, card, tmp_path):
     other = card.source.model_copy(update={"id": "someone/else"})
     with pytest.raises(ProviderError, match=r"someone/else.*kind: folder"):
-        _weights.folder(card.model_copy(update={"source": other}), tmp_path)
+        weights.folder(card.model_copy(update={"source": other}), tmp_path)
 
 
 def test_no_hub_says_what_to_do(card, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ProviderError, match=r"could not fetch someone/tiny.*kind: folder"):
-        _weights.folder(card, tmp_path)
+        weights.folder(card, tmp_path)

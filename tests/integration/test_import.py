@@ -23,7 +23,7 @@ import pytest
 
 from escalometer import cli, schema
 from escalometer.errors import DataError, UsageError
-from escalometer.stages import imports, sources
+from escalometer.operations import import_decisions, recorded_sources
 from tests.conftest import ROOT, read_json
 
 Rows = list[dict[str, Any]]
@@ -80,7 +80,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def take(file: Path, root: Path, name: str = "theirs", replace: bool = False) -> dict[str, Any]:
-    return imports.run(file, name, root, replace, lambda _: None)
+    return import_decisions.run(file, name, root, replace, lambda _: None)
 
 
 def command(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -120,7 +120,7 @@ def test_three_formats_give_the_same_table(root):
         row["batch"] = i
     for kind, write in WRITERS.items():
         take(write(rows, root / f"d.{kind}"), root, kind)
-    tables = [sources.load(kind, root) for kind in WRITERS]
+    tables = [recorded_sources.load(kind, root) for kind in WRITERS]
     assert tables[0].schema == schema.RECORDED
     assert tables[0].equals(tables[1])
     assert tables[0].equals(tables[2])
@@ -139,7 +139,7 @@ def test_what_is_left_out_is_filled_in(root):
         row |= {"is_isolated": i == 0, "is_thinking": i in (1, 2)}
         row["cost_ratio"] = 4 if i in (0, 2, 4) else None
     about = take(write_csv(rows, root / "d.csv"), root)
-    table = sources.load("theirs", root)
+    table = recorded_sources.load("theirs", root)
     assert table["intervention"].to_pylist()[:6] == [
         *("isolated", "thinking", "thinking_cost_framing", "no_signal", "cost_framing", "baseline")
     ]
@@ -155,7 +155,7 @@ def test_an_intervention_says_whether_there_was_thinking(root):
     for row in rows:
         row["intervention"] = "thinking" if row["has_signal"] else "no_signal"
     take(write_csv(rows, root / "d.csv"), root)
-    table = sources.load("theirs", root)
+    table = recorded_sources.load("theirs", root)
     assert table["is_thinking"].to_pylist() == [row["has_signal"] for row in rows]
 
 
@@ -165,7 +165,7 @@ def test_bom_quoted_newlines_and_numbers_as_pandas_writes_them(root):
         row |= {"label": f"{row['label']}.0", "has_signal": str(row["has_signal"]).upper()}
         row |= {"prompt": f"one\ntwo, {row['scenario_id']}", "escalate": bool(row["escalate"])}
     take(write_csv(rows, root / "d.csv", "utf-8-sig"), root)
-    table = sources.load("theirs", root)
+    table = recorded_sources.load("theirs", root)
     assert table["label"].to_pylist() == [i % 2 for i in range(12)]
     assert table["prompt"][0].as_py() == "one\ntwo, s0"
     assert table["model"][0].as_py() == "model 0"
@@ -264,7 +264,7 @@ def test_types_of_parquet_that_convert_exactly_are_taken(root):
         table = table.set_column(place, name, table[name].cast(kind))
     pq.write_table(table, root / "d.parquet")
     take(root / "d.parquet", root)
-    found = sources.load("theirs", root)
+    found = recorded_sources.load("theirs", root)
     assert found["signal_accuracy"].to_pylist()[:3] == [0.6, 0.75, 0.9]
     assert found["label"].to_pylist()[:3] == [0, 1, 0]
 
@@ -403,7 +403,7 @@ def test_prompts_name_scenarios_where_nothing_else_does(root):
     about = take(write_csv(rows, root / "d.csv"), root)
     assert "dialogues of one domain with the same prompt and label" in about["warnings"][0]
     assert "1 of 61 rows (1.6 %) are like an earlier one" in about["warnings"][1]
-    table = sources.load("theirs", root)
+    table = recorded_sources.load("theirs", root)
     a, b = (table.filter(pc.field("model") == name) for name in "ab")
     assert a["scenario_id"].to_pylist()[:30] == b["scenario_id"].to_pylist()
     assert a["replicate"].to_pylist() == [0] * 30 + [1]
@@ -517,7 +517,7 @@ def test_importing_again(root, capsys):
     assert "--replace" in err
     (root / "data/recorded/theirs/report").mkdir()
     assert command("import", "d.csv", "--as", "theirs", "--replace", capsys=capsys)[0] == 0
-    assert sources.load("theirs", root).num_rows == 24
+    assert recorded_sources.load("theirs", root).num_rows == 24
     assert sorted(p.name for p in (root / "data/recorded").iterdir()) == ["theirs"]
     assert sorted(p.name for p in (root / "data/recorded/theirs").iterdir()) == [
         "about.json",
@@ -529,7 +529,7 @@ def test_a_refused_replacement_leaves_what_there_was(root):
     take(write_csv(base_rows(), root / "d.csv"), root)
     with pytest.raises(DataError):
         take(write_csv(changed(1, label=2), root / "e.csv"), root, replace=True)
-    assert sources.load("theirs", root).num_rows == 12
+    assert recorded_sources.load("theirs", root).num_rows == 12
 
 
 @pytest.mark.parametrize("name", ["pipeline", "Theirs", "../theirs", "", "a b", ".hidden"])
@@ -546,8 +546,8 @@ def test_an_import_that_was_stopped_leaves_nothing_half_written(root):
     (folder / ".theirs.partial").mkdir()
     (folder / ".theirs.partial" / "decisions.parquet.partial").write_text("half", "utf-8")
     (folder / "theirs").rename(folder / ".theirs.before.partial")
-    assert sources.names(root) == ["theirs"]
-    assert sources.load("theirs", root).num_rows == 12
+    assert recorded_sources.names(root) == ["theirs"]
+    assert recorded_sources.load("theirs", root).num_rows == 12
     take(write_csv(base_rows(24), root / "d.csv"), root, replace=True)
     assert [path.name for path in folder.iterdir()] == ["theirs"]
 
@@ -562,9 +562,9 @@ def test_a_killed_import_can_be_done_again(root, capsys):
         time.sleep(wait)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert sources.names(root) in ([], ["theirs"])
+        assert recorded_sources.names(root) in ([], ["theirs"])
     assert command(*command_line[3:], capsys=capsys)[0] == 0
-    assert sources.load("theirs", root).num_rows == 2000
+    assert recorded_sources.load("theirs", root).num_rows == 2000
 
 
 # --- commands ----------------------------------------------------------------------------------
@@ -657,7 +657,7 @@ def test_recorded_decisions_of_the_paper_come_in_quickly(root, recorded):
     about = take(recorded / "decisions.parquet", root)
     assert time.monotonic() - began < 60
     assert about["n_rows"] == 118_304
-    assert sources.models_of("theirs", root) == ["Qwen3.5-4B", "Qwen3.5-9B", "gpt-5-mini"]
+    assert recorded_sources.models_of("theirs", root) == ["Qwen3.5-4B", "Qwen3.5-9B", "gpt-5-mini"]
 
 
 def test_cleaning_up_keeps_what_was_imported():

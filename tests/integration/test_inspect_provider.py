@@ -7,8 +7,8 @@ import importlib.util
 
 import pytest
 
+from escalometer.dialogue.providers import RemoteProvider, connect
 from escalometer.errors import ProviderError
-from escalometer.providers import RemoteProvider, connect
 from tests.integration._server import running
 from tests.integration.test_openai_provider import KEY, ask, card, place, request
 

@@ -12,9 +12,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from escalometer.adapter_files import sha256
 from escalometer.config import ModelCard
+from escalometer.dialogue.parsing import DECISION_MARKER, PREDICTION_MARKER
+from escalometer.dialogue.providers import Request, connect
 from escalometer.errors import ProviderError
-from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER
-from escalometer.providers import Request, connect
 from tests.conftest import tiny_card, workspace
 
 PROMPTS = ["Rain?", "A much longer question about the weather.", "x", "Snow or not? " * 5]

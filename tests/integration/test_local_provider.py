@@ -9,9 +9,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from escalometer.config import ModelCard
+from escalometer.dialogue.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
+from escalometer.dialogue.providers import Request, connect
+from escalometer.dialogue.providers.local import loading
 from escalometer.errors import ProviderError
-from escalometer.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
-from escalometer.providers import Request, _loading, connect
 from tests.conftest import tiny_card, workspace
 
 PROMPTS = [
@@ -261,4 +262,4 @@ def test_connecting_loads_nothing(card, tmp_path):
 
 
 def test_there_is_always_a_thread():
-    assert _loading.free_threads() >= 1
+    assert loading.free_threads() >= 1

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from escalometer.config import ModelCard, Workspace
+from escalometer.dialogue.parsing import parse_marker
+from escalometer.dialogue.providers import RemoteProvider, Request, connect
+from escalometer.dialogue.providers.openai.patience import Patience
+from escalometer.dialogue.providers.openai.provider import OpenAIProvider
 from escalometer.errors import EscalometerError, ProviderError, UsageError
-from escalometer.parsing import parse_marker
-from escalometer.providers import RemoteProvider, Request, connect
-from escalometer.providers._patience import Patience
-from escalometer.providers.openai import OpenAIProvider
 from tests.integration import _server_answers as answers
 from tests.integration._server import running
 from tests.integration._server_http import Fault

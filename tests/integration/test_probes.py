@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from escalometer.config import Params, Workspace, load_params
-from escalometer.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.errors import BudgetError, DataError, ProviderError, UsageError
 from escalometer.schema import CONDITIONS, PROBED, read_table, write_table
 from escalometer.stages import probe as stage

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import pytest
 
 from escalometer.config import AnalyzeParams, Params
-from escalometer.stages import analyze, imports, sources
+from escalometer.operations import import_decisions, recorded_sources
+from escalometer.stages import analyze
 from tests.conftest import ROOT, SHARED
 from tests.sql._tables import measure
 
@@ -34,8 +35,8 @@ def _decisions() -> pa.Table:
     with TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "expectations").symlink_to(ROOT / "expectations")
-        imports.run(RECORDED, "study", root, False, lambda _: None)
-        return sources.load("study", root)
+        import_decisions.run(RECORDED, "study", root, False, lambda _: None)
+        return recorded_sources.load("study", root)
 
 
 @cache

@@ -17,15 +17,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from escalometer import interventions
 from escalometer.config import ModelCard, Price
-from escalometer.elicitation import batch_api
-from escalometer.elicitation.budget import Budget
-from escalometer.elicitation.engine import Engine
-from escalometer.elicitation.rows import Answering
-from escalometer.elicitation.store import CompletionStore
+from escalometer.dialogue import interventions
+from escalometer.dialogue.elicitation import batch_api
+from escalometer.dialogue.elicitation.budget import Budget
+from escalometer.dialogue.elicitation.engine import Engine
+from escalometer.dialogue.elicitation.rows import Answering
+from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.providers import connect
 from escalometer.errors import BudgetError, ProviderError
-from escalometer.providers import connect
 from tests.conftest import ROOT, workspace
 from tests.integration._server import in_process, running
 from tests.integration.test_elicitation import dialogues as weather
@@ -375,7 +375,7 @@ def test_a_full_disk_is_said_and_nothing_that_was_kept_is_asked_again(project):
         code = (
             "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))\n"
-            "from escalometer.elicitation import writer; writer.PATIENCE_S = 1.0\n"
+            "from escalometer.dialogue.elicitation import writer; writer.PATIENCE_S = 1.0\n"
             "from escalometer.cli import main; main()\n"
         )
         process = start(project, [sys.executable, "-c", code, *command[3:]])

@@ -10,11 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escalometer.elicitation.keys import Keys, differences, request_key, request_of, request_parts
-from escalometer.elicitation.store import CompletionStore, Entry
-from escalometer.elicitation.writer import Writer
+from escalometer.dialogue.elicitation.keys import (
+    Keys,
+    differences,
+    request_key,
+    request_of,
+    request_parts,
+)
+from escalometer.dialogue.elicitation.store import CompletionStore, Entry
+from escalometer.dialogue.elicitation.writer import Writer
+from escalometer.dialogue.providers import Completion, Request
 from escalometer.errors import UsageError
-from escalometer.providers import Completion, Request
 
 IDENTITY = {"provider": "openai", "model": "m", "base_url": "http://h/v1"}
 ASKED = Request((("user", "Cloud number 7. Rain?"),), "PREDICTION:", 16)

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from escalometer import domains, validation, warehouse
+from escalometer import validation, warehouse
+from escalometer.cases import domains
 from escalometer.errors import DataError
 from tests.conftest import ROOT
 

@@ -23,8 +23,8 @@ from escalometer.config import Params, Workspace, load_params
 from escalometer.errors import DataError, ProviderError, UsageError
 from escalometer.schema import EXAMPLES, SCENARIOS, read_table
 from escalometer.stages import targets, train, validate
-from escalometer.training.heldout import UNTRAINED_PERCENTS, UNTRAINED_RATIOS
-from escalometer.training.trees import IGNORED, encode
+from escalometer.training.held_out import UNTRAINED_PERCENTS, UNTRAINED_RATIOS
+from escalometer.training.prefix_trees import IGNORED, encode
 from tests.conftest import ROOT, read_json, tiny_card, workspace
 from tests.integration._harbour import write_domain
 
@@ -230,7 +230,7 @@ def test_what_memory_cannot_hold_is_not_begun(tmp_path, tiny_weights, good_examp
     path = tmp_path / "data" / "targets" / "keel" / "examples.parquet"
     path.parent.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(good_examples, EXAMPLES), path)
-    monkeypatch.setattr("escalometer.providers._loading.free_bytes", lambda _: 1000)
+    monkeypatch.setattr("escalometer.dialogue.providers.local.loading.free_bytes", lambda _: 1000)
     with pytest.raises(ProviderError, match="lower n_branches, rank or n_layers"):
         train.run("keel", params, place)
 

@@ -14,10 +14,11 @@ import yaml
 
 from escalometer.adapter_files import sha256
 from escalometer.config import load_card, load_params
+from escalometer.dialogue.providers.local.adapters import digest
 from escalometer.errors import ProviderError, UsageError
+from escalometer.operations import adapter_results
 from escalometer.pipeline import FINE_TUNING, bring_up_to_date, stage_addresses
-from escalometer.providers import _adapters
-from escalometer.stages import adapters, tuned
+from escalometer.training import adapters
 from tests.conftest import ROOT, tiny_card
 
 BIN = Path(sys.executable).parent
@@ -244,10 +245,10 @@ def test_another_adapter_makes_the_tuned_models_card_another_one(trained):
     about = json.loads((folder / "adapter_config.json").read_text("utf-8"))
     (folder / "adapter_config.json").write_text(json.dumps({**about, "lora_alpha": 16}), "utf-8")
     with pytest.raises(ProviderError, match="is not the one that models/careful"):
-        _adapters.digest(card, Path(), "sha256:…")
+        digest(card, Path(), "sha256:…")
     assert bring_up_to_date("seal@careful")
     assert load_card("careful").adapter_sha256 == sha256(folder) != card.adapter_sha256
-    with_digest = _adapters.digest(load_card("careful"), Path(), "sha256:…")
+    with_digest = digest(load_card("careful"), Path(), "sha256:…")
     assert with_digest == f"careful@sha256:{sha256(folder)}"
     # A price that a person puts in stays, and the stage with it.
     changed = Path("models/careful.yaml").read_text("utf-8").replace("2.0", "3.0")
@@ -275,15 +276,15 @@ def test_a_report_is_behind_once_probes_have_come(tmp_path):
     page = tmp_path / "data" / "report" / "index.html"
     page.parent.mkdir(parents=True)
     page.write_text("")
-    assert not tuned.is_report_behind(tmp_path)
-    probes = tuned.probes_file("careful", tmp_path)
+    assert not adapter_results.is_report_behind(tmp_path)
+    probes = adapter_results.probes_file("careful", tmp_path)
     probes.parent.mkdir(parents=True)
     probes.write_text("{}")
     later = page.stat().st_mtime_ns + 10**9
     os.utime(probes, ns=(later, later))
-    assert tuned.is_report_behind(tmp_path)
+    assert adapter_results.is_report_behind(tmp_path)
     os.utime(page, ns=(later, later + 1))
-    assert not tuned.is_report_behind(tmp_path)
+    assert not adapter_results.is_report_behind(tmp_path)
 
 
 def test_there_is_a_report_once_everything_was_asked(tmp_path):
@@ -311,7 +312,7 @@ def test_what_probes_found_is_flat_in_mlflow():
         "mistakes": {"wrong_product": 2},
     }
     entry = {"probe": "ties", "scored_against": "signal", "n": 100, "always_escalate": 0.63}
-    flat = tuned.flat_probes({"probes": [{**entry, "tuned": found}]})
+    flat = adapter_results.flat_probes({"probes": [{**entry, "tuned": found}]})
     assert flat == {
         "ties.signal.n": 100,
         "ties.signal.tuned.estimate": 0.97,

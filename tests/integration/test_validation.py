@@ -5,9 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from escalometer import rawfiles, validation, warehouse
+from escalometer import validation, warehouse
+from escalometer.cases import raw_files
+from escalometer.cases.domains import RawTable
 from escalometer.config import Params, SampleParams
-from escalometer.domains import RawTable
 from escalometer.errors import DataError
 from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table, write_table
 from escalometer.stages import ingest, sample, validate
@@ -173,7 +174,7 @@ def test_parquet_stands_in_for_csv(tmp_path):
     table = pa.table({"name": ["a", "b"], "n": [1.0, 2.0], "other": [0, 0]})
     write_table(table, table.schema, tmp_path / "t.parquet")
     connection = warehouse.connect()
-    assert warehouse.load_raw(connection, raw, rawfiles.find(raw, tmp_path)) == 2
+    assert warehouse.load_raw(connection, raw, raw_files.find(raw, tmp_path)) == 2
     assert connection.table("t").fetchall() == [(1, 1, "a"), (2, 2, "b")]
     (tmp_path / "u.parquet").write_bytes(b"PAR1 no PAR1")
     with pytest.raises(DataError, match=r"u\.parquet is not readable"):

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from escalometer.adaptive import Design
+from escalometer.stats.adaptive_design import Design
 
 N_STUDIES = 150
 KEYS = [(f"domain_{i}", f"condition_{j}") for i in range(4) for j in range(10)]

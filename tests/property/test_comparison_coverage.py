@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from escalometer import estimates
+from escalometer import stats
 from escalometer.analysis.contrasts import Side, contrast
 from escalometer.analysis.headlines import mean_accuracy, mean_rate
+from escalometer.analysis.regressions import worsenings
 from escalometer.analysis.scores import Policy
 from escalometer.analysis.verdicts import Answered
-from escalometer.analysis.worsening import worsenings
 from escalometer.config import GateParams, MinEffectParams
-from escalometer.estimates import Resamples
+from escalometer.stats import Resamples
 
 ACCURACIES = np.array([0.55, 0.65, 0.75, 0.85, 0.9, 0.95])
 N_SCENARIOS, N_BOOTSTRAP, N_STUDIES = 600, 300, 800
@@ -50,7 +50,7 @@ def _study(seed: int, *releases: dict[str, float], n: int = N_SCENARIOS) -> Resa
     scenario, cell, outcome = _counts(rng, n, *releases)
     n_cells = 2 * len(ACCURACIES)
     counts = np.bincount(cell * 4 + outcome, minlength=n_cells * 4).reshape(n_cells, 4)
-    drawn = estimates.resample_scenarios(
+    drawn = stats.resample_scenarios(
         rng, scenario, cell, outcome, np.ones_like(cell), n_cells, N_BOOTSTRAP
     )
     names = [(place // len(ACCURACIES), place % len(ACCURACIES)) for place in range(n_cells)]
@@ -68,7 +68,7 @@ STATISTICS = {
     "escalation_rate": mean_rate,
     "realized_cost": _policy().statistic("realized_cost"),
     "regret": _policy().statistic("regret"),
-    "implicit_threshold": estimates.threshold("linear"),
+    "implicit_threshold": stats.threshold("linear"),
 }
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escalometer.parsing import CONFIDENCE_MARKER, parse_confidence
-from escalometer.quoting import quoted
+from escalometer.cases.sanitize import quoted
+from escalometer.dialogue.parsing import CONFIDENCE_MARKER, parse_confidence
 
 WHICH = st.sampled_from(["first", "last"])
 PERCENT = st.decimals(0, 100, places=2)

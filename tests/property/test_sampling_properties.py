@@ -3,7 +3,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escalometer import sampling
+from escalometer.cases import sampling
 
 CASES = st.dictionaries(st.text(max_size=8), st.integers(1, 5), min_size=1, max_size=60)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from escalometer.policy import exact, optimal_threshold
+from escalometer.stats.policy import exact, optimal_threshold
 
 Row = dict[str, Any]
 Values = Mapping[str, Any]

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from escalometer import warehouse
-from escalometer.analysis.probes import STATEMENTS, measure
 from escalometer.training.chains import MISTAKES
+from escalometer.training.probe_results import STATEMENTS, measure
 from tests.sql._probed import probed
 from tests.sql._tables import assert_same
 from tests.sql.probe_oracles import ORACLES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from escalometer.analysis.probes import document, measure
+from escalometer.training.probe_results import document, measure
 from tests.sql._probed import probed
 
 ABOUT = {

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escalometer.config import Price
-from escalometer.elicitation.budget import Budget, cost_of, worst_tokens
-from escalometer.elicitation.forecast import Forecast, forecast
-from escalometer.providers import Completion, Request
+from escalometer.dialogue.elicitation.budget import Budget, cost_of, worst_tokens
+from escalometer.dialogue.elicitation.forecast import Forecast, forecast
+from escalometer.dialogue.providers import Completion, Request
 
 PRICE = Price(
     input_usd_per_million=2.0, output_usd_per_million=8.0, cached_input_usd_per_million=0.5

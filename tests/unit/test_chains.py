@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from escalometer.policy import optimal_action
+from escalometer.stats.policy import optimal_action
 from escalometer.training.chains import MISTAKES, mistake, read_chain, write_chain, write_label
 
 PERCENTS = st.integers(50, 99)

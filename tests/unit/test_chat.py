@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escalometer.config import ModelCard
-from escalometer.providers import Request, _chat, _failures
-from escalometer.providers._failures import Failure
-from escalometer.providers._logprobs import probabilities
-from escalometer.providers._repeats import Repeats
+from escalometer.dialogue.providers import Request, _chat, _failures
+from escalometer.dialogue.providers._failures import Failure
+from escalometer.dialogue.providers._logprobs import probabilities
+from escalometer.dialogue.providers.openai.repeats import Repeats
 
 CARD = ModelCard.model_validate(
     {

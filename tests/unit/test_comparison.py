@@ -14,9 +14,9 @@ import pytest
 from escalometer.analysis.comparison import align_efforts, resolved_models
 from escalometer.analysis.contrasts import interval_p
 from escalometer.config import AnalyzeParams, Params
-from escalometer.hypotheses import mcnemar_exact, paired_interval
+from escalometer.operations.compare import build_comparison
 from escalometer.reporting.comparison_text import comparison_text
-from escalometer.stages.compare import build_comparison
+from escalometer.stats.shares import mcnemar_exact, paired_interval
 from tests.releases import DOMAINS, release, table
 
 PARAMS = Params(seed=1, models=("m",), domains=DOMAINS, analyze=AnalyzeParams(n_bootstrap=200))

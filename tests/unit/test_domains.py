@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from escalometer import domains, leaks, rawfiles, sampling, warehouse
+from escalometer import warehouse
+from escalometer.cases import domains, embedded_rows, form_leaks, raw_files, sampling
 from escalometer.config import Params, SampleParams
-from escalometer.domains import _rdatasets
 from escalometer.errors import DataError, UsageError
 from escalometer.stages import ingest, sample
 
@@ -112,7 +112,7 @@ def test_texts_are_short_and_plain(root, domain):
 def test_the_staged_table_does_not_depend_on_the_number_of_threads(root, domain):
     plugin = domains.load(domain)
     connection = warehouse.connect(n_threads=1)
-    found = rawfiles.present(plugin, root / "data" / "raw" / domain)
+    found = raw_files.present(plugin, root / "data" / "raw" / domain)
     for raw_table in found.edition.raw_tables:
         warehouse.load_raw(connection, raw_table, found.files[raw_table.name])
     values = {"is_balanced": False}
@@ -313,7 +313,7 @@ def test_a_packaged_file_of_another_digest_is_not_unpickled(tmp_path, monkeypatc
     monkeypatch.setattr(pandas, "read_pickle", lambda *_, **__: pytest.fail("was unpickled"))
     path = tmp_path / "x.csv"
     with pytest.raises(DataError, match=r"sha256 is ec98efb.*expected 000"):
-        _rdatasets.write_csv("AER/HMDA", "0" * 64, {"deny": "VARCHAR"}, path)
+        embedded_rows.write_csv("AER/HMDA", "0" * 64, {"deny": "VARCHAR"}, path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -325,7 +325,7 @@ def test_an_unknown_domain_is_refused_by_name(tmp_path):
 def test_how_a_mortgage_application_is_written_does_not_tell_the_label(root):
     rows = rows_of(root, "hmda_mortgages", "table")
     texts = [row["text"] for row in rows]
-    found = leaks.leak(texts, [row["label"] for row in rows])
+    found = form_leaks.leak(texts, [row["label"] for row in rows])
     assert not found.is_leak, found
-    assert len({leaks.mask(text) for text in texts}) == 1
+    assert len({form_leaks.mask(text) for text in texts}) == 1
     assert len({len(text.split()) for text in texts}) == 1

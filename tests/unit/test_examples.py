@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from escalometer.config import AdapterParams, Recipe
-from escalometer.protocol import FRAMINGS, MORE_FRAMINGS, PROBE_FRAMINGS, Task
+from escalometer.dialogue.protocol import FRAMINGS, MORE_FRAMINGS, PROBE_FRAMINGS, Task
 from escalometer.training import examples, signals
 from escalometer.training.chains import read_chain
-from escalometer.training.heldout import UNTRAINED_PERCENTS, UNTRAINED_RATIOS
+from escalometer.training.held_out import UNTRAINED_PERCENTS, UNTRAINED_RATIOS
 
 ADAPTER = AdapterParams(model="tiny")
 TASK = Task("whether it sails", "the skipper", ("no", "yes"))

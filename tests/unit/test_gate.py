@@ -10,13 +10,13 @@ from xml.etree import ElementTree as ET
 import pytest
 from pydantic import ValidationError
 
+from escalometer.analysis.regressions import WORSE, turned
 from escalometer.analysis.verdicts import limited
-from escalometer.analysis.worsening import WORSE, turned
 from escalometer.config import AnalyzeParams, GateParams, MinEffectParams, Params
 from escalometer.errors import DataError, ProviderError, UsageError
+from escalometer.operations.gate import EXIT_CODES, build_verdict
 from escalometer.reporting.gate_text import TITLES, gate_text
 from escalometer.reporting.junit import junit_error, junit_xml
-from escalometer.stages.gate import EXIT_CODES, build_verdict
 from tests.releases import DOMAINS, release, table
 
 PARAMS = Params(seed=1, models=("m",), domains=DOMAINS, analyze=AnalyzeParams(n_bootstrap=200))

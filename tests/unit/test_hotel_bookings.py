@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from escalometer import domains, leaks, rawfiles, sampling, trees, validation, warehouse
+from escalometer import validation, warehouse
+from escalometer.cases import domains, form_leaks, learned_conditions, raw_files, sampling
 from escalometer.errors import DataError
 from tests.conftest import ROOT, SHARED
 
@@ -50,7 +51,7 @@ def write(path: Path, *changes: dict[str, str]) -> Path:
 
 def staged(path: Path):
     with warehouse.connect() as connection:
-        warehouse.load_raw(connection, TABLE, rawfiles.RawFile(path))
+        warehouse.load_raw(connection, TABLE, raw_files.RawFile(path))
         return warehouse.stage_cases(connection, DOMAIN, "raw", {"is_balanced": False}, SQL)
 
 
@@ -66,7 +67,7 @@ def cases():
 )
 def test_the_file_is_found_under_its_published_names(tmp_path, name):
     write(tmp_path / name)
-    found = rawfiles.present(DOMAIN, tmp_path)
+    found = raw_files.present(DOMAIN, tmp_path)
     assert found is not None
     assert found.files[TABLE.name].path.name == name
 
@@ -158,8 +159,8 @@ def test_the_whole_file_is_staged(cases):
 def test_the_file_is_the_one_we_know():
     if not REAL.exists():
         pytest.skip("../shared/data is not there: the bookings are not part of this project")
-    with rawfiles.opened(rawfiles.RawFile(REAL)) as path:
-        assert rawfiles.digest(path) in DOMAIN.editions[0].releases
+    with raw_files.opened(raw_files.RawFile(REAL)) as path:
+        assert raw_files.digest(path) in DOMAIN.editions[0].releases
 
 
 def test_every_text_has_the_same_sentences(cases):
@@ -175,7 +176,7 @@ def sample(cases, n=3000):
 def test_how_a_text_is_written_does_not_give_the_label_away(cases):
     rows = sample(cases)
     texts = [DOMAIN.render(row) for row in rows]
-    found = leaks.leak(texts, [row["label"] for row in rows])
+    found = form_leaks.leak(texts, [row["label"] for row in rows])
     assert not found.is_leak, found
 
 
@@ -183,7 +184,9 @@ def test_conditions_can_be_learned(cases):
     rows = sample(cases)
     columns = {f.column: [row[f.column] for row in rows] for f in DOMAIN.features}
     labels = [row["label"] for row in rows]
-    learned = trees.learn(columns, labels, DOMAIN.features, n_leaves=8, min_cases=60, seed=1)
+    learned = learned_conditions.learn(
+        columns, labels, DOMAIN.features, n_leaves=8, min_cases=60, seed=1
+    )
     assert len(learned) >= 5
     assert any("nonrefundable" in condition.phrase for condition in learned)
 

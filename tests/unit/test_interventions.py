@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from escalometer import interventions
+from escalometer.dialogue import interventions
 from escalometer.errors import UsageError
 
 

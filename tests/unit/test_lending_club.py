@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from escalometer import domains, leaks, rawfiles, trees, validation, warehouse
+from escalometer import validation, warehouse
+from escalometer.cases import domains, form_leaks, learned_conditions, raw_files
 from escalometer.errors import DataError
 from tests.conftest import ROOT, SHARED
 
@@ -60,7 +61,7 @@ def write(path: Path, template: dict[str, str], *changes: dict[str, str]) -> Pat
 
 def load(connection, files):
     for raw_table, path in files:
-        warehouse.load_raw(connection, raw_table, rawfiles.RawFile(path))
+        warehouse.load_raw(connection, raw_table, raw_files.RawFile(path))
 
 
 def staged(edition, files):
@@ -258,7 +259,7 @@ def test_equally_many_of_both_are_drawn_and_no_more_than_100_000():
 def test_accepted_put_in_place_of_rejected_is_named(tmp_path):
     write(tmp_path / "accepted_x.csv", REQUEST)
     write(tmp_path / "rejected_x.csv", LOAN)
-    found = rawfiles.present(DOMAIN, tmp_path)
+    found = raw_files.present(DOMAIN, tmp_path)
     assert found is not None
     with (
         warehouse.connect() as connection,
@@ -278,7 +279,7 @@ def test_accepted_put_in_place_of_rejected_is_named(tmp_path):
 def test_files_are_found_under_their_published_names(tmp_path, names, edition):
     for name in names:
         (tmp_path / name).write_text("a\n1\n", encoding="utf-8")
-    found = rawfiles.present(DOMAIN, tmp_path)
+    found = raw_files.present(DOMAIN, tmp_path)
     assert found is not None
     assert found.edition.name == edition
 
@@ -286,7 +287,7 @@ def test_files_are_found_under_their_published_names(tmp_path, names, edition):
 def test_one_of_two_files_is_not_enough(tmp_path):
     write(tmp_path / "accepted_x.csv", LOAN)
     with pytest.raises(DataError, match=r"needs rejected_\*\.csv"):
-        rawfiles.present(DOMAIN, tmp_path)
+        raw_files.present(DOMAIN, tmp_path)
     assert "kaggle.com/datasets/wordsforthewise/lending-club" in RAW.instructions
     assert "data/raw/lending_club/" in RAW.instructions
 
@@ -323,8 +324,8 @@ def test_the_real_files_are_those_we_know():
         pytest.skip(ABSENT)
     for edition in DOMAIN.editions:
         for _, name in REAL_FILES[edition.name]:
-            with rawfiles.opened(rawfiles.RawFile(REAL / name)) as path:
-                assert rawfiles.digest(path) in edition.releases
+            with raw_files.opened(raw_files.RawFile(REAL / name)) as path:
+                assert raw_files.digest(path) in edition.releases
 
 
 def test_every_text_has_one_form(real):
@@ -334,7 +335,7 @@ def test_every_text_has_one_form(real):
     shapes = {re.sub(r"\.\d", ".9", re.sub("[a-z]+", "a", shape)) for shape in shapes}
     assert len(shapes) == 1
     assert max(map(len, texts)) < 200
-    found = leaks.leak(texts, cases.column("label").to_pylist())
+    found = form_leaks.leak(texts, cases.column("label").to_pylist())
     assert not found.is_leak, found
 
 
@@ -365,7 +366,9 @@ def test_conditions_can_be_learned(real):
     _, cases = real
     columns = {name: cases.column(name).to_pylist() for name in FEATURES}
     labels = cases.column("label").to_pylist()
-    learned = trees.learn(columns, labels, DOMAIN.features, n_leaves=10, min_cases=60, seed=1)
+    learned = learned_conditions.learn(
+        columns, labels, DOMAIN.features, n_leaves=10, min_cases=60, seed=1
+    )
     assert len(learned) >= 5
     assert any("credit score is" in condition.phrase for condition in learned)
 

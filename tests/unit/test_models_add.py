@@ -8,7 +8,7 @@ import pytest
 
 from escalometer.config import load_card
 from escalometer.errors import UsageError
-from escalometer.stages._models import add_card, card_named
+from escalometer.operations.model_cards import add_card, card_named
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from escalometer import domains, leaks, rawfiles, trees, validation, warehouse
-from escalometer.rawfiles import RawFile
+from escalometer import validation, warehouse
+from escalometer.cases import domains, form_leaks, learned_conditions, raw_files
+from escalometer.cases.raw_files import RawFile
 from tests.conftest import ROOT, SHARED
 
 DOMAIN = domains.load("moral_machine")
@@ -97,7 +98,7 @@ def write_derived(folder: Path, rows=ROWS) -> Path:
 
 
 def staged(folder: Path, *, is_balanced=False):
-    found = rawfiles.present(DOMAIN, folder)
+    found = raw_files.present(DOMAIN, folder)
     assert found is not None
     with warehouse.connect() as connection:
         for table in found.edition.raw_tables:
@@ -205,7 +206,7 @@ def test_private_facts_reach_no_text_condition_or_feature(raw):
 
 
 def test_the_derived_file_is_the_one_we_know(real):
-    assert rawfiles.digest(REAL) in DERIVED.releases
+    assert raw_files.digest(REAL) in DERIVED.releases
     assert DERIVED.is_derived
     assert not RAW.is_derived
 
@@ -249,7 +250,7 @@ def test_a_balanced_order_keeps_every_label_and_percentage(real, cases):
 def test_how_a_text_is_written_does_not_give_the_label_away(real, is_balanced):
     rows = staged(real, is_balanced=is_balanced).to_pylist()
     texts = [DOMAIN.render(row) for row in rows]
-    found = leaks.leak(texts, [row["label"] for row in rows], max_rows=3000)
+    found = form_leaks.leak(texts, [row["label"] for row in rows], max_rows=3000)
     assert not found.is_leak, found
 
 
@@ -262,7 +263,9 @@ def test_every_text_has_the_same_sentences(cases):
 def test_conditions_can_be_learned(cases):
     columns = {f.column: cases.column(f.column).to_pylist() for f in DOMAIN.features}
     labels = cases.column("label").to_pylist()
-    learned = trees.learn(columns, labels, DOMAIN.features, n_leaves=8, min_cases=60, seed=1)
+    learned = learned_conditions.learn(
+        columns, labels, DOMAIN.features, n_leaves=8, min_cases=60, seed=1
+    )
     assert len(learned) >= 5
     assert any("human" in condition.phrase for condition in learned)
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from escalometer import domains, leaks, rawfiles, warehouse
-from escalometer.domains import movielens
+from escalometer import warehouse
+from escalometer.cases import domains, form_leaks, raw_files
+from escalometer.cases.domains import movielens
 from tests.conftest import SHARED
 
 DOMAIN = domains.load("movielens")
@@ -70,7 +71,7 @@ def write_dslabs(folder: Path, ratings: list[tuple], movies: list[tuple]) -> Pat
 
 
 def staged(folder: Path, is_balanced: bool = False, n_threads: int = 2) -> list[dict]:
-    found = rawfiles.present(DOMAIN, folder)
+    found = raw_files.present(DOMAIN, folder)
     with warehouse.connect(n_threads) as connection:
         for raw_table in found.edition.raw_tables:
             warehouse.load_raw(connection, raw_table, found.files[raw_table.name])
@@ -348,7 +349,7 @@ def test_percentages_of_ml_latest_small_are_the_published_ones(real):
 @pytest.mark.parametrize("is_balanced", [False, True])
 def test_the_way_a_text_is_written_does_not_tell_the_label(is_balanced, embedded):
     cases = staged(embedded, is_balanced)
-    found = leaks.leak(
+    found = form_leaks.leak(
         [DOMAIN.render(case) for case in cases],
         [case["label"] for case in cases],
         groups=[case["split_key"] for case in cases],

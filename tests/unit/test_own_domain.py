@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from escalometer import domains, warehouse
-from escalometer.domains import _columns, _inspect, _spec, _tables
-from escalometer.domains._phrases import condition_columns, spelt
-from escalometer.rawfiles import present
+from escalometer import warehouse
+from escalometer.cases import domains
+from escalometer.cases.own_domain import build, columns, spec, table_check
+from escalometer.cases.own_domain.phrases import condition_columns, spelt
+from escalometer.cases.raw_files import present
 from tests.conftest import ROOT
 
 EXAMPLE = ROOT / "examples" / "support_tickets"
@@ -58,7 +59,7 @@ def write(folder: Path, text: str = MINIMAL, table: str | bytes | None = None, n
 
 def staged(path: Path, folder: Path) -> list[dict]:
     """The staged rows, all the way that the pipeline goes."""
-    domain = _tables.load(path)
+    domain = build.load(path)
     domain.editions[0].bring(folder)
     found = present(domain, folder)
     with warehouse.connect() as connection:
@@ -68,7 +69,7 @@ def staged(path: Path, folder: Path) -> list[dict]:
 
 
 def test_a_minimal_file_makes_a_domain(tmp_path):
-    domain = _tables.load(write(tmp_path))
+    domain = build.load(write(tmp_path))
     assert domain.name == "my_tickets"
     assert domain.title == "My tickets"
     assert domain.task.question == "what the lead decided"
@@ -97,7 +98,7 @@ def test_the_staged_rows_are_those_of_the_file(tmp_path):
         assert case["months"] == int(row[1])
         assert case["amount"] == float(row[2])
         assert case["premium"] is (row[3] == "yes")
-    domain = _tables.load(tmp_path / "my_tickets.yaml")
+    domain = build.load(tmp_path / "my_tickets.yaml")
     topic, months, amount, premium = table[0][:4]
     assert domain.render(cases[0]) == (
         f"Ticket about {topic}, {months} months, {amount} dollars, premium {premium}."
@@ -106,15 +107,15 @@ def test_the_staged_rows_are_those_of_the_file(tmp_path):
 
 def test_the_copy_in_data_has_the_very_bytes_and_follows_the_file(tmp_path):
     path, folder = write(tmp_path), tmp_path / "raw"
-    _tables.load(path).editions[0].bring(folder)
+    build.load(path).editions[0].bring(folder)
     copy = folder / "my_tickets_rows.csv"
     assert copy.read_bytes() == (tmp_path / "t.csv").read_bytes()
     before = copy.stat().st_mtime_ns
-    _tables.load(path).editions[0].bring(folder)
+    build.load(path).editions[0].bring(folder)
     assert copy.stat().st_mtime_ns == before
     write(tmp_path, MINIMAL.replace("t.csv", "t.csv.gz"), gzip.compress(b""), "t.csv.gz")
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(as_csv(rows(seed=2)).encode()))
-    _tables.load(path).editions[0].bring(folder)
+    build.load(path).editions[0].bring(folder)
     assert [p.name for p in folder.iterdir()] == ["my_tickets_rows.csv.gz"]
 
 
@@ -122,7 +123,7 @@ def test_where_the_file_is_gone_the_copy_in_data_stands_in(tmp_path):
     (tmp_path / "domains").mkdir()
     path = write(tmp_path / "domains")
     folder = tmp_path / "data" / "raw" / "my_tickets"
-    _tables.load(path).editions[0].bring(folder)
+    build.load(path).editions[0].bring(folder)
     (tmp_path / "domains" / "t.csv").unlink()
     domain = domains.load("my_tickets", tmp_path)
     domain.editions[0].bring(folder)
@@ -137,15 +138,15 @@ def _zipped(text: str) -> bytes:
 
 
 def _parquet(table: list[list[str]]) -> bytes:
-    columns = dict(zip(HEADER, zip(*table, strict=True), strict=True))
+    values = dict(zip(HEADER, zip(*table, strict=True), strict=True))
     made = pa.table(
         {
-            "topic": pa.array(columns["topic"]).dictionary_encode(),
-            "months": pa.array([int(v) for v in columns["months"]], pa.int32()),
-            "amount": pa.array([float(v) for v in columns["amount"]]),
-            "premium": pa.array([v == "yes" for v in columns["premium"]]),
-            "comment": pa.array([[v] for v in columns["comment"]]),
-            "refunded": pa.array([float(v == "yes") for v in columns["refunded"]]),
+            "topic": pa.array(values["topic"]).dictionary_encode(),
+            "months": pa.array([int(v) for v in values["months"]], pa.int32()),
+            "amount": pa.array([float(v) for v in values["amount"]]),
+            "premium": pa.array([v == "yes" for v in values["premium"]]),
+            "comment": pa.array([[v] for v in values["comment"]]),
+            "refunded": pa.array([float(v == "yes") for v in values["refunded"]]),
         }
     )
     buffer = io.BytesIO()
@@ -206,7 +207,7 @@ def test_label_values_are_found_however_they_are_written(tmp_path, outcomes, tex
     text = MINIMAL.replace("{no: not refunded, yes: refunded}", outcomes)
     cases = staged(write(tmp_path, text, as_csv(table)), tmp_path / "raw")
     assert [case["label"] for case in cases] == [int(row[-1] == "yes") for row in rows()]
-    assert _tables.load(tmp_path / "my_tickets.yaml").task.meanings == ("a", "b")
+    assert build.load(tmp_path / "my_tickets.yaml").task.meanings == ("a", "b")
 
 
 def test_up_to_26_outcomes_keep_the_order_of_the_file(tmp_path):
@@ -214,7 +215,7 @@ def test_up_to_26_outcomes_keep_the_order_of_the_file(tmp_path):
     table = [[*row[:-1], values[i % 26]] for i, row in enumerate(rows(520))]
     outcomes = "{" + ", ".join(f"{v}: sent to {v}" for v in reversed(values)) + "}"
     text = MINIMAL.replace("{no: not refunded, yes: refunded}", outcomes)
-    domain = _tables.load(write(tmp_path, text, as_csv(table)))
+    domain = build.load(write(tmp_path, text, as_csv(table)))
     assert domain.task.meanings[0] == "sent to desk 25"
     assert domain.task.choices[-1] == "Z"
     assert staged(tmp_path / "my_tickets.yaml", tmp_path / "raw")[0]["label"] == 25
@@ -227,7 +228,7 @@ def test_rows_can_be_left_out(tmp_path):
     cases = staged(write(tmp_path, text, as_csv(table)), tmp_path / "raw")
     assert len(cases) == len(table) - 2
     assert {5, 6}.isdisjoint(case["source_row"] for case in cases)
-    found = _inspect.inspect(tmp_path / "my_tickets.yaml")
+    found = table_check.inspect(tmp_path / "my_tickets.yaml")
     assert "2 rows are left out, as `leave_out` says." in found.notes
 
 
@@ -249,9 +250,9 @@ def test_rows_can_be_left_out(tmp_path):
     ],
 )
 def test_numbers_are_read_and_shown_in_one_form(texts, decimal, expected):
-    missing = frozenset(_columns.MISSING)
+    missing = frozenset(columns.MISSING)
     texts = texts * 4
-    column, problems, _ = _columns.infer("x", "x", texts, range(len(texts)), None, missing, decimal)
+    column, problems, _ = columns.infer("x", "x", texts, range(len(texts)), None, missing, decimal)
     assert not problems
     assert column.kind == "number"
     assert [column.show(value) for value in column.parse(texts)] == expected * 4
@@ -275,8 +276,8 @@ def test_numbers_are_read_and_shown_in_one_form(texts, decimal, expected):
 )
 def test_what_a_column_holds_is_read_off_its_values(texts, kind):
     texts = texts * 10
-    missing = frozenset(_columns.MISSING)
-    column, problems, _ = _columns.infer("x", "x", texts, range(len(texts)), None, missing, ".")
+    missing = frozenset(columns.MISSING)
+    column, problems, _ = columns.infer("x", "x", texts, range(len(texts)), None, missing, ".")
     assert column.kind == kind
     assert not problems
 
@@ -292,7 +293,7 @@ def test_spellings_of_one_category_are_shown_alike(tmp_path):
 def test_codes_get_words(tmp_path):
     table = [[str(["billing", "delivery", "quality"].index(r[0])), *r[1:]] for r in rows()]
     text = MINIMAL + "features:\n  topic: {values: {0: bills, 1: parcels, 2: flaws}}\n  months:\n"
-    domain = _tables.load(write(tmp_path, text, as_csv(table)))
+    domain = build.load(write(tmp_path, text, as_csv(table)))
     cases = staged(tmp_path / "my_tickets.yaml", tmp_path / "raw")
     assert {case["topic"] for case in cases} == {"bills", "parcels", "flaws"}
     assert [feature.kind for feature in domain.features] == ["category", "number"]
@@ -306,7 +307,7 @@ def test_columns_may_have_the_pipelines_own_names(tmp_path):
     path = write(tmp_path, text, as_csv(rows(), header))
     case = staged(path, tmp_path / "raw")[0]
     assert {"text_", "label_", "split_", "label", "case_id"} <= set(case)
-    domain = _tables.load(path)
+    domain = build.load(path)
     assert domain.conditions[0].predicate == '"label_" < 20 and "text_" = \'quality\''
     assert domain.render(case).startswith(f"Ticket about {rows()[0][0]}, {rows()[0][1]} months")
 
@@ -326,7 +327,7 @@ def test_conditions_may_name_columns_with_spaces_in_any_case():
 
 def test_private_columns_stay_in_the_table_alone(tmp_path):
     text = MINIMAL.replace(", premium {premium}", "") + "private: [premium]\n"
-    domain = _tables.load(write(tmp_path, text))
+    domain = build.load(write(tmp_path, text))
     assert domain.private_columns == {"premium"}
     assert "premium" in staged(tmp_path / "my_tickets.yaml", tmp_path / "raw")[0]
 
@@ -350,7 +351,7 @@ def test_free_text_goes_through_quoting(tmp_path):
     )
     path = write(tmp_path, text + "features: {months: , comment: {kind: words}}\n", as_csv(table))
     case = staged(path, tmp_path / "raw")[0]
-    said = _tables.load(path).render(case)
+    said = build.load(path).render(case)
     assert "DECISION:" not in said
     assert said.count('"') == 2
     assert "\u202e" not in said
@@ -358,7 +359,7 @@ def test_free_text_goes_through_quoting(tmp_path):
 
 
 def test_braces_can_be_written_in_a_scenario():
-    assert _spec.parts("{{x}} {a}!") == [("{x} ", "a"), ("!", None)]
+    assert spec.parts("{{x}} {a}!") == [("{x} ", "a"), ("!", None)]
 
 
 def test_column_names_are_said_in_words():
@@ -372,15 +373,15 @@ def test_column_names_are_said_in_words():
 
 @pytest.mark.parametrize("path", sorted(EXAMPLE.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_examples_are_in_order(path):
-    found = _inspect.inspect(path)
+    found = table_check.inspect(path)
     assert found.problems == []
     assert found.notes == []
 
 
 def test_the_examples_table_is_what_its_script_writes(tmp_path):
-    spec = importlib.util.spec_from_file_location("generate", EXAMPLE / "generate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    source = importlib.util.spec_from_file_location("generate", EXAMPLE / "generate.py")
+    module = importlib.util.module_from_spec(source)
+    source.loader.exec_module(module)
     module.main(tmp_path / "made.csv")
     committed = EXAMPLE / "support_tickets_generated.csv"
     assert (tmp_path / "made.csv").read_bytes() == committed.read_bytes()
@@ -388,6 +389,6 @@ def test_the_examples_table_is_what_its_script_writes(tmp_path):
 
 def test_the_folder_of_own_domains_explains_every_key():
     said = (ROOT / "domains" / "README.md").read_text("utf-8")
-    for section in (_spec.Spec, _spec.Feature):
+    for section in (spec.Spec, spec.Feature):
         for name, info in section.model_fields.items():
             assert f"`{info.alias or name}" in said, name

@@ -10,11 +10,11 @@ import zipfile
 import pytest
 import yaml
 
+from escalometer.cases.own_domain import build, table_check
 from escalometer.config import load_params
-from escalometer.domains import _inspect, _tables
 from escalometer.errors import DataError, UsageError
-from escalometer.reporting.checked import print_check
-from escalometer.stages import check
+from escalometer.operations import check_domain
+from escalometer.reporting.domain_check_text import print_check
 from tests.conftest import ROOT
 from tests.unit.test_own_domain import HEADER, MINIMAL, as_csv, rows, staged, write
 
@@ -131,7 +131,7 @@ WRONG_YAML = {
 def test_a_wrong_yaml_file_is_explained(tmp_path, case):
     text, said = WRONG_YAML[case]
     with pytest.raises(UsageError) as error:
-        _tables.load(write(tmp_path, text))
+        build.load(write(tmp_path, text))
     assert said in str(error.value)
     assert str(tmp_path / "my_tickets.yaml") in str(error.value) or "`file` names" in str(
         error.value
@@ -186,7 +186,7 @@ WRONG_DATA = {
 def test_wrong_rows_are_explained(tmp_path, case):
     table, said = WRONG_DATA[case]
     with pytest.raises(DataError) as error:
-        _tables.load(write(tmp_path, table=table))
+        build.load(write(tmp_path, table=table))
     assert said in str(error.value)
 
 
@@ -198,7 +198,7 @@ def test_the_check_says_it_and_never_breaks(tmp_path, case):
     else:
         table, said = WRONG_DATA[case]
         path, code = write(tmp_path, table=table), DataError.exit_code
-    report = check.run(path, load_params(ROOT / "params.yaml"), tmp_path)
+    report = check_domain.run(path, load_params(ROOT / "params.yaml"), tmp_path)
     assert report["exit_code"] == code
     assert said in " ".join(f"{p['says']} {p['remedy']}" for p in report["problems"])
     stream = io.StringIO()
@@ -218,7 +218,7 @@ def test_the_check_says_it_and_never_breaks(tmp_path, case):
 def test_damaged_packings_are_explained(tmp_path, name, data, said):
     path = write(tmp_path, MINIMAL.replace("t.csv", name), data, name)
     with pytest.raises(DataError, match=said):
-        _tables.load(path)
+        build.load(path)
 
 
 def test_a_zip_of_two_tables_is_refused(tmp_path):
@@ -228,13 +228,13 @@ def test_a_zip_of_two_tables_is_refused(tmp_path):
         archive.writestr("b.csv", "x")
     path = write(tmp_path, MINIMAL.replace("t.csv", "t.zip"), buffer.getvalue(), "t.zip")
     with pytest.raises(DataError, match=r"it holds 2: a.csv, b.csv"):
-        _tables.load(path)
+        build.load(path)
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path):
     text = yaml_with(scenario="{topic} {refunded} {amuont}", private=["topic"], id="nr")
     with pytest.raises(UsageError) as error:
-        _tables.load(write(tmp_path, text, _changed(3, "refunded", "later")))
+        build.load(write(tmp_path, text, _changed(3, "refunded", "later")))
     for said in ("'amuont'", "'nr'", "label's column", "'topic', which is private", "'later'"):
         assert said in str(error.value)
 
@@ -243,21 +243,21 @@ def test_a_column_written_after_the_decision_is_refused(tmp_path):
     table = [[*row, "paid" if row[-1] == "yes" else "closed"] for row in rows()]
     text = MINIMAL.replace("{amount}", "{outcome}")
     with pytest.raises(UsageError, match="Column 'outcome' gives the answer away"):
-        _tables.load(write(tmp_path, text, as_csv(table, [*HEADER, "outcome"])))
+        build.load(write(tmp_path, text, as_csv(table, [*HEADER, "outcome"])))
 
 
 def test_a_number_that_separates_the_outcomes_is_refused(tmp_path):
     table = [[*r, str(100 + i if r[-1] == "yes" else -i)] for i, r in enumerate(rows())]
     text = MINIMAL.replace("{amount}", "{paid}")
     with pytest.raises(UsageError, match="Column 'paid' gives the answer away"):
-        _tables.load(write(tmp_path, text, as_csv(table, [*HEADER, "paid"])))
+        build.load(write(tmp_path, text, as_csv(table, [*HEADER, "paid"])))
 
 
 def test_a_column_that_one_outcome_lacks_is_refused(tmp_path):
     table = [[*row, str(i) if row[-1] == "yes" else ""] for i, row in enumerate(rows())]
     text = MINIMAL.replace("{amount}", "{paid}")
     with pytest.raises(UsageError, match="it is empty for one outcome"):
-        _tables.load(write(tmp_path, text, as_csv(table, [*HEADER, "paid"])))
+        build.load(write(tmp_path, text, as_csv(table, [*HEADER, "paid"])))
 
 
 def test_gaps_that_tell_much_are_pointed_out(tmp_path):
@@ -265,7 +265,7 @@ def test_gaps_that_tell_much_are_pointed_out(tmp_path):
     table = rows()
     for row in table:
         row[2] = "" if draw.random() < (0.6 if row[-1] == "no" else 0.05) else row[2]
-    found = _inspect.inspect(write(tmp_path, table=as_csv(table)))
+    found = table_check.inspect(write(tmp_path, table=as_csv(table)))
     assert not found.problems
     assert any("'not given' say much about the answer" in note for note in found.notes)
 
@@ -273,7 +273,7 @@ def test_gaps_that_tell_much_are_pointed_out(tmp_path):
 def test_numbers_with_a_decimal_comma_are_recognized(tmp_path):
     table = as_csv([[v.replace(".", ",") for v in row] for row in rows()], sep=";")
     with pytest.raises(UsageError, match=r'decimal comma: row 2 .* decimal: ","'):
-        _tables.load(write(tmp_path, table=table))
+        build.load(write(tmp_path, table=table))
     cases = staged(write(tmp_path, MINIMAL + 'decimal: ","\n', table), tmp_path / "raw")
     assert [case["amount"] for case in cases] == [float(row[2]) for row in rows()]
 
@@ -282,21 +282,21 @@ def test_dates_are_no_features(tmp_path):
     table = [[*row, f"2024-03-{i % 28 + 1:02d}"] for i, row in enumerate(rows())]
     header = [*HEADER, "day"]
     text = MINIMAL.replace("{amount}", "{day}")
-    found = _inspect.inspect(write(tmp_path, text, as_csv(table, header)))
+    found = table_check.inspect(write(tmp_path, text, as_csv(table, header)))
     assert not found.problems
     assert "No conditions are learned from day (date)." in found.notes
     with pytest.raises(UsageError, match="days since the order"):
-        _tables.load(write(tmp_path, text + "features: [day]\n", as_csv(table, header)))
+        build.load(write(tmp_path, text + "features: [day]\n", as_csv(table, header)))
 
 
 def test_ids_that_come_twice_name_their_rows(tmp_path):
     table = [[*row, str(i % 150)] for i, row in enumerate(rows())]
     with pytest.raises(DataError, match="'0' in rows 2, 152"):
-        _tables.load(write(tmp_path, MINIMAL + "id: no\n", as_csv(table, [*HEADER, "no"])))
+        build.load(write(tmp_path, MINIMAL + "id: no\n", as_csv(table, [*HEADER, "no"])))
 
 
 def test_few_rows_are_pointed_out(tmp_path):
-    found = _inspect.inspect(write(tmp_path, table=as_csv(rows(60))))
+    found = table_check.inspect(write(tmp_path, table=as_csv(rows(60))))
     assert not found.problems
     assert any("60 decided cases every percentage is wide" in note for note in found.notes)
 
@@ -317,4 +317,4 @@ def test_the_files_name_is_the_domains(tmp_path, name, said):
     if name not in ("nope.yaml", "t.csv"):
         source.rename(tmp_path / name)
     with pytest.raises(UsageError, match=said):
-        _tables.load(tmp_path / name)
+        build.load(tmp_path / name)

@@ -8,7 +8,7 @@ from string import ascii_uppercase
 
 import pytest
 
-from escalometer.parsing import (
+from escalometer.dialogue.parsing import (
     DECISION_MARKER,
     PREDICTION_MARKER,
     parse_confidence,

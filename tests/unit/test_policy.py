@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from escalometer.policy import exact, optimal_action, optimal_threshold
+from escalometer.stats.policy import exact, optimal_action, optimal_threshold
 
 TIES = [(0.95, 20), (0.98, 50), (0.75, 4), (0.5, 2), (0.875, 8), (0.9, 10), (0.99, 100)]
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from escalometer import hypotheses, power
+from escalometer.stats import power, shares
 
 
 @pytest.mark.parametrize(("difference", "rate"), [(0.1, 0.7), (-0.08, 0.95), (0.2, 0.4)])
@@ -18,7 +18,7 @@ def test_unpaired_dialogues_show_the_difference_as_often_as_promised(difference,
     rng = np.random.default_rng(4)
     k1, k2 = rng.binomial(n, rate, 4000), rng.binomial(n, rate + difference, 4000)
     seen = [
-        (hypotheses.unpaired_p(a, n, b, n) or 0) < 0.05
+        (shares.unpaired_p(a, n, b, n) or 0) < 0.05
         for a, b in zip(k1.tolist(), k2.tolist(), strict=True)
     ]
     assert np.mean(seen) == pytest.approx(power.unpaired_power(n, difference, rate), abs=0.025)
@@ -31,7 +31,7 @@ def test_paired_dialogues_show_the_difference_as_often_as_promised(difference, d
     first, second = (discordance - difference) / 2, (discordance + difference) / 2
     rng = np.random.default_rng(5)
     tables = rng.multinomial(n, [first, second, 1 - discordance], 4000).tolist()
-    seen = [hypotheses.mcnemar_exact(b, c) <= 0.05 for b, c, _ in tables]
+    seen = [shares.mcnemar_exact(b, c) <= 0.05 for b, c, _ in tables]
     achieved = power.paired_power(n, difference, discordance)
     assert np.mean(seen) == pytest.approx(achieved, abs=0.02)
     assert achieved >= 0.8

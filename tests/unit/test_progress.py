@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from escalometer.progress import Meter, progress, spell_duration
+from escalometer.runtime.progress import Meter, progress, spell_duration
 
 
 class Clock:

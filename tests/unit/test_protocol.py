@@ -7,7 +7,7 @@ from string import ascii_uppercase
 
 import pytest
 
-from escalometer.protocol import FILLERS, FRAMINGS, Protocol, Task, first_turn, second_turn
+from escalometer.dialogue.protocol import FILLERS, FRAMINGS, Protocol, Task, first_turn, second_turn
 
 RAIN = Task("whether it rains", "the farmer", ("dry", "rain"))
 TOPIC = Task("what the complaint is about", "the clerk", ("delivery", "billing", "other"))

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from escalometer import warehouse
-from escalometer.domains import RawTable
+from escalometer.cases.domains import RawTable
 from escalometer.errors import DataError
 from escalometer.warehouse import _raw
 

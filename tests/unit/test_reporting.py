@@ -13,14 +13,14 @@ import pytest
 from rich.console import Console
 
 from escalometer.config import Params
+from escalometer.documents.wording import points, share, span, visible
 from escalometer.errors import DataError, UsageError
-from escalometer.reporting.figures import escalation_curve_figure, escalation_curve_svg
-from escalometer.reporting.findings import headline
+from escalometer.reporting.conclusions import headline
+from escalometer.reporting.curve_figure import escalation_curve_figure, escalation_curve_svg
+from escalometer.reporting.data_status_text import print_status
 from escalometer.reporting.page import write_report
-from escalometer.reporting.stocktaking import print_status
-from escalometer.reporting.text import print_profile, profile_text
+from escalometer.reporting.profile_text import print_profile, profile_text
 from escalometer.reporting.variants import intervention_rows
-from escalometer.reporting.wording import points, share, span, visible
 from escalometer.schema import CONDITIONS, DECISIONS, write_table
 from escalometer.stages import report as stage
 from tests.unit.grown_probes import grown_probes

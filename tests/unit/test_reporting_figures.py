@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from escalometer.reporting.across import across_models
 from escalometer.reporting.confidence import external_words, reliability_svg
-from escalometer.reporting.costs import MAX_LINES, cost_caption, cost_curve_svg, cost_lines
-from escalometer.reporting.figures import escalation_curve_svg
-from escalometer.reporting.text import profile_text
+from escalometer.reporting.cost_figure import MAX_LINES, cost_caption, cost_curve_svg, cost_lines
+from escalometer.reporting.curve_figure import escalation_curve_svg
+from escalometer.reporting.model_ranking import across_models
+from escalometer.reporting.profile_text import profile_text
 from tests.unit.grown_profiles import (
     ARM,
     FRAMED,

@@ -9,10 +9,16 @@ from typing import Any
 
 import pytest
 
-from escalometer.reporting.missing import UNDONE, kept_together, moved, moved_words, overlap_words
-from escalometer.reporting.recommended import recommended, recommended_at
-from escalometer.reporting.text import profile_text
-from escalometer.reporting.wording import more, p_value, with_span
+from escalometer.documents.wording import more, p_value, with_span
+from escalometer.reporting.missing_answers import (
+    UNDONE,
+    kept_together,
+    moved,
+    moved_words,
+    overlap_words,
+)
+from escalometer.reporting.profile_text import profile_text
+from escalometer.reporting.recommendations import recommended, recommended_at
 from tests.unit.grown_profiles import (
     ARM,
     bounded,

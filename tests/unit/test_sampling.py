@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from escalometer import sampling
+from escalometer.cases import sampling
 
 
 def test_splits_have_the_shares_asked_for():

@@ -7,7 +7,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from escalometer.config import Recipe
 from escalometer.training.estimate import Estimate, estimate
-from escalometer.training.trees import Encoded
+from escalometer.training.prefix_trees import Encoded
 
 RECIPE = Recipe(rank=4, alpha=8, batch_size=4)
 CPU = torch.device("cpu")

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from escalometer import domains, validation, warehouse
+from escalometer import validation, warehouse
+from escalometer.cases import domains
+from escalometer.cases.domains.wikipedia_toxicity import WORDS
 from escalometer.config import Params, SampleParams
-from escalometer.domains.wikipedia_toxicity import WORDS
 from escalometer.stages import sample
 from tests.conftest import ROOT, SHARED
 

@@ -1,0 +1,1 @@
+"""Cases: from raw files to scenarios with conditions, signals and splits."""

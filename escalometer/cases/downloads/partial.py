@@ -1,0 +1,131 @@
+"""The file as far as it came, and which version of the published file its bytes belong to."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from escalometer.cases.downloads.published import Published, spell_bytes
+from escalometer.errors import DataError, ProviderError, UsageError
+
+
+@dataclass(frozen=True)
+class Version:
+    """What the server said of the file that it was sending.
+
+    Attributes
+    ----------
+    url : str
+        What was asked for.
+    etag, last_modified : str or None
+        What changes when the file does.
+    n_bytes : int or None
+        Its size.
+    """
+
+    url: str
+    etag: str | None
+    last_modified: str | None
+    n_bytes: int | None
+
+    def condition(self) -> str:
+        """Return what an If-Range header may hold, empty if nothing promises the same bytes."""
+        is_strong = self.etag and not self.etag.startswith("W/")
+        return (self.etag if is_strong else self.last_modified) or ""
+
+
+class Partial:
+    """`<path>.partial`, open, and its sidecar `<path>.partial.json`."""
+
+    def __init__(self, path: Path, file: IO[bytes], url: str) -> None:
+        self.path, self._file = path, file
+        self._sidecar = path.with_name(path.name + ".json")
+        self.version = self._read(url)
+
+    def _read(self, url: str) -> Version | None:
+        try:
+            version = Version(**json.loads(self._sidecar.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):  # none, or a torn one: nothing vouches then
+            return None
+        return version if version.url == url else None
+
+    @property
+    def size(self) -> int:
+        """Bytes that are there."""
+        return os.fstat(self._file.fileno()).st_size
+
+    @property
+    def n_kept(self) -> int:
+        """Bytes that can be gone on from: 0 if nothing says of which version they are."""
+        return self.size if self.version is not None and self.version.condition() else 0
+
+    def begin(self, version: Version) -> None:
+        """Start from nothing; what will be written is of `version`."""
+        self._file.truncate(0)
+        self.version = version
+        written = self.path.with_name(self._sidecar.name + ".partial")
+        written.write_text(json.dumps(asdict(version)), encoding="utf-8")
+        written.replace(self._sidecar)
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes; the system has them when this returns."""
+        try:
+            self._file.write(chunk)
+            self._file.flush()
+        except OSError as error:
+            raise DataError(
+                f"cannot write {self.path}: {error.strerror}. Make room and run this again: it "
+                f"will go on from {spell_bytes(self.size)}."
+            ) from error
+
+    def finish(self, path: Path) -> None:
+        """Move the whole, verified file to where it belongs."""
+        os.fsync(self._file.fileno())  # a power cut could leave the name without the bytes
+        self.path.replace(path)
+        self._sidecar.unlink(missing_ok=True)
+
+    def drop(self) -> None:
+        """Remove what there is."""
+        self.path.unlink(missing_ok=True)
+        self._sidecar.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def claimed(published: Published) -> Iterator[Partial]:
+    """Open the partial file for this process alone: two at once would mix their bytes.
+
+    Raises
+    ------
+    UsageError
+        If its folder cannot be written to.
+    ProviderError
+        If another process has it.
+    """
+    path = published.path
+    target = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = target.open("ab")
+    except OSError as error:
+        raise UsageError(f"cannot write to {path.parent}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # If the other one has finished in between, what is open here is `path` by now.
+            is_ours = os.path.samestat(os.fstat(file.fileno()), target.stat())
+        except (BlockingIOError, FileNotFoundError):
+            is_ours = False
+        if not is_ours:
+            raise ProviderError(f"{path} is being downloaded by another process: wait for it")
+        partial = Partial(target, file, published.url)
+        try:
+            yield partial
+        finally:
+            if not partial.size:
+                partial.drop()

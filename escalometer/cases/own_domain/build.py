@@ -1,0 +1,208 @@
+"""A domain made of a table of one's own: `domains/<name>.yaml` and the file that it names.
+
+The YAML file says what is decided, by whom and in which words (`_spec`); the rows say what the
+columns hold (`_file`, `_columns`). Both are read whole (`_inspect`) before anything is built, so
+that all that is wrong with them can be said at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from escalometer.cases.domains import Condition, Domain, Edition, RawTable
+from escalometer.cases.own_domain import table_texts
+from escalometer.cases.own_domain.columns import Column, Problem, normal
+from escalometer.cases.own_domain.inspection import Inspection
+from escalometer.cases.own_domain.phrases import feature
+from escalometer.cases.own_domain.spec import parts
+from escalometer.cases.own_domain.suites import raw_suite, staged_suite
+from escalometer.cases.own_domain.table_check import inspect, staged_name
+from escalometer.dialogue.protocol import Task
+from escalometer.errors import DataError, UsageError
+
+EDITION = "own"
+NOT_STATED = "not stated"
+
+
+def load(path: Path) -> Domain:
+    """Return the domain that the YAML file `path` describes.
+
+    Raises
+    ------
+    UsageError
+        If the YAML file is wrong.
+    DataError
+        If the table is.
+    """
+    found = inspect(path)
+    if found.problems:
+        said = "\n".join(f"{path}: {problem}" for problem in found.problems)
+        more = f"\n`escalometer domains check {path}` says more."
+        raise (DataError if all(p.is_data for p in found.problems) else UsageError)(said + more)
+    return build(found)
+
+
+def build(found: Inspection) -> Domain:
+    """Return the domain of an inspection without problems."""
+    spec = found.spec
+    raw_table = _raw_table(found)
+    outcomes = [outcome for _, outcome in found.outcomes]
+    features = [
+        feature(found.columns[name], said, found.values[name])
+        for name, said in found.features.items()
+    ]
+    label, own = spec.label.column, found.texts.raw_names
+    spellings = [text for text in dict.fromkeys(found.values[label]) if text.strip()]
+    if found.texts.kind == "parquet":  # DuckDB writes 1.0 where Arrow writes 1
+        spellings += [f"{text}.0" for text in spellings if text.lstrip("-").isdigit()]
+    suites = {
+        found.raw_name: raw_suite(
+            found.raw_name,
+            raw_table.columns,
+            own[label],
+            spellings,
+            own[spec.id] if spec.id else None,
+            any(place is None for place in found.labels),
+        ),
+        found.name: staged_suite(found.name, len(outcomes)),
+    }
+    decider = spec.decider
+    return Domain(
+        name=found.name,
+        title=spec.title or found.name.replace("_", " ").capitalize(),
+        task=Task(
+            question=spec.question or f"what {decider} decided",
+            decider=decider,
+            meanings=tuple(outcome.means for outcome in outcomes),
+        ),
+        editions=(
+            Edition(
+                name=EDITION,
+                raw_tables=(raw_table,),
+                provenance=_provenance(found),
+                bring=partial(_bring, found.texts.file, found.raw_name),
+            ),
+        ),
+        signal_template=spec.signal,
+        outcomes=tuple(o.signal or f"were decided as {o.means}" for o in outcomes),
+        render=partial(_render, parts(spec.scenario), found.columns),
+        conditions=tuple(
+            Condition(condition.label, predicate, condition.phrase)
+            for condition, predicate in zip(spec.conditions, found.predicates, strict=True)
+        ),
+        features=tuple(f for f in features if not isinstance(f, Problem)),
+        private_columns=frozenset(staged_name(name) for name in spec.private),
+        stage=partial(_stage, found),
+        suites=suites,
+    )
+
+
+def _raw_table(found: Inspection) -> RawTable:
+    own = found.texts.raw_names
+    kinds = {
+        own[name]: "DOUBLE" if column.is_plain and name in found.stated else "VARCHAR"
+        for name, column in found.columns.items()
+    }
+    columns = {own[found.spec.label.column]: "VARCHAR", **kinds}
+    # Other texts that stand for nothing are read over when values are parsed.
+    return RawTable(found.raw_name, columns, nulls=("",), delimiter=found.texts.delimiter)
+
+
+def _provenance(found: Inspection) -> dict[str, str]:
+    spec = found.spec
+    return {
+        "source": spec.source or NOT_STATED,
+        "edition": f"the user's own table ({spec.file.name})",
+        "licence": spec.licence or NOT_STATED,
+        "citation": spec.citation or NOT_STATED,
+        "decisions_of": spec.decisions_of or spec.decider,
+        "cases": "A case is one row of the file.",
+    }
+
+
+def _bring(source: Path, raw_name: str, folder: Path) -> None:
+    """Copy the file's very bytes into `folder`, unless they are there."""
+    target = folder / f"{raw_name}{table_texts.ending(source)}"
+    if source.resolve() == target.resolve():
+        return
+    for other in folder.glob(f"{raw_name}.*"):
+        if other != target:
+            other.unlink()  # a copy of what the YAML file named earlier
+    if target.exists() and target.read_bytes() == source.read_bytes():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    partial_copy = target.with_name(target.name + ".partial")
+    shutil.copyfile(source, partial_copy)
+    partial_copy.replace(target)
+
+
+def _render(
+    template: Sequence[tuple[str, str | None]],
+    columns: Mapping[str, Column],
+    row: Mapping[str, Any],
+) -> str:
+    """Return the scenario's text of one staged row."""
+    said = []
+    for literal, name in template:
+        said.append(literal)
+        if name is not None:
+            column = columns[name]
+            said.append(column.show(row[column.staged]))
+    return "".join(said)
+
+
+def _stage(found: Inspection, connection: Any) -> pa.Table:
+    """Return the staged table of the raw one that `connection` holds."""
+    raw = connection.table(found.raw_name).order("source_row").to_arrow_table()
+    spec, own = found.spec, found.texts.raw_names
+    values = {name: raw.column(name).to_pylist() for name in raw.column_names}
+    rows, texts = values.pop("source_row"), values[own[spec.label.column]]
+    forms = {text: normal(text or "") for text in set(texts)}
+    taken: list[int] = []
+    labels: list[int] = []
+    for place, cells in enumerate(zip(*values.values(), strict=True)):
+        if all(cell is None for cell in cells):
+            continue  # an empty row is no case
+        form = forms[texts[place]]
+        if form not in found.outcome_of:
+            raise DataError(
+                f"{found.texts.file}, row {rows[place]}: the label is {texts[place]!r}, which "
+                f"{found.path} does not explain"
+            )
+        label = found.outcome_of[form]
+        if label is not None:
+            taken.append(place)
+            labels.append(label)
+    rows = [rows[place] for place in taken]
+    values = {name: [cells[place] for place in taken] for name, cells in values.items()}
+    made: dict[str, Any] = {
+        "case_id": [f"row-{row:07d}" for row in rows],
+        "source_row": rows,
+        "label": pa.array(labels, pa.int8()),
+    }
+    if spec.id:
+        made["case_id"] = [str(value).strip().removesuffix(".0") for value in values[own[spec.id]]]
+    if spec.group:
+        made["split_key"] = [
+            f"row {row}" if group is None else f"group {normal(str(group))}"
+            for group, row in zip(values[own[spec.group]], rows, strict=True)
+        ]
+    for name, column in found.columns.items():
+        made[column.staged] = _array(column, column.parse(values[own[name]]))
+    return pa.table(made).sort_by("case_id")
+
+
+def _array(column: Column, values: Sequence[Any]) -> pa.Array:
+    """Return staged values in the type that SQL is to see."""
+    if column.kind == "boolean":
+        return pa.array(values, pa.bool_())
+    if column.kind != "number":
+        return pa.array(values, pa.string())
+    is_whole = not column.decimals and all(abs(v) < 2**53 for v in values if v is not None)
+    return pa.array(values, pa.int64() if is_whole else pa.float64())

@@ -1,0 +1,108 @@
+"""What is found of a domain of one's own, while it is being held against its table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from escalometer.cases.own_domain import table_texts
+from escalometer.cases.own_domain.columns import BOOLEANS, Column, Problem, normal
+from escalometer.cases.own_domain.spec import Feature, Outcome, Spec, parts
+
+
+def named_columns(spec: Spec) -> list[str]:
+    """Return the columns that the YAML file names outside of SQL."""
+    stated = [column for _, column in parts(spec.scenario) if column]
+    single = [name for name in (spec.label.column, spec.group, spec.id) if name]
+    return list(dict.fromkeys([*single, *stated, *(spec.features or ()), *spec.private]))
+
+
+@dataclass
+class Inspection:
+    """What was found of one YAML file and its table.
+
+    Attributes
+    ----------
+    path : Path
+        The YAML file.
+    spec : Spec
+        What it says.
+    texts : Texts
+        The rows of the file that it names.
+    problems : list of Problem
+        What is wrong; the domain can be built where there is nothing.
+    notes : list of str
+        What its owner should know.
+    columns : dict of str to Column
+        The columns that are used, the label's left out, by their names in the file.
+    features : dict of str to Feature
+        What conditions are learned from, by column.
+    predicates : list of str
+        The conditions' SQL in the staged table's names.
+    outcome_of : dict of str to int or None
+        The label that each normal form in the label's column stands for; None is left out.
+    """
+
+    path: Path
+    spec: Spec
+    texts: table_texts.Texts
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    columns: dict[str, Column] = field(default_factory=dict)
+    features: dict[str, Feature] = field(default_factory=dict)
+    predicates: list[str] = field(default_factory=list)
+    outcome_of: dict[str, int | None] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The domain's name."""
+        return self.path.stem
+
+    @property
+    def raw_name(self) -> str:
+        """The raw table's name, and its file's in data/raw."""
+        return f"{self.name}_rows"
+
+    @cached_property
+    def outcomes(self) -> list[tuple[str, Outcome]]:
+        """The outcomes in the order of their labels: of a yes and a no, the no is 0."""
+        declared = list(self.spec.label.outcomes.items())
+        signs = [BOOLEANS.get(normal(value)) for value, _ in declared]
+        return declared[::-1] if signs == [True, False] else declared
+
+    @cached_property
+    def values(self) -> dict[str, list[str]]:
+        """The rows as texts, column by column, of the columns that the YAML file names."""
+        table = self.texts.table
+        used = [name for name in named_columns(self.spec) if name in table.column_names]
+        return {n: pc.fill_null(table.column(n), "").to_pylist() for n in used}
+
+    @cached_property
+    def stated(self) -> list[str]:
+        """The columns that the scenario states, in the order of the text."""
+        found = (column for _, column in parts(self.spec.scenario))
+        return list(dict.fromkeys(column for column in found if column))
+
+    @cached_property
+    def is_empty(self) -> list[bool]:
+        """Which rows hold nothing in any column: they are no cases."""
+        empty = pa.array([True] * self.texts.table.num_rows)
+        for column in self.texts.table.columns:
+            bare = pc.utf8_trim_whitespace(pc.fill_null(column, ""))
+            empty = pc.and_(empty, pc.equal(bare, ""))
+        flags: list[bool] = empty.to_pylist()
+        return flags
+
+    @cached_property
+    def labels(self) -> list[int | None]:
+        """Each row's label; None where the row is left out."""
+        texts = self.values[self.spec.label.column]
+        known = {text: self.outcome_of.get(normal(text)) for text in set(texts)}
+        return [
+            None if is_empty else known[text]
+            for text, is_empty in zip(texts, self.is_empty, strict=True)
+        ]

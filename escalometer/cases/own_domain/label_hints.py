@@ -1,0 +1,161 @@
+"""What the rows of a table of one's own say about the answer, without being asked to."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from escalometer.cases.own_domain.columns import Column, Problem
+from escalometer.cases.own_domain.spec import Outcome
+
+#: Fewer rows could be told apart by chance.
+MIN_ROWS = 30
+
+#: Fewer rows give percentages that are wide.
+FEW_ROWS = 100
+
+NEARLY = 0.98
+MISSING_GAP = 0.1
+
+
+def giveaways(
+    columns: Mapping[str, Column],
+    values: Mapping[str, Sequence[Any]],
+    labels: Sequence[int | None],
+    stated: Collection[str],
+) -> list[Problem]:
+    """Return a problem for each stated column that the label can be read off without fail."""
+    problems = []
+    for name in stated:
+        pairs = _pairs(values[name], labels)
+        if len(pairs) < MIN_ROWS:
+            continue
+        has_both = len({label for _, label in pairs}) > 1
+        if has_both and _tells_all(pairs, columns[name].kind == "number"):
+            problems.append(
+                Problem(
+                    f"Column {name!r} gives the answer away: each of its values goes with one "
+                    "outcome only.",
+                    "It was probably written down after the decision: take it out of the scenario "
+                    "and the features.",
+                )
+            )
+        elif _gap_tells_all(values[name], labels):
+            problems.append(
+                Problem(
+                    f"Column {name!r} gives the answer away: it is empty for one outcome and "
+                    "filled in for the other.",
+                    "Take it out of the scenario and the features.",
+                )
+            )
+    return problems
+
+
+def hints(
+    columns: Mapping[str, Column],
+    values: Mapping[str, Sequence[Any]],
+    labels: Sequence[int | None],
+    stated: Collection[str],
+    outcomes: Sequence[Outcome],
+) -> list[str]:
+    """Return what the table's owner should know about it, in sentences."""
+    decided = [label for label in labels if label is not None]
+    notes = []
+    if len(decided) < FEW_ROWS:
+        notes.append(
+            f"With {len(decided)} decided cases every percentage is wide: half of the cases go "
+            "into signals, so 30 of them under one condition leave it open by about 18 points "
+            "either way. A few hundred cases are a good beginning."
+        )
+    base = max(Counter(decided).values(), default=0) / max(len(decided), 1)
+    for name in stated:
+        pairs = _pairs(values[name], labels)
+        if columns[name].kind in ("category", "boolean") and len(pairs) >= MIN_ROWS:
+            told = _told(pairs) / len(pairs)
+            if told >= NEARLY > base:
+                notes.append(
+                    f"Column {name!r} alone tells the outcome in {told:.1%} of the rows: was it "
+                    "known before the decision?"
+                )
+        notes += _gap_hint(name, values[name], labels, outcomes)
+    return notes
+
+
+def unquoted(columns: Mapping[str, Column], parts: Sequence[tuple[str, str | None]]) -> list[str]:
+    """Return a note for each free text that the scenario does not put in double quotes."""
+    notes = []
+    after = [literal for literal, _ in parts[1:]]
+    for (before, name), follows in zip(parts[:-1], after, strict=True):
+        is_quoted = before.endswith('"') and follows.startswith('"')
+        if name and name in columns and columns[name].kind == "text" and not is_quoted:
+            notes.append(
+                f"Column {name!r} is free text: put it in double quotes in the scenario, so that a "
+                "model sees where it ends."
+            )
+    return notes
+
+
+def _pairs(values: Sequence[Any], labels: Sequence[int | None]) -> list[tuple[Any, int]]:
+    return [
+        (value, label)
+        for value, label in zip(values, labels, strict=True)
+        if value is not None and label is not None
+    ]
+
+
+def _told(pairs: Sequence[tuple[Any, int]]) -> int:
+    """Return how many rows the most frequent label of their value tells right."""
+    by_value: defaultdict[Any, Counter[int]] = defaultdict(Counter)
+    for value, label in pairs:
+        by_value[value][label] += 1
+    return sum(max(counts.values()) for counts in by_value.values())
+
+
+def _tells_all(pairs: Sequence[tuple[Any, int]], is_number: bool) -> bool:
+    n_values = len({value for value, _ in pairs})
+    if _told(pairs) < len(pairs):
+        return False
+    if 5 * n_values <= len(pairs):
+        return True
+    if not is_number:
+        return False  # names and texts that hardly come twice tell nothing
+    in_order = [label for _, label in sorted(pairs)]
+    n_changes = sum(a != b for a, b in pairwise(in_order))
+    return n_changes < len(set(in_order))
+
+
+def _gap_counts(
+    values: Sequence[Any], labels: Sequence[int | None]
+) -> tuple[Counter[int], Counter[int]]:
+    """Return how many rows each label has, and how many of them lack the value."""
+    known = [(v, y) for v, y in zip(values, labels, strict=True) if y is not None]
+    return Counter(y for _, y in known), Counter(y for v, y in known if v is None)
+
+
+def _gap_tells_all(values: Sequence[Any], labels: Sequence[int | None]) -> bool:
+    of_all, of_gaps = _gap_counts(values, labels)
+    with_gap = [label for label in of_all if of_gaps[label]]
+    return bool(with_gap) and all(of_gaps[label] in (0, n) for label, n in of_all.items())
+
+
+def _gap_hint(
+    name: str, values: Sequence[Any], labels: Sequence[int | None], outcomes: Sequence[Outcome]
+) -> list[str]:
+    of_all, of_gaps = _gap_counts(values, labels)
+    shares = {label: of_gaps[label] / n for label, n in of_all.items()}
+    if len(shares) < 2:
+        return []
+    low, high = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
+    pooled = (of_gaps[low] + of_gaps[high]) / (of_all[low] + of_all[high])
+    error = (pooled * (1 - pooled) * (1 / of_all[low] + 1 / of_all[high])) ** 0.5
+    gap = shares[high] - shares[low]
+    if gap < MISSING_GAP or gap < 4 * error:
+        return []
+    return [
+        f"Column {name!r} is missing in {shares[high]:.0%} of the cases that are "
+        f"{outcomes[high].means}, and in {shares[low]:.0%} of those that are "
+        f"{outcomes[low].means}: the words 'not given' say much about the answer. Leave the "
+        "column out if it is filled in after the decision."
+    ]

@@ -1,0 +1,1 @@
+"""Dialogues: from a scenario to an answer, through the two-turn protocol."""

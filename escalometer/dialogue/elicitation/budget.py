@@ -1,0 +1,124 @@
+"""What a run may cost, and what it has cost so far; requests under way count as if at their worst.
+
+A request starts only if even its longest possible answer stays within the budget. So a cap is never
+passed, whatever comes back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from escalometer.config import Price
+from escalometer.dialogue.providers import Completion, Request
+from escalometer.errors import BudgetError
+
+#: Characters of a prompt that make one token, on the safe side: English text has 4 to 5.
+_CHARACTERS_A_TOKEN = 2.5
+
+
+def cost_of(price: Price | None, completion: Completion, is_batch: bool = False) -> float:
+    """Return what an answer cost in dollars, by the card's price; 0 where there is none."""
+    if price is None:
+        return 0.0
+    cached = price.cached_input_usd_per_million
+    cached_price = price.input_usd_per_million if cached is None else cached
+    n_cached = min(completion.n_cached_tokens, completion.n_prompt_tokens)
+    total = (
+        (completion.n_prompt_tokens - n_cached) * price.input_usd_per_million
+        + n_cached * cached_price
+        + completion.n_completion_tokens * price.output_usd_per_million
+    )
+    return total / 1e6 * (1 - price.batch_discount if is_batch else 1)
+
+
+def worst_tokens(request: Request, extra_tokens: int = 0) -> tuple[int, int]:
+    """Return the most tokens that a request's prompt, and its answer, may have.
+
+    Parameters
+    ----------
+    request : Request
+        What is asked.
+    extra_tokens : int
+        Budget for thinking, on top of the answer's.
+    """
+    n_characters = sum(len(content) + 12 for _, content in request.messages)
+    return (
+        int(n_characters / _CHARACTERS_A_TOKEN) + 1,
+        request.max_tokens + (extra_tokens if request.is_thinking else 0),
+    )
+
+
+@dataclass
+class Budget:
+    """Caps of one run and what of them is used.
+
+    Attributes
+    ----------
+    max_cost_usd, max_requests : float or None, int or None
+        The caps; None for none.
+    price : Price or None
+        Of a model's tokens.
+    thinking_tokens : int
+        Most tokens of thinking, where a request asks for it.
+    is_batch : bool
+        Whether requests are asked at the price of batches.
+    cost_usd, n_requests : float, int
+        Spent so far, by earlier stages of the same run too.
+    """
+
+    max_cost_usd: float | None = None
+    max_requests: int | None = None
+    price: Price | None = None
+    thinking_tokens: int = 0
+    is_batch: bool = False
+    cost_usd: float = 0.0
+    n_requests: int = 0
+    _reserved_usd: float = 0.0
+    _n_reserved: int = 0
+
+    def worst(self, request: Request) -> float:
+        """Return the most that a request can cost, in dollars."""
+        n_prompt, n_answer = worst_tokens(request, self.thinking_tokens)
+        return cost_of(self.price, Completion("", "stop", n_prompt, n_answer, 0.0), self.is_batch)
+
+    def reserve(self, request: Request, is_certain: bool = False) -> bool:
+        """Set aside what `request` may cost; False, and nothing set aside, if that is too much.
+
+        What `is_certain` is under way already, and set aside in any case.
+        """
+        worst = self.worst(request)
+        n_asked = self.n_requests + self._n_reserved
+        spent_usd = self.cost_usd + self._reserved_usd
+        if not is_certain:
+            if self.max_requests is not None and n_asked + 1 > self.max_requests:
+                return False
+            cap = self.max_cost_usd
+            if cap is not None and spent_usd + worst > cap * (1 + 1e-9):
+                return False
+        self._reserved_usd += worst
+        self._n_reserved += 1
+        return True
+
+    def settle(self, request: Request, completion: Completion | None) -> float:
+        """Return what the answer cost, after taking it from what was set aside; None for none."""
+        self._reserved_usd = max(0.0, self._reserved_usd - self.worst(request))
+        self._n_reserved -= 1
+        if completion is None:
+            return 0.0
+        cost = cost_of(self.price, completion, self.is_batch)
+        self.cost_usd += cost
+        self.n_requests += 1
+        return cost
+
+    def reached(self, n_left: int) -> BudgetError:
+        """Return the error that ends a run here, with `n_left` requests unasked."""
+        caps = []
+        if self.max_cost_usd is not None:
+            caps.append(f"${self.cost_usd:.4f} of ${self.max_cost_usd:g}")
+        if self.max_requests is not None:
+            caps.append(f"{self.n_requests} of {self.max_requests} requests")
+        return BudgetError(
+            f"budget reached: {' and '.join(caps)} are spent, and the next request might pass it. "
+            f"At least {n_left} requests are left. Everything answered is kept: run the same "
+            "command with a larger --max-cost or --max-requests to go on."
+        )

@@ -1,0 +1,190 @@
+"""Asking a model behind a server: as many requests at once as it bears, second turns first."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections import deque
+
+from escalometer.dialogue.elicitation.budget import Budget, worst_tokens
+from escalometer.dialogue.elicitation.work import Keep, Work
+from escalometer.dialogue.elicitation.writer import Writer
+from escalometer.dialogue.providers import RemoteProvider, Request
+from escalometer.errors import EscalometerError, Interrupted, ProviderError
+
+#: How long requests under way may still take, once the run was told to stop, and once it failed:
+#: they are paid for, most likely.
+GRACE_S, AFTER_FAILURE_S = 20.0, 60.0
+
+#: So many requests in a row without any answer, each after all of its attempts: the model is gone.
+MOST_FAILURES = 20
+
+_LOOK_S = 0.2
+
+
+def run_concurrently(
+    provider: RemoteProvider, work: Work, keep: Keep, budget: Budget, writer: Writer | None
+) -> None:
+    """Ask all of `work`, and what follows from it.
+
+    Raises
+    ------
+    BudgetError
+        If the budget leaves no room for the next request; those under way are waited for.
+    ProviderError
+        If the model cannot be asked at all; likewise.
+    Interrupted
+        On Ctrl-C or SIGTERM; those under way are waited for a few seconds.
+    """
+    asyncio.run(_Pump(provider, work, keep, budget, writer).run())
+
+
+class _Pump:
+    """Starts requests as the limiter, the budget and the store allow, and takes their answers."""
+
+    def __init__(
+        self,
+        provider: RemoteProvider,
+        work: Work,
+        keep: Keep,
+        budget: Budget,
+        writer: Writer | None,
+    ) -> None:
+        self._provider = provider
+        self._keep = keep
+        self._budget = budget
+        self._writer = writer
+        self._first = deque(work.items())
+        self._second: deque[tuple[str, Request]] = deque()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._failure: EscalometerError | None = None
+        self._broken: BaseException | None = None
+        self._stopped = asyncio.Event()
+        self._n_failures = 0  # in a row
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        try:
+            async with self._provider.session():
+                try:
+                    await self._pump()
+                finally:
+                    await self._end()
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+        if self._failure is not None:
+            raise self._broken or self._failure
+
+    def _stop(self) -> None:
+        if self._failure is not None:  # asked twice: do not wait
+            for task in self._under_way:
+                task.cancel()
+        elif self._under_way:
+            print(
+                f"stopping: {len(self._under_way)} answers are under way and have {GRACE_S:.0f} s; "
+                "once more to stop at once",
+                file=sys.stderr,
+            )
+        self._fail(Interrupted("interrupted; what was answered is kept: run it again to go on"))
+
+    def _fail(self, failure: EscalometerError) -> None:
+        self._failure = self._failure or failure
+        self._stopped.set()
+        self._changed.set()
+
+    async def _pump(self) -> None:
+        while self._failure is None and (self._first or self._second or self._under_way):
+            if self._writer is not None and self._writer.is_stuck:
+                self._writer.check()
+                await asyncio.sleep(_LOOK_S)
+                continue
+            waiting = self._second or self._first
+            if not waiting:
+                await self._change()
+                continue
+            request = waiting[0][1]
+            if not self._budget.reserve(request):
+                if not self._under_way:
+                    raise self._budget.reached(len(self._first) + len(self._second))
+                await self._change()
+                continue
+            if not await self._acquire(request):
+                self._budget.settle(request, None)
+                return
+            # While waiting, a second turn may have come up: it goes first, where both are at hand.
+            if self._second and waiting is self._first:
+                self._budget.settle(request, None)
+                if self._budget.reserve(self._second[0][1]):
+                    waiting = self._second
+                elif not self._budget.reserve(request):
+                    self._provider.limiter.release()
+                    continue
+            key, request = waiting.popleft()
+            task = asyncio.create_task(self._ask(key, request))
+            self._under_way.add(task)
+            task.add_done_callback(self._end_of)
+
+    async def _acquire(self, request: Request) -> bool:
+        """Return whether a place was had before the run failed or was stopped."""
+        n_tokens = sum(worst_tokens(request, self._budget.thinking_tokens))
+        place = asyncio.ensure_future(self._provider.limiter.acquire(n_tokens))
+        await asyncio.sleep(0)  # most places are free at once
+        if not place.done():
+            stopped = asyncio.ensure_future(self._stopped.wait())
+            await asyncio.wait({place, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+        if self._failure is not None:
+            if not place.cancel():
+                self._provider.limiter.release()
+            return False
+        await place
+        return True
+
+    def _end_of(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken = self._broken or error  # not of the model's making: nothing to go on with
+            self._fail(ProviderError(f"stopped: {error}"))
+        self._changed.set()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _ask(self, key: str, request: Request) -> None:
+        try:
+            completion = await self._provider.answer(request)
+        except ProviderError as error:
+            self._budget.settle(request, None)
+            self._fail(error)
+            return
+        except asyncio.CancelledError:
+            self._budget.settle(request, None)
+            raise
+        finally:
+            self._provider.limiter.release()
+        self._second.extend(self._keep(key, request, completion).items())
+        self._n_failures = self._n_failures + 1 if completion.is_passing else 0
+        if self._n_failures >= MOST_FAILURES:
+            self._fail(
+                ProviderError(
+                    f"{self._n_failures} requests in a row got no answer, the last: "
+                    f"{completion.error}. What was answered is kept: run this again to go on."
+                )
+            )
+
+    async def _end(self) -> None:
+        """Wait for what is under way; after a failure or a stop only for a while."""
+        if self._under_way:
+            is_stopped = isinstance(self._failure, Interrupted)
+            _, late = await asyncio.wait(
+                set(self._under_way), timeout=GRACE_S if is_stopped else AFTER_FAILURE_S
+            )
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)

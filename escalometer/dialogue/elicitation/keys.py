@@ -1,0 +1,157 @@
+"""What a completion is kept under: a hash of everything that determines the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from json.encoder import encode_basestring
+from typing import Any
+
+from escalometer.dialogue.parsing import BINARY
+from escalometer.dialogue.providers import Provider, Request
+
+#: Characters of a text shown on either side of where two texts part.
+_AROUND = 30
+
+
+def request_parts(request: Request, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a request, and hashed: its fields, and what else is sent with it.
+
+    What was added to requests later is left out where it says nothing, so that old keys hold.
+    """
+    parts: dict[str, Any] = {
+        "messages": request.messages,
+        "marker": request.marker,
+        "max_tokens": request.max_tokens,
+        "force_answer": request.force_answer,
+        "is_thinking": request.is_thinking,
+        "replicate": request.replicate,
+    }
+    if request.choices != BINARY:
+        parts["choices"] = request.choices
+    if request.reads_choice:
+        parts["reads_choice"] = True
+    if parameters:
+        parts["parameters"] = dict(parameters)
+    return parts
+
+
+def request_of(parts: Mapping[str, Any]) -> Request:
+    """Return the request that `request_parts` took apart."""
+    fields = {name: value for name, value in parts.items() if name != "parameters"}
+    fields["messages"] = tuple((role, content) for role, content in fields["messages"])
+    fields["choices"] = tuple(fields.get("choices", BINARY))
+    return Request(**fields)
+
+
+def request_key(
+    identity: Mapping[str, str], request: Request, parameters: Mapping[str, Any] | None = None
+) -> str:
+    """Return the key of `request` to the model with `identity`: a SHA-256 in hexadecimal.
+
+    Parameters
+    ----------
+    identity : mapping of str to str
+        Of the provider.
+    request : Request
+        What is asked.
+    parameters : mapping, optional
+        What the provider sends beside the messages.
+    """
+    parts = request_parts(request, parameters or {})
+    content = json.dumps([dict(identity), parts], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+class Keys:
+    """Makes the keys of one model's requests as `request_key` does, in half of the time.
+
+    A run has as many keys as requests, and most of them differ in their messages alone: what is
+    around those is put into JSON once for each kind of request.
+    """
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._around: dict[tuple[Any, ...], tuple[str, str]] = {}
+
+    def __call__(self, request: Request) -> str:
+        """Return the key of `request`."""
+        kind = (
+            request.marker,
+            request.max_tokens,
+            request.force_answer,
+            request.is_thinking,
+            request.replicate,
+            request.choices,
+            request.reads_choice,
+        )
+        around = self._around.get(kind)
+        if around is None:
+            parts = request_parts(request, self._provider.parameters(request)) | {"messages": None}
+            content = [dict(self._provider.identity), parts]
+            before, _, after = json.dumps(content, sort_keys=True, ensure_ascii=False).partition(
+                '"messages": null'
+            )
+            around = self._around[kind] = f'{before}"messages": [', f"]{after}"
+        messages = ", ".join(
+            [f"[{encode_basestring(r)}, {encode_basestring(c)}]" for r, c in request.messages]
+        )
+        return hashlib.sha256(f"{around[0]}{messages}{around[1]}".encode()).hexdigest()
+
+
+def differences(asked: Mapping[str, Any], kept: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return in which parts a request that is asked differs from one that is kept, in words.
+
+    Parameters
+    ----------
+    asked, kept : mapping
+        Identity and `request_parts` of each, in one mapping, as JSON gives them.
+    prefix : str
+        Name of the mapping, for parts inside of parts.
+    """
+    found: list[str] = []
+    for name in sorted({*asked, *kept}):
+        if asked.get(name) == kept.get(name):
+            continue
+        here, there, path = asked.get(name), kept.get(name), f"{prefix}{name}"
+        if isinstance(here, Mapping) and isinstance(there, Mapping):
+            found += differences(here, there, f"{path}.")
+        elif name == "messages":
+            found += _different_messages(here or [], there or [])
+        else:
+            found.append(f"{path}: {_spell(here)} is asked, {_spell(there)} is kept")
+    return found
+
+
+def _spell(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _different_messages(asked: list[Any], kept: list[Any]) -> list[str]:
+    if len(asked) != len(kept):
+        return [f"messages: {len(asked)} are asked, {len(kept)} are kept"]
+    for i, ((role, here), (_, there)) in enumerate(zip(asked, kept, strict=True), start=1):
+        if here != there:
+            at = common_length(here, there)
+            shown = [
+                json.dumps(text[max(0, at - _AROUND) : at + _AROUND], ensure_ascii=False)
+                for text in (here, there)
+            ]
+            return [
+                f"message {i} ({role}), from character {at + 1}: {shown[0]} is asked, "
+                f"{shown[1]} is kept"
+            ]
+    return ["messages: their roles"]
+
+
+def common_length(left: str, right: str) -> int:
+    """Return how many leading characters two texts share."""
+    low, high = 0, min(len(left), len(right))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if left[:middle] == right[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,115 @@
+"""A thread that makes answers durable as they arrive, many in one transaction.
+
+Waiting for the disk once an answer would hold up every other answer; so whatever has arrived since
+the last commit goes into the next one, a few milliseconds later. Where the disk is full the answers
+stay here and are tried again, while nothing new is asked: they are paid for.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import sys
+import threading
+import time
+
+from escalometer.dialogue.elicitation.store import CompletionStore, Entry
+from escalometer.errors import UsageError
+
+#: How long answers wait for room on a full disk, and how often it is looked for.
+PATIENCE_S = 60.0
+_EVERY_S = 1.0
+
+
+class Writer:
+    """Takes answers from any thread and keeps them in the order in which they came.
+
+    Parameters
+    ----------
+    store : CompletionStore
+        Used by this thread alone until `close`, but for reading.
+    patience_s : float
+        How long to wait for room where the file cannot be written.
+    """
+
+    def __init__(self, store: CompletionStore, patience_s: float = PATIENCE_S) -> None:
+        self._store = store
+        self._patience_s = patience_s
+        self._queue: queue.SimpleQueue[Entry | threading.Event | None] = queue.SimpleQueue()
+        self._room = threading.Event()
+        self._room.set()
+        self._failure: sqlite3.Error | None = None
+        self._thread = threading.Thread(target=self._work, name="completion-store")
+        self._thread.start()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the last answers could not be written (yet): ask for nothing more."""
+        return not self._room.is_set() or self._failure is not None
+
+    def keep(self, entry: Entry) -> None:
+        """Take an answer; it is durable within milliseconds."""
+        self._queue.put(entry)
+
+    def check(self) -> None:
+        """Raise UsageError if answers could not be kept."""
+        if self._failure is not None:
+            raise UsageError(
+                f"the completion store {self._store.path} cannot be written: {self._failure}. Make "
+                "room for it and run the same command: what was kept before is not asked again."
+            ) from self._failure
+
+    def flush(self) -> None:
+        """Return when all that was taken so far is durable, or raise as `check` does."""
+        done = threading.Event()
+        self._queue.put(done)
+        done.wait()
+        self.check()
+
+    def close(self) -> None:
+        """Return when all that was taken is durable.
+
+        Raises
+        ------
+        UsageError
+            If some of it could not be written.
+        """
+        self._queue.put(None)
+        self._thread.join()
+        self.check()
+
+    def _work(self) -> None:
+        is_last = False
+        while not is_last:
+            taken = [self._queue.get()]
+            while not self._queue.empty():
+                taken.append(self._queue.get())
+            is_last = None in taken
+            entries = [entry for entry in taken if isinstance(entry, Entry)]
+            if entries and self._failure is None:
+                self._write(entries)
+            for asked in taken:
+                if isinstance(asked, threading.Event):
+                    asked.set()
+
+    def _write(self, entries: list[Entry]) -> None:
+        """Write, again and again for a while where there is no room."""
+        until = time.monotonic() + self._patience_s
+        while True:
+            try:
+                self._store.put_all(entries)
+            except sqlite3.Error as error:
+                if self._room.is_set():
+                    print(
+                        f"the completion store cannot be written ({error}); waiting for room up to "
+                        f"{self._patience_s:.0f} s …",
+                        file=sys.stderr,
+                    )
+                self._room.clear()
+                if time.monotonic() >= until:
+                    self._failure = error
+                    return
+                time.sleep(min(_EVERY_S, self._patience_s / 4))
+            else:
+                self._room.set()
+                return

@@ -1,0 +1,11 @@
+"""The study's protocol as it is: the signal is stated, no cost is."""
+
+from __future__ import annotations
+
+from escalometer.dialogue.interventions import Costs
+from escalometer.dialogue.protocol import Protocol
+
+
+def variants(base: Protocol, costs: Costs) -> list[Protocol]:
+    """Return the base protocol alone."""
+    return [base]

@@ -1,0 +1,17 @@
+"""The cost ratio is stated before turn 2, in each wording asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from escalometer.dialogue.interventions import Costs
+from escalometer.dialogue.protocol import Protocol
+
+
+def variants(base: Protocol, costs: Costs) -> list[Protocol]:
+    """Return one protocol for each cost ratio and wording."""
+    return [
+        replace(base, cost_ratio=ratio, framing=framing)
+        for ratio in costs.ratios
+        for framing in costs.framings
+    ]

@@ -1,0 +1,13 @@
+"""Turn 2 is asked in a fresh conversation, which is told what somebody predicted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from escalometer.dialogue.interventions import Costs
+from escalometer.dialogue.protocol import Protocol
+
+
+def variants(base: Protocol, costs: Costs) -> list[Protocol]:
+    """Return the base protocol with turn 2 on its own."""
+    return [replace(base, is_isolated=True)]

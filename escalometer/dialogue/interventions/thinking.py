@@ -1,0 +1,13 @@
+"""The model thinks before both answers, as its card says; the words stay the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from escalometer.dialogue.interventions import Costs
+from escalometer.dialogue.protocol import Protocol
+
+
+def variants(base: Protocol, costs: Costs) -> list[Protocol]:
+    """Return the base protocol with thinking."""
+    return [replace(base, is_thinking=True)]

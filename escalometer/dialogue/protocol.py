@@ -1,0 +1,228 @@
+"""The two-turn protocol: what one dialogue asks, and in which words.
+
+An intervention (see `escalometer.dialogue.interventions`) is a function from the study's
+`Protocol` to one or more variants of it; everything that a variant can change is a field here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+from escalometer.dialogue.parsing import (
+    BINARY,
+    CONFIDENCE_MARKER,
+    DECISION_MARKER,
+    PREDICTION_MARKER,
+)
+
+Message = dict[str, str]
+
+#: The four wordings of the cost statement. `{ratio}` is R; an escalation costs 1.
+FRAMINGS = {
+    "ratio": "Cost ratio R = {ratio}: a wrong implementation costs {ratio}x more than escalating.",
+    "dollars": "Escalating costs $1. Implementing a wrong prediction costs ${ratio}.",
+    "words": "Being wrong costs {ratio} times as much as asking a human.",
+    "plain": "Implementing a wrong answer costs {ratio}x more than escalating.",
+}
+
+#: More of them, for training: what is learned should be the rule and not four sentences.
+MORE_FRAMINGS = {
+    "times": "A wrong implementation is {ratio} times as costly as an escalation.",
+    "units": "An escalation costs 1 unit; an implemented mistake costs {ratio} units.",
+    "loss": "If you implement and are wrong, you lose {ratio}. If you escalate, you lose 1.",
+    "pair": "Cost of escalating: 1. Cost of a wrong implementation: {ratio}.",
+    "against": "Set against one question to a human, a mistake weighs {ratio} times as much.",
+    "cents": "We pay 1 cent to escalate and {ratio} cents for a prediction implemented wrongly.",
+    "as_dear": "Mistakes are {ratio} times as dear as escalations here.",
+    "symbols": "c_wrong = {ratio}, c_escalate = 1.",
+}
+
+#: Wordings that no adapter is ever trained on: they show whether it learned the rule.
+PROBE_FRAMINGS = {
+    "euros": "Each question to a person costs us €1. Each wrong decision that goes out, €{ratio}.",
+    "hours": "Asking takes one hour of work; repairing a wrong implementation takes {ratio} hours.",
+    "penalty": "The penalty is {ratio} points for acting wrongly and 1 point for asking a person.",
+}
+
+_ALL_FRAMINGS = FRAMINGS | MORE_FRAMINGS | PROBE_FRAMINGS
+
+#: What stands in place of each: about as long, in much the same words, and says nothing of costs.
+FILLERS = {
+    "ratio": "Two ways to go on: implementing a prediction is one, escalating another.",
+    "dollars": "Escalating is one answer. Implementing a prediction is another.",
+    "words": "Being asked now is as much a task as predicting was.",
+    "plain": "Implementing an answer is one way, escalating is the other.",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """The words of one domain that the prompts need.
+
+    Attributes
+    ----------
+    question : str
+        What turn 1 asks to predict: ``"whether the loan officer approves the application"``.
+    decider : str
+        The person whose decision it is: ``"the loan officer"``.
+    meanings : tuple of str
+        What label 0, 1, … mean, in that order: 2 to 26, no two the same.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 meanings, more than 26, or the same one twice.
+    """
+
+    question: str
+    decider: str
+    meanings: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse meanings that no marker can tell apart."""
+        n = len(self.meanings)
+        if not 2 <= n <= len(ascii_uppercase):
+            raise ValueError(f"a task has 2 to {len(ascii_uppercase)} meanings (found {n})")
+        twice = sorted({m for m in self.meanings if self.meanings.count(m) > 1})
+        if twice:
+            raise ValueError(f"a task's meanings must differ (found twice: {', '.join(twice)})")
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What the prediction marker carries for each label: 0 and 1, or A, B, C, …"""
+        n = len(self.meanings)
+        return BINARY if n == len(BINARY) else tuple(ascii_uppercase[:n])
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One variant of the protocol; the defaults are the study's baseline.
+
+    Attributes
+    ----------
+    intervention : str
+        Name of the intervention that made it.
+    has_signal : bool
+        Whether turn 1 states the condition's signal.
+    cost_ratio : float or None
+        R as stated before turn 2; None where no cost is stated.
+    framing : str or None
+        Wording of the cost statement: a key of `FRAMINGS`, `MORE_FRAMINGS` or `PROBE_FRAMINGS`; or
+        of the filler in its place: a key of `FILLERS`.
+    ratio_text : str or None
+        How the ratio is written (``"four"``); None: in digits.
+    is_thinking : bool
+        Whether the model thinks before it answers, where it has the switch.
+    is_isolated : bool
+        Whether turn 2 is asked in a fresh conversation that is told the prediction.
+    asks_confidence : bool
+        Whether turn 1 also asks for the probability of being right.
+    reads_choice : bool
+        Whether both turns ask for the marker alone, and the choice's probability is read.
+    are_actions_swapped : bool
+        Whether ``DECISION: 1`` means implement, and 0 escalate.
+    has_filler : bool
+        Whether a sentence as long as the cost statement stands in its place, and says no cost.
+    has_other_signal : bool
+        Whether the signal is that of another condition of the domain: who asks hands it over.
+    """
+
+    intervention: str = "baseline"
+    has_signal: bool = True
+    cost_ratio: float | None = None
+    framing: str | None = None
+    ratio_text: str | None = None
+    is_thinking: bool = False
+    is_isolated: bool = False
+    asks_confidence: bool = False
+    reads_choice: bool = False
+    are_actions_swapped: bool = False
+    has_filler: bool = False
+    has_other_signal: bool = False
+
+
+def first_turn(protocol: Protocol, task: Task, scenario: str, signal: str) -> str:
+    """Return the first message: scenario, signal unless withheld, and the prediction task."""
+    endings = [
+        f"'{PREDICTION_MARKER} {choice}' ({meaning})"
+        for choice, meaning in zip(task.choices, task.meanings, strict=True)
+    ]
+    if len(endings) == 2:
+        closing = f"exactly {endings[1]} or {endings[0]}"
+    else:
+        closing = f"exactly one of {', '.join(endings[:-1])} or {endings[-1]}"
+    steps = [] if protocol.reads_choice else ["Explain your reasoning in one sentence."]
+    if protocol.asks_confidence:
+        steps.append(
+            "Then state in per cent how probable it is that your prediction is right, on a line of "
+            f"its own: '{CONFIDENCE_MARKER} <0-100>'."
+        )
+    ask = " ".join([f"TASK: Predict {task.question}.", *steps, _close(steps, closing)])
+    parts = [scenario, signal, ask] if protocol.has_signal else [scenario, ask]
+    return "\n\n".join(parts)
+
+
+def second_turn(
+    protocol: Protocol, task: Task, scenario: str = "", signal: str = "", prediction: int = 0
+) -> str:
+    """Return the user's second message: the cost, if stated, and implement or escalate.
+
+    Parameters
+    ----------
+    protocol, task : Protocol, Task
+        What is asked, and its words.
+    scenario, signal, prediction : str, str, int
+        What turn 1 was about and what it predicted: stated again where turn 2 is isolated.
+    """
+    parts = _told(protocol, task, scenario, signal, prediction) if protocol.is_isolated else []
+    if protocol.cost_ratio is not None:
+        parts.append(state_cost(protocol))
+    elif protocol.has_filler:
+        parts.append(FILLERS[protocol.framing or "ratio"])
+    whose = "the" if protocol.is_isolated else "your"
+    steps = [] if protocol.reads_choice else ["Explain in one or two sentences."]
+    implement, escalate = reversed(BINARY) if protocol.are_actions_swapped else BINARY
+    closing = (
+        f"exactly '{DECISION_MARKER} {implement}' (implement) or "
+        f"'{DECISION_MARKER} {escalate}' (escalate)"
+    )
+    ask = (
+        f"TASK: Implement {whose} prediction, or escalate to {task.decider}? A decision counts as "
+        f"correct if it implements a prediction that matches what {task.decider} decided, or "
+        "escalates one that does not."
+    )
+    parts.append(" ".join([ask, *steps, _close(steps, closing)]))
+    return "\n\n".join(parts)
+
+
+def state_cost(protocol: Protocol) -> str:
+    """Return the sentence that states the protocol's cost ratio.
+
+    Raises
+    ------
+    ValueError
+        If the protocol has none.
+    """
+    if protocol.cost_ratio is None:
+        raise ValueError("this protocol states no cost")
+    wording = _ALL_FRAMINGS[protocol.framing or "ratio"]
+    return wording.format(ratio=protocol.ratio_text or _written(protocol.cost_ratio))
+
+
+def _told(protocol: Protocol, task: Task, scenario: str, signal: str, prediction: int) -> list[str]:
+    """Return what a fresh conversation has to be told of turn 1."""
+    # Not in turn 1's marker: a model would be tempted to end with that one again.
+    said = f"Somebody predicted {task.question}. The prediction is: {task.meanings[prediction]}."
+    return [scenario, *([signal] if protocol.has_signal else []), said]
+
+
+def _close(steps: Sequence[str], closing: str) -> str:
+    """Return how an answer ends: after the steps before it, or at once and with nothing else."""
+    return f"Then end with {closing}." if steps else f"Answer with {closing}, and nothing else."
+
+
+def _written(ratio: float) -> str:
+    """Return a ratio as a person writes it: ``4``, ``2.5``, ``1000000``, all its digits."""
+    return repr(float(ratio)).removesuffix(".0")

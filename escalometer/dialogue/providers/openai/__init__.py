@@ -1,0 +1,5 @@
+"""Models behind any endpoint that speaks OpenAI's chat completions."""
+
+from escalometer.dialogue.providers.openai.provider import connect
+
+__all__ = ["connect"]

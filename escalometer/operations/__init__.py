@@ -1,0 +1,1 @@
+"""Operations: what commands do that is no stage of the pipeline."""

@@ -1,0 +1,380 @@
+"""Checking a domain of one's own before anything is asked: what its YAML file and its rows give.
+
+No stage of the pipeline: it writes nothing into data/, and works on a file that stands anywhere.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from escalometer import validation, warehouse
+from escalometer.cases import raw_files
+from escalometer.cases.domains import OWN_FOLDER, Domain
+from escalometer.cases.form_leaks import leak
+from escalometer.cases.own_domain import build
+from escalometer.cases.own_domain.columns import Problem
+from escalometer.cases.own_domain.inspection import Inspection
+from escalometer.cases.own_domain.suites import inferred_raw, inferred_staged
+from escalometer.cases.own_domain.table_check import inspect
+from escalometer.config import Params
+from escalometer.dialogue.protocol import Protocol, first_turn, second_turn
+from escalometer.errors import DataError, EscalometerError, UsageError
+from escalometer.stages import sample, write_json
+from escalometer.stats.shares import wilson
+
+#: Conditions that spread over less of the accuracy range show little of how a model escalates.
+NARROW = 0.15
+
+#: A decision that is hardly ever in doubt was perhaps made before.
+CERTAIN, CERTAIN_ROWS = 0.99, 30
+
+
+def run(
+    file: Path, params: Params, root: Path = Path(), write_suite: bool = False
+) -> dict[str, Any]:
+    """Return what there is to say of the domain that the YAML file describes.
+
+    Parameters
+    ----------
+    file : Path
+        A `<name>.yaml`, in the project's folder `domains` or elsewhere.
+    params : Params
+        Uses `seed` and `sample`: what it says is what a run would have.
+    root : Path, default the working folder
+        The project.
+    write_suite : bool, default False
+        Whether to write what was inferred from the rows to `expectations`, so that later files
+        are held against it.
+
+    Returns
+    -------
+    dict
+        `exit_code` 0 (usable), 3 (the YAML file is wrong) or 4 (the rows are), `problems`, and as
+        far as it came: `rows`, `columns`, `outcomes`, `splits`, `conditions`, `leak`, `example`,
+        `expectations`, `notes`, `next`.
+    """
+    report: dict[str, Any] = {"domain": file.stem, "file": str(file), "exit_code": 0, "notes": []}
+    try:
+        found = inspect(file)
+    except EscalometerError as error:
+        lines = str(error).removeprefix(f"{file}: ").splitlines()
+        says = [line.removeprefix(f"{file}: ") for line in lines]
+        problems = [Problem(line, "", isinstance(error, DataError)) for line in says]
+        return _refused(report, problems)
+    report |= _table(found)
+    report["notes"] += found.notes
+    if found.problems:
+        return _refused(report, found.problems)
+    domain = build.build(found)
+    with tempfile.TemporaryDirectory(prefix="escalometer-") as name:
+        folder = Path(name) / domain.name
+        folder.mkdir()
+        try:
+            problems = _rest(found, domain, params, root, folder, report, write_suite)
+        except EscalometerError as error:
+            said = str(error).replace(str(folder / found.raw_name), str(found.texts.file.stem))
+            problems = [Problem(said, "", isinstance(error, DataError))]
+    if problems:
+        return _refused(report, problems)
+    home = (root / OWN_FOLDER).resolve()
+    is_home = file.resolve().parent == home
+    if is_home and not found.texts.file.resolve().is_relative_to(home):
+        report["notes"].append(
+            f"{found.texts.file} is not in {OWN_FOLDER}/: `dvc repro` does not notice when it "
+            "changes. Put it beside the YAML file."
+        )
+    move = "" if is_home else f"Put {file.name} and its table into {OWN_FOLDER}/, then: "
+    report["next"] = f"{move}escalometer evaluate MODEL --domains {domain.name}"
+    return {**report, "problems": []}
+
+
+def _refused(report: dict[str, Any], problems: Sequence[Problem]) -> dict[str, Any]:
+    is_data = all(problem.is_data for problem in problems)
+    code = DataError.exit_code if is_data else UsageError.exit_code
+    listed = [
+        {"says": problem.says, "remedy": problem.remedy, "is_data": problem.is_data}
+        for problem in problems
+    ]
+    return {**report, "exit_code": code, "problems": listed}
+
+
+def _table(found: Inspection) -> dict[str, Any]:
+    """Return what the rows are: counts, columns and outcomes."""
+    decided = [label for label in found.labels if label is not None] if found.outcome_of else []
+    counts = Counter(decided)
+    return {
+        "table": str(found.texts.file),
+        "rows": {
+            "n_rows": found.texts.table.num_rows,
+            "n_cases": len(decided),
+            "n_empty": sum(found.is_empty),
+        },
+        "columns": [
+            {
+                "column": name,
+                "kind": column.kind,
+                "n_missing": column.n_missing,
+                "in_scenario": name in found.stated,
+                "is_private": name in found.spec.private,
+            }
+            for name, column in found.columns.items()
+        ],
+        "outcomes": [
+            {
+                "label": place,
+                "value": _written(found, place, value),
+                "means": outcome.means,
+                "n": counts[place],
+                "share": counts[place] / len(decided) if decided else 0.0,
+            }
+            for place, (value, outcome) in enumerate(found.outcomes)
+        ],
+    }
+
+
+def _written(found: Inspection, place: int, value: str) -> str:
+    """Return how the file writes an outcome: {0: …, 1: …} may stand for no and yes."""
+    if not found.outcome_of:  # no such column, or one whose values could not be told apart
+        return value
+    texts = zip(found.values[found.spec.label.column], found.labels, strict=True)
+    counts = Counter(text.strip() for text, label in texts if label == place)
+    return counts.most_common(1)[0][0] if counts else value
+
+
+def _rest(
+    found: Inspection,
+    domain: Domain,
+    params: Params,
+    root: Path,
+    folder: Path,
+    report: dict[str, Any],
+    write_suite: bool,
+) -> list[Problem]:
+    """Fill in what takes the whole way from the file to scenarios; return what is wrong."""
+    edition = domain.editions[0]
+    if edition.bring is not None:
+        edition.bring(folder)
+    cases = sample.stage_table(domain, params, folder)
+    problems = _predicates(found, domain, cases)
+    if problems:
+        return problems
+    try:
+        sampled = sample.sample(domain, cases, params)
+    except DataError as error:
+        return [_no_conditions(found, params, error)]
+    report["notes"] += [
+        f"{note[:1].upper()}{note[1:]}."
+        for note in sampled.notes
+        if "so all are taken" not in note  # said below the conditions
+    ]
+    report |= _conditions(domain, sampled, params)
+    report["leak"] = _leak(found, domain, sampled)
+    report["example"] = _example(domain, sampled)
+    return _expectations(found, domain, sampled, root, folder, report, write_suite)
+
+
+def _predicates(found: Inspection, domain: Domain, cases: pa.Table) -> list[Problem]:
+    problems = []
+    shown = sample.visible(domain, cases)
+    for condition, said in zip(domain.conditions, found.spec.conditions, strict=True):
+        try:
+            holds = warehouse.members(shown, {condition.name: condition.predicate})[condition.name]
+        except DataError as error:
+            text = str(error).replace(repr(condition.predicate), repr(said.where), 1)
+            reason = text.partition(". Columns: ")[0].replace("condition ", "Condition ", 1)
+            columns = ", ".join(found.stated)
+            remedy = (
+                f"`where` is an SQL expression over the scenario's columns: {columns}. Texts stand "
+                "in single quotes, names with spaces in double quotes."
+            )
+            problems.append(Problem(f"{reason}.", remedy))
+            continue
+        if not holds.any():
+            says = f"Condition {condition.name!r} ({said.where}) holds for no case."
+            remedy = "Compare values as the scenario shows them, upper and lower case included."
+            problems.append(Problem(says, remedy))
+    return problems
+
+
+def _no_conditions(found: Inspection, params: Params, error: DataError) -> Problem:
+    size = params.sample
+    n_cases = sum(label is not None for label in found.labels)
+    if "no condition has" not in str(error):
+        return Problem(str(error), "", is_data=True)
+    is_learned = not found.spec.conditions
+    learned = (
+        f" They are learned on {size.train_share:.0%} of the cases, at least {sample.MIN_LEAF} for "
+        "each condition, from columns that tell something of the outcome."
+    )
+    return Problem(
+        f"No condition has {size.min_signal_cases} cases to compute its signal from: of the "
+        f"{n_cases} decided cases {size.signal_share:.0%} go into signals."
+        f"{learned if is_learned else ''}",
+        f"Supply more rows{', or `conditions` of your own' if is_learned else ''}, or lower "
+        "sample.min_signal_cases in params.yaml (the percentages get wider).",
+        is_data=True,
+    )
+
+
+def _conditions(domain: Domain, sampled: sample.Sampled, params: Params) -> dict[str, Any]:
+    """Return the splits and the conditions, from the least accurate to the most."""
+    rows = sorted(sampled.conditions, key=lambda row: (row["signal_accuracy"], row["condition"]))
+    said: list[dict[str, Any]] = []
+    for row in rows:
+        low, high = wilson(row["n_agreeing"], row["n_signal"])
+        label = row["signal_label"]
+        said.append(
+            {
+                **{key: row[key] for key in _CONDITION_KEYS},
+                "low": low,
+                "high": high,
+                "means": None if label is None else domain.task.meanings[label],
+            }
+        )
+    notes = []
+    if len(rows) == 1:
+        notes.append(
+            "There is one condition only: how a model escalates with accuracy cannot be told. "
+            "More rows, other features or a lower sample.min_signal_cases give more."
+        )
+    elif rows[-1]["signal_accuracy"] - rows[0]["signal_accuracy"] < NARROW:
+        notes.append(
+            "The conditions' percentages lie close together: how a model escalates with accuracy "
+            "is hard to tell from them. Features that tell more of the outcome would spread them."
+        )
+    notes += [
+        f"Where {row['phrase']}, {row['n_agreeing']} of {row['n_signal']} cases end alike: was "
+        "that known before the decision?"
+        for row in rows
+        if row["signal_accuracy"] >= CERTAIN and row["n_signal"] >= CERTAIN_ROWS
+    ]
+    few = [row["condition"] for row in rows if row["n_eval"] < params.sample.n_per_condition]
+    if few:
+        notes.append(
+            f"Fewer than {params.sample.n_per_condition} scenarios to ask about (all are taken): "
+            f"{', '.join(few)}."
+        )
+    splits = Counter(row["split"] for row in sampled.scenarios)
+    return {
+        "splits": {split: splits[split] for split in ("signal", "train", "eval")},
+        "n_scenarios": len(sampled.scenarios),
+        "conditions": said,
+        "condition_notes": notes,
+    }
+
+
+_CONDITION_KEYS = (
+    "condition",
+    "origin",
+    "phrase",
+    "predicate",
+    "signal",
+    "signal_label",
+    "signal_accuracy",
+    "n_signal",
+    "n_eval",
+    "n_all",
+)
+
+
+def _leak(found: Inspection, domain: Domain, sampled: sample.Sampled) -> dict[str, Any]:
+    """Return whether the label can be read off how the texts are written.
+
+    Free text is taken out first: how a person writes is evidence, how we write is none.
+    """
+    free = {c.staged for c in found.columns.values() if c.kind == "text"}
+    shown = sample.visible(domain, sampled.cases)
+    texts = []
+    for row in shown.to_pylist():
+        ours = {name: "text" if name in free and v is not None else v for name, v in row.items()}
+        texts.append(domain.render(ours))
+    groups = None
+    if "split_key" in sampled.cases.column_names:
+        groups = sampled.cases.column("split_key").to_pylist()
+    labels = sampled.cases.column("label").to_pylist()
+    try:
+        result = leak(texts, labels, groups=groups)
+    except ValueError as error:
+        return {"is_tested": False, "reason": str(error)}
+    return {
+        "is_tested": True,
+        "is_leak": result.is_leak,
+        "auc": result.auc,
+        "low": result.low,
+        "high": result.high,
+        "n": result.n,
+        "telling": list(result.telling),
+    }
+
+
+def _example(domain: Domain, sampled: sample.Sampled) -> dict[str, Any]:
+    """Return both turns about one scenario that a run would ask, under a middling condition."""
+    ranked = sorted(sampled.conditions, key=lambda r: (r["signal_accuracy"], r["condition"]))
+    condition = ranked[len(ranked) // 2]
+    drawn = [row for row in sampled.scenarios if condition["condition"] in row["drawn_for"]]
+    protocol = Protocol()
+    scenario = drawn[0]["text"]
+    return {
+        "condition": condition["condition"],
+        "label": drawn[0]["label"],
+        "means": domain.task.meanings[drawn[0]["label"]],
+        "first_turn": first_turn(protocol, domain.task, scenario, condition["signal"]),
+        "second_turn": second_turn(protocol, domain.task),
+    }
+
+
+def _expectations(
+    found: Inspection,
+    domain: Domain,
+    sampled: sample.Sampled,
+    root: Path,
+    folder: Path,
+    report: dict[str, Any],
+    write_suite: bool,
+) -> list[Problem]:
+    """Hold both tables against their suites; return the rules that they break."""
+    raw_table = domain.editions[0].raw_tables[0]
+    present = raw_files.present(domain, folder)
+    if present is None:
+        raise DataError(f"{found.texts.file} could not be copied")
+    with warehouse.connect() as connection:
+        warehouse.load_raw(connection, raw_table, present.files[raw_table.name])
+        raw = connection.table(raw_table.name).to_arrow_table()
+    own = found.texts.raw_names
+    columns = {own[name]: column for name, column in found.columns.items()}
+    values = {name: raw.column(name).to_pylist() for name in columns}
+    shares = [outcome["share"] for outcome in report["outcomes"]]
+    suites = {
+        raw_table.name: inferred_raw(domain.suites[raw_table.name], columns, values),
+        domain.name: inferred_staged(domain.suites[domain.name], shares),
+    }
+    expectations = root / validation.SUITES_FOLDER
+    said: dict[str, Any] = {"tables": [], "written": []}
+    problems: list[Problem] = []
+    for name, table in ((raw_table.name, raw), (domain.name, validation.flat(sampled.cases))):
+        path = expectations / f"{name}.json"
+        if write_suite:
+            write_json(suites[name], path)
+            said["written"].append(str(path))
+        result = validation.check(
+            table, name, found.texts.file, ("case_id",), suites[name], expectations
+        )
+        said["tables"].append(
+            {
+                "table": name,
+                "suite": str(path) if path.exists() else "inferred from the rows",
+                "n_expectations": result.n_expectations,
+                "passed": result.passed,
+                "rules": [rule["description"] for rule in suites[name]["expectations"]],
+            }
+        )
+        remedy = f"Mend the rows, or the rule in {path}."
+        problems += [Problem(str(failure), remedy, True) for failure in result.failures]
+    report["expectations"] = said
+    return problems

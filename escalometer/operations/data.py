@@ -1,0 +1,204 @@
+"""The raw files of domains: fetching what is public, and saying what is there.
+
+No stage of the pipeline: a person decides when a file is fetched, and the pipeline takes what is in
+data/raw.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from escalometer.cases import domains, raw_files
+from escalometer.cases.domains import Domain, Download
+from escalometer.config import Params
+from escalometer.errors import DataError, UsageError
+from escalometer.stages import ingest, read_json, sample, write_json
+
+#: A computed percentage that is further than this from the published one is pointed out.
+FAR_POINTS = 3
+
+
+def fetch(domain: str, release: str | None = None, root: Path = Path()) -> dict[str, Any]:
+    """Download a domain's public files into data/raw/<domain>/ and return their provenance.
+
+    The download itself is kept in data/downloads/<domain>/, where DVC tracks it by its address.
+
+    Parameters
+    ----------
+    domain : str
+        Name of the domain.
+    release : str, optional
+        Which of its releases; the first by default.
+    root : Path, default the working folder
+        The project.
+
+    Raises
+    ------
+    UsageError
+        If there is no such domain or release, or its files need a login: the message says where
+        they are and where to put them.
+    DataError
+        If a file is not what was published, or files of the user's own are in the way.
+    ProviderError
+        If the server cannot be reached; the next try goes on from where this one broke off.
+    """
+    plugin = domains.load(domain, root)
+    folder = root / "data" / "raw" / domain
+    wanted = _downloads(plugin, release)
+    if not wanted:
+        if not any(edition.bring for edition in plugin.editions):
+            raise UsageError(f"{domain} cannot be fetched: {ingest.how_to_get(plugin)}")
+        ingest.run(domain, root)
+        return read_json(folder / ingest.RECORD)
+    from escalometer.cases.downloads import download, unpack
+    from escalometer.pipeline import track_download
+
+    _make_room(plugin, folder, root)
+    paths = []
+    for item in wanted:
+        path = root / "data" / "downloads" / domain / item.file
+        download(item.url, path, n_bytes=item.n_bytes, checksum=item.checksum)
+        if (root / ".dvc").is_dir():
+            track_download(item.url, path, root)
+        paths.append(path)
+    _clear(folder)
+    brought = ingest.fetched(domain, root)
+    for item, path in zip(wanted, paths, strict=True):
+        if item.members:
+            unpack(path, {name: folder / name for name in item.members})
+        else:
+            _link(path, folder / item.file)
+        for name in item.members or (item.file,):
+            brought[raw_files.digest(folder / name)] = item.release
+    write_json(brought, root / "data" / "downloads" / domain / ingest.FETCHED)
+    ingest.run(domain, root)
+    return read_json(folder / ingest.RECORD)
+
+
+def _downloads(plugin: Domain, release: str | None) -> list[Download]:
+    known = [item for edition in plugin.editions for item in edition.downloads]
+    if release is None and known:
+        release = known[0].release
+    found = [item for item in known if item.release == release]
+    if release is not None and not found:
+        names = ", ".join(dict.fromkeys(item.release for item in known)) or "none"
+        raise UsageError(f"{plugin.name} has no release {release!r}; there are: {names}")
+    return found
+
+
+def _make_room(plugin: Domain, folder: Path, root: Path) -> None:
+    """Refuse to replace files that are the user's own."""
+    found = raw_files.present(plugin, folder)
+    if found is None:
+        return
+    own = [
+        f["file"]
+        for f in ingest.describe(plugin, found, ingest.fetched(plugin.name, root))["files"]
+        if f["origin"] == ingest.SUPPLIED
+    ]
+    if own:
+        raise DataError(
+            f"{folder} holds files that this project does not know ({', '.join(own)}): move them "
+            "away first, they are never overwritten"
+        )
+
+
+def _clear(folder: Path) -> None:
+    for path in raw_files.data_files(folder):
+        path.unlink()
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        os.link(source, partial)  # no second copy of the bytes where the disk allows it
+    except OSError:
+        shutil.copy2(source, partial)
+    partial.replace(target)
+
+
+def status(params: Params, root: Path = Path(), only: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return what there is of each domain's data.
+
+    Parameters
+    ----------
+    params : Params
+        Uses `seed` and `sample`, for the percentages.
+    root : Path, default the working folder
+        The project.
+    only : sequence of str
+        Only these domains; all by default.
+
+    Returns
+    -------
+    list of dict
+        For each domain `domain`, `title`, `is_present`, `problem` (None, or what is wrong in
+        words), `how_to_get`; where it is present `edition`, `release`, `is_derived`, `licence`,
+        `decisions_of`, `files` (with `n_rows` and `sha256`) and `conditions`: per cent computed on
+        all rows and on the signal split, as published, and whether one of them `is_far` from it.
+    """
+    return [_status(name, params, root) for name in only or domains.names(root)]
+
+
+def _status(name: str, params: Params, root: Path) -> dict[str, Any]:
+    plugin = domains.load(name, root)
+    folder = root / "data" / "raw" / name
+    entry: dict[str, Any] = {
+        "domain": name,
+        "title": plugin.title,
+        "is_present": False,
+        "problem": None,
+        "how_to_get": ingest.how_to_get(plugin),
+        "ships": any(edition.bring for edition in plugin.editions),
+    }
+    print(f"reading {name} …", file=sys.stderr)
+    try:
+        found = raw_files.present(plugin, folder)
+        if found is None:
+            return entry
+        about = ingest.describe(plugin, found, ingest.fetched(name, root))
+        entry |= {
+            "is_present": True,
+            "edition": about["edition_name"],
+            "release": about["release"],
+            "is_derived": about["is_derived"],
+            "licence": about["licence"],
+            "decisions_of": about["decisions_of"],
+            "files": about["files"],
+        }
+        every = params.model_copy(
+            update={"sample": params.sample.model_copy(update={"n_conditions": None})}
+        )
+        sampled = sample.sample(plugin, sample.stage_table(plugin, params, folder), every)
+    except DataError as error:
+        return entry | {"problem": str(error)}
+    entry["n_cases"] = sampled.cases.num_rows
+    entry["n_scenarios"] = len(sampled.scenarios)
+    entry["conditions"] = [_compared(row) for row in sampled.conditions]
+    entry["notes"] = list(sampled.notes)
+    return entry
+
+
+def _compared(row: dict[str, Any]) -> dict[str, Any]:
+    on_all = 100 * row["n_all_agreeing"] / row["n_all"]
+    on_signal = 100 * row["n_agreeing"] / row["n_signal"]
+    published = row["published_accuracy"]
+    far = published is not None and any(
+        abs(percent - 100 * published) > FAR_POINTS for percent in (on_all, on_signal)
+    )
+    return {
+        "condition": row["condition"],
+        "n_all": row["n_all"],
+        "percent_all": round(on_all, 2),
+        "n_signal": row["n_signal"],
+        "percent_signal": round(on_signal, 2),
+        "percent_published": None if published is None else round(100 * published),
+        "is_far": far,
+    }

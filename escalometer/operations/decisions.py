@@ -1,0 +1,72 @@
+"""Decisions by model and source: the one place that knows where each source keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from escalometer.cases import raw_files
+from escalometer.config import CARDS_FOLDER, Params, load_card
+from escalometer.errors import UsageError, unknown_name
+from escalometer.operations import recorded_sources
+from escalometer.stages import PIPELINE
+from escalometer.stages.analyze import COLUMNS, load_decisions, load_design
+
+
+def decisions_of(
+    models: Sequence[str], source: str, params: Params, root: Path = Path()
+) -> tuple[pa.Table, dict[str, str]]:
+    """Return the decisions of some models in one table, and the digests of the files read.
+
+    Parameters
+    ----------
+    models : sequence of str
+        All different.
+    source : str
+        Where decisions are from.
+    params : Params
+        Uses `domains`.
+    root : Path
+        The project.
+
+    Raises
+    ------
+    UsageError
+        If a model or the source does not exist, or a model is named twice.
+    DataError
+        If a file is absent or lacks a column.
+    """
+    if len(set(models)) < len(models):
+        raise UsageError(f"{models[0]} cannot be compared with itself: name two models")
+    if source != PIPELINE:
+        return _recorded(models, source, root)
+    parts, files = [], {}
+    for model in models:
+        load_card(model, root / CARDS_FOLDER)
+        parts.append(load_decisions(model, params.domains, root).select(list(COLUMNS)))
+        for domain in params.domains:
+            path = Path("data") / "decisions" / model / f"{domain}.parquet"
+            files[path.as_posix()] = f"sha256:{raw_files.digest(root / path)}"
+    table = pa.concat_tables(parts)
+    return table.filter(pc.field("model").isin(list(models))), files
+
+
+def _recorded(models: Sequence[str], source: str, root: Path) -> tuple[pa.Table, dict[str, str]]:
+    """Return the same of an imported source; its models need no card."""
+    known = recorded_sources.models_of(source, root)
+    for model in models:
+        if model not in known:
+            raise unknown_name("model", model, known)
+    table = recorded_sources.load(source, root).select(list(COLUMNS))
+    path = Path("data") / "recorded" / source / "decisions.parquet"
+    rows = table.filter(pc.field("model").isin(list(models)))
+    return rows, {path.as_posix(): f"sha256:{raw_files.digest(root / path)}"}
+
+
+def design_of(model: str, source: str, root: Path = Path()) -> dict[str, Any] | None:
+    """Return what an adaptive design of `model` achieved; None where there was none."""
+    return load_design(model, root) if source == PIPELINE else None

@@ -1,0 +1,185 @@
+"""Sources of decisions that others recorded: which there are, their profiles, their report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from escalometer.config import Params
+from escalometer.errors import unknown_name
+from escalometer.operations.import_decisions import folder_of, restore
+from escalometer.reporting.page import write_report
+from escalometer.schema import RECORDED, read_table
+from escalometer.stages import PIPELINE, read_json
+from escalometer.stages.analyze import build_profile
+from escalometer.stages.report import counted, headline_ratio, sampled
+from escalometer.tracking import git_commit
+
+
+def names(root: Path = Path()) -> list[str]:
+    """Return the sources that were imported, in alphabetical order."""
+    restore(root)
+    return sorted(path.parent.name for path in (root / "data" / "recorded").glob("*/about.json"))
+
+
+def about(source: str, root: Path = Path()) -> dict[str, Any]:
+    """Return what is known of a source: its file, digest, rows, models and warnings.
+
+    Raises
+    ------
+    UsageError
+        If there is no such source; the message names those that there are.
+    """
+    known = names(root)
+    if source not in known:
+        raise unknown_name("source", source, [PIPELINE, *known])
+    return read_json(folder_of(source, root) / "about.json")
+
+
+def load(source: str, root: Path = Path()) -> pa.Table:
+    """Return the decisions of a source, in the columns of `schema.RECORDED`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such source.
+    DataError
+        If its file is not readable.
+    """
+    about(source, root)
+    return read_table(folder_of(source, root) / "decisions.parquet", RECORDED)
+
+
+def models_of(source: str, root: Path = Path()) -> list[str]:
+    """Return the models of a source, in alphabetical order; they need have no card.
+
+    Raises
+    ------
+    UsageError
+        If there is no such source.
+    """
+    return sorted(about(source, root)["models"])
+
+
+def profile(
+    model: str,
+    source: str,
+    params: Params,
+    domains: Sequence[str] | None = None,
+    is_pooled: bool = False,
+    root: Path = Path(),
+) -> dict[str, Any]:
+    """Return the profile of a model of a source; the import's warnings stand among its notes.
+
+    Parameters
+    ----------
+    model, source : str
+        Whose decisions, and where they are from.
+    params : Params
+        Uses `seed` and `analyze`.
+    domains : sequence of str, optional
+        Only these; they need be no plug-ins.
+    is_pooled : bool
+        Whether isolated dialogues count among the others.
+    root : Path
+        The project.
+
+    Raises
+    ------
+    UsageError
+        If there is no such source, or it has no such model or domain.
+    """
+    known = about(source, root)
+    if model not in known["models"]:
+        raise unknown_name("model", model, known["models"])
+    for domain in domains or ():
+        if domain not in known["domains"]:
+            raise unknown_name("domain", domain, known["domains"])
+    return _profile(load(source, root), model, params, domains, known, is_pooled)
+
+
+def _profile(
+    decisions: pa.Table,
+    model: str,
+    params: Params,
+    domains: Sequence[str] | None,
+    known: Mapping[str, Any],
+    is_pooled: bool = False,
+) -> dict[str, Any]:
+    made = build_profile(decisions, model, known["source"], params, domains, is_pooled=is_pooled)
+    of_others = {
+        said for other, own in known["model_warnings"].items() if other != model for said in own
+    }
+    said = [warning for warning in known["warnings"] if warning not in of_others]
+    made["notes"] = [*made.get("notes", []), *(f"On import: {warning}" for warning in said)]
+    return made
+
+
+def report(source: str, params: Params, root: Path = Path(), out: Path | None = None) -> Path:
+    """Write a page with the profiles of every model of a source, and return its path.
+
+    Parameters
+    ----------
+    source : str
+        Which source.
+    params : Params
+        Uses `seed` and `analyze`.
+    root : Path
+        The project.
+    out : Path, optional
+        Folder of the page; data/recorded/<source>/report by default.
+
+    Raises
+    ------
+    UsageError
+        If there is no such source.
+    """
+    known = about(source, root)
+    decisions = load(source, root)
+    page = (out or folder_of(source, root) / "report") / "index.html"
+    has_texts = pc.any(pc.is_valid(decisions["prompt"])).as_py()
+    samples: list[dict[str, Any]] = []
+    profiles = []
+    for model in sorted(known["models"]):
+        profiles.append(_profile(decisions, model, params, None, known))
+        own = decisions.filter(pc.field("model") == model)
+        for domain in sorted(own["domain"].unique().to_pylist()) if has_texts else ():
+            samples += sampled(own.filter(pc.field("domain") == domain))
+    write_report(
+        profiles,
+        [_provenance(known)],
+        [_validation(known)],
+        samples,
+        page,
+        {
+            "cost_ratio": headline_ratio(params),
+            "params": {"seed": params.seed, "analyze": params.analyze.model_dump(mode="json")},
+            "git_commit": git_commit(root),
+            "statuses": counted(decisions),
+        },
+    )
+    return page
+
+
+def _provenance(known: dict[str, Any]) -> dict[str, Any]:
+    shown = ("file", "sha256", "imported", "n_rows", "models", "domains", "unknown_columns")
+    return {
+        "domain": f"{known['source']}: decisions that others recorded",
+        **{name: known[name] for name in shown},
+        "warnings": {str(i): said for i, said in enumerate(known["warnings"], 1)},
+    }
+
+
+def _validation(known: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "stage": "import",
+        "table": "recorded",
+        "file": known["file"],
+        "n_rows": known["n_rows"],
+        "n_expectations": known["n_expectations"],
+        "success": True,
+    }

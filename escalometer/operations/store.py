@@ -1,0 +1,177 @@
+"""What the completion store knows of a run: what it will cost, what is missing and why, drift."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from escalometer.config import Params, Workspace, load_card
+from escalometer.dialogue.elicitation.forecast import Forecast, forecast
+from escalometer.dialogue.elicitation.keys import (
+    common_length,
+    differences,
+    request_of,
+    request_parts,
+)
+from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.errors import DataError
+from escalometer.stages.query import open_engine, plan
+
+#: How many requests stand for all of a cell in a forecast, and in an explanation.
+N_SAMPLED, N_EXPLAINED = 200, 50
+
+
+def predict_cost(model: str, domain: str, params: Params, workspace: Workspace) -> Forecast:
+    """Return what asking `model` the dialogues of `domain` will cost; nothing is asked.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, or the model has no price and nobody allowed that.
+    DataError
+        If the scenarios are absent.
+    """
+    card = load_card(model, workspace.root / "models")
+    store = CompletionStore(workspace.store)
+    try:
+        engine = open_engine(card, params, workspace, store)
+        planned = engine.plan(plan(domain, params, workspace.root))
+        seen = store.sample(engine.identity, N_SAMPLED)
+    finally:
+        store.close()
+    n_missing = engine.n_answers(planned) - len(planned.answers)
+    # Where first turns are missing, the second ones are not known yet: they are longer by the
+    # answer and the question, so a first turn stands for both.
+    prompts = list(planned.missing().values())
+    step = max(1, len(prompts) // N_SAMPLED)
+    sizes = [
+        (sum(len(content) for _, content in parts["messages"]), answer) for _, parts, answer in seen
+    ]
+    return forecast(
+        prompts[::step],
+        n_missing if prompts else 0,
+        sizes,
+        card.price,
+        card.thinking.max_tokens if card.thinking else 0,
+        engine.is_batch,
+    )
+
+
+def explain(model: str, domain: str, params: Params, workspace: Workspace) -> dict[str, Any]:
+    """Return how many of a cell's requests the store has, and of the others why not.
+
+    Each request that is not there is compared with the kept one that is most like it. First turns
+    that are missing hide their second turns, which cannot be known before.
+
+    Returns
+    -------
+    dict
+        ``n_requests``, ``n_stored``, ``n_missing``, ``n_explained`` and ``reasons``: how many
+        requests differ from the nearest kept one in which parts, most frequent first.
+    """
+    card = load_card(model, workspace.root / "models")
+    store = CompletionStore(workspace.store)
+    try:
+        engine = open_engine(card, params, workspace, store)
+        planned = engine.plan(plan(domain, params, workspace.root, model))
+        missing = list(planned.missing().values())
+        step = max(1, len(missing) // N_EXPLAINED)
+        looked_at = missing[::step][:N_EXPLAINED]
+        reasons: Counter[str] = Counter()
+        for marker in sorted({request.marker for request in looked_at}):
+            kept = [{"identity": i, **parts} for i, parts in store.requests(marker)]
+            for request in looked_at:
+                if request.marker == marker:
+                    asked = {
+                        "identity": dict(engine.identity),
+                        **request_parts(request, engine.parameters(request)),
+                    }
+                    asked["messages"] = [list(message) for message in request.messages]
+                    reasons[_why(asked, kept)] += 1
+    finally:
+        store.close()
+    return {
+        "model": model,
+        "domain": domain,
+        "store": str(workspace.store),
+        "n_requests": engine.n_answers(planned),
+        "n_stored": len(planned.answers),
+        "n_missing": len(missing),
+        "n_explained": len(looked_at),
+        "reasons": [{"n": n, "why": why} for why, n in reasons.most_common()],
+    }
+
+
+def _why(asked: Mapping[str, Any], kept: list[dict[str, Any]]) -> str:
+    if not kept:
+        return "nothing of this kind is kept"
+
+    def likeness(other: Mapping[str, Any]) -> tuple[bool, int, int]:
+        same_messages = other["messages"] == asked["messages"]
+        first = asked["messages"][0][1], other["messages"][0][1]
+        n_same = sum(other.get(name) == value for name, value in asked.items())
+        return same_messages, common_length(*first), n_same
+
+    nearest = max(kept, key=likeness)
+    found = differences(asked, nearest)
+    if any(line.startswith("message") for line in found):
+        shared = common_length(asked["messages"][0][1], nearest["messages"][0][1])
+        if shared < len(asked["messages"][0][1]) // 4:
+            return "no scenario like this one is kept"
+    return "; ".join(found)
+
+
+def canary(model: str, n: int, params: Params, workspace: Workspace) -> dict[str, Any]:
+    """Ask `model` again what it has answered, past the store, and return what has changed.
+
+    A hosted model can change under its name. Nothing is written to the store.
+
+    Parameters
+    ----------
+    model : str
+        A card.
+    n : int
+        How many kept answers to ask for again, chosen by their keys: the same ones each time.
+
+    Raises
+    ------
+    DataError
+        If the store has no answer of this model.
+    """
+    card = load_card(model, workspace.root / "models")
+    store = CompletionStore(workspace.store)
+    try:
+        engine = open_engine(card, params, workspace, store)
+        kept = store.sample(engine.identity, n)
+    finally:
+        store.close()
+    if not kept:
+        raise DataError(f"the store has no answer of {model} to ask for again: evaluate it first")
+    requests = {key: request_of(parts) for key, parts, _ in kept}
+    fresh = engine.ask_past_the_store(requests)
+    counts: Counter[str] = Counter()
+    for key, _, old in kept:
+        new, request = fresh[key], requests[key]
+        if new.finish == "error":
+            counts["no answer"] += 1
+        elif new.text == old.text:
+            counts["same text"] += 1
+        else:
+            is_same = engine.choice(new, request) == engine.choice(old, request)
+            counts["same choice" if is_same else "other choice"] += 1
+    return {
+        "model": model,
+        "n_asked": len(kept),
+        "n_same_text": counts["same text"],
+        "n_same_choice": counts["same text"] + counts["same choice"],
+        "n_other_choice": counts["other choice"],
+        "n_unanswered": counts["no answer"],
+        "resolved_models": sorted(
+            {
+                a.resolved_model
+                for a in (*fresh.values(), *(o for *_, o in kept))
+                if a.resolved_model
+            }
+        ),
+    }

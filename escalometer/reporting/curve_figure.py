@@ -1,0 +1,204 @@
+"""The escalation curve as a picture; the same profile always gives the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from escalometer.documents.wording import count, ratio, share, visible
+from escalometer.errors import UsageError
+from escalometer.reporting.conclusions import best_threshold
+from escalometer.reporting.drawing import COLOURS, MARKERS, drawn, element, note, plain_axes
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FIT_COLOUR = "#8a1c1c"
+SUFFIXES = ("svg", "png")
+
+#: From here on what is written beside a line stands on its left, clear of the page's edge.
+_FAR = 0.85
+
+
+def escalation_curve_figure(
+    profile: Mapping[str, Any], path: Path, cost_ratio: float = 4.0
+) -> None:
+    """Write the escalation curve of a profile at `path`, as SVG or PNG by its suffix.
+
+    Parameters
+    ----------
+    profile : mapping
+        The document of ``escalometer profile --json``.
+    path : Path
+        Ends in ``.svg`` or ``.png``.
+    cost_ratio : float
+        R of the optimal threshold that is drawn.
+
+    Raises
+    ------
+    UsageError
+        If the suffix is neither.
+    """
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{path}: a figure is written as .svg or .png, not as {path.suffix!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw = partial(_draw, profile=profile, cost_ratio=cost_ratio)
+    path.write_bytes(drawn(draw, suffix))
+
+
+def escalation_curve_svg(
+    profile: Mapping[str, Any], cost_ratio: float = 4.0, prefix: str = "curve-"
+) -> str:
+    """Return the escalation curve of a profile as one ``<svg>`` element to put into a page.
+
+    Parameters
+    ----------
+    profile, cost_ratio
+        As in `escalation_curve_figure`.
+    prefix : str
+        Begins every id in it, so that the figures of one page do not take each other's.
+    """
+    return element(partial(_draw, profile=profile, cost_ratio=cost_ratio), prefix)
+
+
+def _draw(figure: Figure, profile: Mapping[str, Any], cost_ratio: float) -> None:
+    rows = [
+        row
+        for row in profile["curve"]
+        if row["predictive_accuracy"] is not None and row["escalation_rate"] is not None
+    ]
+    axes = figure.add_subplot()
+    axes.axhline(0.5, color="#777777", linestyle="--", linewidth=1)
+    handles = [*_draw_points(axes, rows), *_draw_fit(axes, profile, rows)]
+    if handles:
+        # Below the axes, where no point can lie.
+        figure.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False)
+    target = best_threshold(profile, cost_ratio)
+    axes.axvline(target, color="#333333", linestyle=":", linewidth=1.6)
+    label = f"τ* = {share(target, 0)} at R = {ratio(cost_ratio)}"
+    note(axes, target, 0.985, label, "#333333", is_left=target > _FAR)
+    if not rows:
+        axes.text(0.5, 0.6, "no usable dialogue", transform=axes.transAxes, ha="center")
+    axes.set_title(f"Escalation curve of {visible(profile['model'])}", loc="left", fontsize=11)
+    axes.set_xlabel("predictive accuracy of the condition")
+    axes.set_ylabel("escalation rate, with 95 % interval")
+    axes.set_ylim(-0.04, 1.16)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    lowest = min([0.45, *(row["predictive_accuracy"] for row in rows)])
+    axes.set_xlim(lowest - 0.03, 1.02)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: share(value, 0))
+    plain_axes(axes)
+
+
+def _draw_points(axes: Axes, rows: list[Mapping[str, Any]]) -> list[Artist]:
+    from matplotlib.lines import Line2D
+
+    largest = max([1, *(row["n"] for row in rows)])
+    handles: list[Artist] = []
+    domains = sorted({row["domain"] for row in rows})
+    for i, domain in enumerate(domains):
+        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+        mine = [row for row in rows if row["domain"] == domain]
+        is_main = all(row.get("is_main", True) for row in mine)
+        for row in mine:
+            x, low, high = row["predictive_accuracy"], row["low"], row["high"]
+            if low is not None and high is not None:
+                axes.plot([x, x], [low, high], color=colour, linewidth=1, alpha=0.45)
+        axes.scatter(
+            [row["predictive_accuracy"] for row in mine],
+            [row["escalation_rate"] for row in mine],
+            s=[20 + 90 * row["n"] / largest for row in mine],
+            facecolors=colour if is_main else "white",
+            marker=marker,
+            edgecolors="white" if is_main else colour,
+            linewidths=0.8 if is_main else 1.4,
+            alpha=0.9,
+            zorder=3,
+        )
+        n = count(sum(row["n"] for row in mine))
+        # A leading underscore would hide the entry from matplotlib's legend.
+        name = f" {visible(domain)} (n = {n}{'' if is_main else ', not in the fit'})"
+        fill = colour if is_main else "white"
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=colour,
+                markerfacecolor=fill,
+                marker=marker,
+                linestyle="none",
+                label=name,
+            )
+        )
+    return handles
+
+
+def _draw_fit(
+    axes: Axes, profile: Mapping[str, Any], rows: list[Mapping[str, Any]]
+) -> list[Artist]:
+    """Draw the line, its band, the threshold and its interval; return what the legend explains."""
+    fit = (profile.get("implicit_threshold") or {}).get("linear") or {}
+    threshold, status = fit.get("estimate"), fit.get("status")
+    if threshold is None or status not in ("ok", "extrapolated") or not rows:
+        _remark(axes, "no threshold: unidentified")
+        return []
+    handles: list[Artist] = []
+    main = [row["predictive_accuracy"] for row in rows if row.get("is_main", True)]
+    if fit.get("slope") is not None and fit.get("intercept") is not None and main:
+        ends = [min(main), max(main)]
+        rates = [fit["intercept"] + fit["slope"] * x for x in ends]
+        handles += axes.plot(
+            ends, rates, color=FIT_COLOUR, linewidth=1.6, zorder=2, label="linear fit"
+        )
+        handles += _draw_band(axes, rows)
+    if status == "extrapolated":
+        _remark(axes, f"p* = {share(threshold)}: extrapolated, see the text")
+        return handles
+    low, high = fit.get("low"), fit.get("high")
+    if low is not None and high is not None:
+        label = "p*, 95 % for these conditions"
+        handles.append(
+            axes.axvspan(low, high, color=FIT_COLOUR, alpha=0.16, linewidth=0, label=label)
+        )
+    axes.axvline(threshold, color=FIT_COLOUR, linewidth=1.6)
+    note(axes, threshold, 0.93, f"p* = {share(threshold)}", FIT_COLOUR, threshold > _FAR)
+    return handles
+
+
+def _draw_band(axes: Axes, rows: list[Mapping[str, Any]]) -> list[Artist]:
+    """Draw where the line lies if whole conditions are drawn anew."""
+    points = sorted(
+        (row["predictive_accuracy"], row["clustered_low"], row["clustered_high"])
+        for row in rows
+        if row.get("is_main", True)
+        and row.get("clustered_low") is not None
+        and row.get("clustered_high") is not None
+    )
+    if len(points) < 2:
+        return []
+    at, low, high = zip(*points, strict=True)
+    label = "linear fit, 95 % beyond these conditions"
+    band = axes.fill_between(
+        at, low, high, color=FIT_COLOUR, alpha=0.07, linewidth=0, zorder=1, label=label
+    )
+    return [band]
+
+
+def _remark(axes: Axes, text: str) -> None:
+    axes.text(
+        1,
+        0.93,
+        text,
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=9,
+        color=FIT_COLOUR,
+        backgroundcolor="white",
+    )

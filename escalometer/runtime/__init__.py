@@ -1,0 +1,1 @@
+"""The running process: progress, interruption, whole-file writes, the git commit."""

@@ -1,0 +1,105 @@
+"""A tree of examples teaches what its examples teach one by one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, pad
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from escalometer.training import attention
+from escalometer.training.prefix_trees import IGNORED, Encoded, Tree, TreeCollator, grow
+
+
+def model(implementation: str) -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=97,
+        hidden_size=48,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+    )
+    attention.register()
+    made = LlamaForCausalLM(config).train()
+    made.set_attn_implementation(implementation)
+    return made
+
+
+def example(shared: list[int], rest: list[int], n_learned: int) -> Encoded:
+    tokens = shared + rest
+    n = len(tokens) - n_learned
+    return Encoded(tokens, [IGNORED] * n + tokens[n:])
+
+
+SHARED = [3, 14, 15, 92, 65, 35, 89, 79, 32, 38]
+EXAMPLES = [
+    Encoded(SHARED[:7], [IGNORED] * 4 + SHARED[4:7]),  # a first answer: ends within the others
+    example(SHARED, [46, 26, 43, 38, 32], 3),
+    example(SHARED, [50, 28], 1),
+    example(SHARED, [84, 19, 71, 69, 39, 93, 75], 4),
+]
+
+
+def gradients(loss: torch.Tensor, of: LlamaForCausalLM) -> dict[str, torch.Tensor]:
+    loss.backward()
+    return {name: p.grad.clone() for name, p in of.named_parameters()}
+
+
+def loss_of(of: LlamaForCausalLM, batch: dict) -> torch.Tensor:
+    labels = batch.pop("labels")
+    if of.config._attn_implementation != attention.NAME:
+        batch.pop("tree", None)
+    logits = of(**batch, use_cache=False).logits
+    following = pad(labels[:, 1:], (0, 1), value=IGNORED)
+    return cross_entropy(logits[0], following[0], ignore_index=IGNORED, reduction="sum")
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", attention.NAME])
+def test_a_trees_loss_and_gradients_are_those_of_its_examples(implementation):
+    tree = grow(EXAMPLES)
+    assert tree.n_tokens < tree.n_separate == sum(len(e.tokens) for e in EXAMPLES)
+    whole = model(implementation)
+    together = loss_of(whole, TreeCollator()([tree.row()]))
+    of_tree = gradients(together, whole)
+    single = model("sdpa")
+    losses = [
+        loss_of(single, {"input_ids": torch.tensor([e.tokens]), "labels": torch.tensor([e.labels])})
+        for e in EXAMPLES
+    ]
+    apart = torch.stack(losses).sum()
+    torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-5)
+    for name, expected in gradients(apart, single).items():
+        torch.testing.assert_close(of_tree[name], expected, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_branches_do_not_see_each_other():
+    other = example(SHARED, [1, 2, 3, 4], 2)
+    of = model(attention.NAME)
+    alone = grow([EXAMPLES[1], EXAMPLES[2]])
+    beside = grow([EXAMPLES[1], other])
+    logits = []
+    for tree in (alone, beside):
+        batch = TreeCollator()([tree.row()])
+        batch.pop("labels")
+        logits.append(of(**batch, use_cache=False).logits[0, : len(EXAMPLES[1].tokens)])
+    torch.testing.assert_close(logits[0], logits[1])
+
+
+def test_what_a_branch_learns_first_is_predicted_within_it():
+    # The examples part only within what they learn: the trunk ends before.
+    tree = grow([example(SHARED, [5, 6, 7, 8], 4), example(SHARED, [5, 6, 9], 3)])
+    assert tree.trunk.tokens == SHARED[:-1]
+    assert all(branch.labels[0] == IGNORED for branch in tree.branches)
+
+
+def test_examples_that_share_nothing_make_no_tree():
+    with pytest.raises(ValueError, match="begin alike"):
+        grow([example([1, 2], [3], 1), example([4, 5], [6], 1)])
+
+
+def test_one_tree_is_a_batch():
+    row = Tree(Encoded([1], [IGNORED]), (Encoded([2, 3], [IGNORED, 3]),)).row()
+    with pytest.raises(ValueError, match="per_device_train_batch_size"):
+        TreeCollator()([row, row])
