@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from escalometer import stats, warehouse
+from escalometer import layout, stats, warehouse
 from escalometer.analysis import ANSWERED, CELL, CONDITION, Row, Tables
 from escalometer.stats import Counts, Resamples
 
@@ -21,7 +21,7 @@ CURVE_RATIOS = tuple(float(ratio) for ratio in range(1, 101))
 COMPLETIONS = ((True, True), (True, False), (False, True), (False, False))
 
 #: Statements whose rows are not metrics but what resampling needs.
-RESAMPLES_FOLDER = warehouse.SQL_FOLDER / "resamples"
+RESAMPLES_FOLDER = layout.SQL_FOLDER / "resamples"
 
 
 @dataclass(frozen=True)

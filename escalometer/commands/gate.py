@@ -12,7 +12,7 @@ import click
 
 from escalometer.commands import Place
 from escalometer.errors import EscalometerError, UsageError
-from escalometer.stages import PIPELINE
+from escalometer.layout import PIPELINE
 
 #: Of an error that nobody foresaw. Python's own would be 1, which means that the release failed.
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h

@@ -13,8 +13,9 @@ import mlflow
 import pytest
 import yaml
 
-from escalometer.adapter_files import sha256
 from escalometer.config import load_card
+from escalometer.layout import adapter_files
+from escalometer.runtime.files import digest_of_files
 from tests.conftest import clean_clone, read_json
 from tests.e2e.test_pipeline import ENVIRONMENT, run
 
@@ -66,7 +67,7 @@ def test_train_then_evaluate_from_a_clean_clone(quick: Path):
     assert f"escalometer evaluate tiny {NAME}" in done.stdout
 
     # The card says which adapter it means; it is what MLflow has as the champion.
-    digest = sha256(quick / "models" / "adapters" / NAME)
+    digest = digest_of_files(adapter_files(quick / "models" / "adapters" / NAME))
     assert load_card(NAME, quick / "models").adapter_sha256 == digest
     mlflow.set_tracking_uri(f"sqlite:///{quick / 'mlflow.db'}")
     client = mlflow.MlflowClient()

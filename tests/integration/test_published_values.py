@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from escalometer.analysis.decisions import COLUMNS
+from escalometer.analysis.profile import build_profile
 from escalometer.config import AnalyzeParams, Params
 from escalometer.operations import import_decisions, recorded_sources
-from escalometer.stages import analyze
 from tests.conftest import ROOT, SHARED
 from tests.sql._tables import measure
 
@@ -41,11 +42,11 @@ def _decisions() -> pa.Table:
 
 @cache
 def _profile(model: str) -> dict[str, Any]:
-    return analyze.build_profile(_decisions(), model, "study", PARAMS)
+    return build_profile(_decisions(), model, "study", PARAMS)
 
 
 def _analyzed() -> pa.Table:
-    return _decisions().select(list(analyze.COLUMNS))
+    return _decisions().select(list(COLUMNS))
 
 
 @cache
@@ -163,7 +164,7 @@ def test_escalation_accuracy_of_qwen_with_isolated_runs_apart_and_pooled(
 
 
 def _pooled(stated: bool) -> dict[str, Any]:
-    made = analyze.build_profile(
+    made = build_profile(
         _decisions(), "Qwen3.5-9B", "study", PARAMS, is_pooled=True
     )["interventions"]  # fmt: skip
     name = "cost_framing" if stated else "baseline"

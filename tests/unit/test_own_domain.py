@@ -18,6 +18,7 @@ from escalometer.cases import domains
 from escalometer.cases.own_domain import build, columns, spec, table_check
 from escalometer.cases.own_domain.phrases import condition_columns, spelt
 from escalometer.cases.raw_files import present
+from escalometer.cases.staging import stage_cases
 from tests.conftest import ROOT
 
 EXAMPLE = ROOT / "examples" / "support_tickets"
@@ -65,7 +66,7 @@ def staged(path: Path, folder: Path) -> list[dict]:
     with warehouse.connect() as connection:
         for table in found.edition.raw_tables:
             warehouse.load_raw(connection, table, found.files[table.name])
-        return warehouse.stage_cases(connection, domain, "own").to_pylist()
+        return stage_cases(connection, domain, "own").to_pylist()
 
 
 def test_a_minimal_file_makes_a_domain(tmp_path):
