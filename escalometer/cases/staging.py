@@ -61,8 +61,8 @@ def stage_table(plugin: Domain, params: Params, folder: Path) -> pa.Table:
     Raises
     ------
     DataError
-        If the files are absent or do not load, no case comes out, a case comes out twice, or a
-        label is none of the domain's.
+        If the files are absent or do not load, there is no case, a case is duplicate, or a label is
+        none of the domain's.
     """
     found = raw_files.present(plugin, folder)
     if found is None:
@@ -96,6 +96,6 @@ def stage_table(plugin: Domain, params: Params, folder: Path) -> pa.Table:
 
 
 def visible(plugin: Domain, cases: pa.Table) -> pa.Table:
-    """Return the cases without what must reach no prompt and no predicate."""
+    """Return the cases without the columns that no prompt and no predicate may use."""
     hidden = {*HIDDEN, *plugin.private_columns}
     return cases.select([name for name in cases.column_names if name not in hidden])

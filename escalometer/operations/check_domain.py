@@ -16,7 +16,7 @@ import pyarrow as pa
 from escalometer import layout, validation, warehouse
 from escalometer.cases import raw_files
 from escalometer.cases.domains import Domain
-from escalometer.cases.form_leaks import leak
+from escalometer.cases.form_leaks import estimate_leak
 from escalometer.cases.own_domain import build
 from escalometer.cases.own_domain.columns import Problem
 from escalometer.cases.own_domain.inspection import Inspection
@@ -100,7 +100,7 @@ def _refused(report: dict[str, Any], problems: Sequence[Problem]) -> dict[str, A
     is_data = all(problem.is_data for problem in problems)
     code = DataError.exit_code if is_data else UsageError.exit_code
     listed = [
-        {"says": problem.says, "remedy": problem.remedy, "is_data": problem.is_data}
+        {"says": problem.message, "remedy": problem.remedy, "is_data": problem.is_data}
         for problem in problems
     ]
     return {**report, "exit_code": code, "problems": listed}
@@ -301,7 +301,7 @@ def _leak(found: Inspection, domain: Domain, sampled: Sampled) -> dict[str, Any]
         groups = sampled.cases.column("split_key").to_pylist()
     labels = sampled.cases.column("label").to_pylist()
     try:
-        result = leak(texts, labels, groups=groups)
+        result = estimate_leak(texts, labels, groups=groups)
     except ValueError as error:
         return {"is_tested": False, "reason": str(error)}
     return {

@@ -350,7 +350,7 @@ def test_percentages_of_ml_latest_small_are_the_published_ones(real):
 @pytest.mark.parametrize("is_balanced", [False, True])
 def test_the_way_a_text_is_written_does_not_tell_the_label(is_balanced, embedded):
     cases = staged(embedded, is_balanced)
-    found = form_leaks.leak(
+    found = form_leaks.estimate_leak(
         [DOMAIN.render(case) for case in cases],
         [case["label"] for case in cases],
         groups=[case["split_key"] for case in cases],

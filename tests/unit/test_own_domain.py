@@ -16,7 +16,7 @@ import pytest
 from escalometer import warehouse
 from escalometer.cases import domains
 from escalometer.cases.own_domain import build, columns, spec, table_check
-from escalometer.cases.own_domain.phrases import condition_columns, spelt
+from escalometer.cases.own_domain.phrases import as_words, condition_columns
 from escalometer.cases.raw_files import present
 from escalometer.cases.staging import stage_cases
 from tests.conftest import ROOT
@@ -366,7 +366,7 @@ def test_braces_can_be_written_in_a_scenario():
 def test_column_names_are_said_in_words():
     names = ["months_left", "passengerClass", "FICO", "DTI_ratio", "leadTime days"]
     said = ["months left", "passenger class", "FICO", "DTI ratio", "lead time days"]
-    assert [spelt(name) for name in names] == said
+    assert [as_words(name) for name in names] == said
 
 
 # --- the example

@@ -24,7 +24,7 @@ from escalometer.dialogue.elicitation.work import Keep, Work
 from escalometer.dialogue.elicitation.writer import Writer
 from escalometer.dialogue.protocol import first_turn, second_turn
 from escalometer.dialogue.providers import BatchProvider, Completion, RemoteProvider, Request
-from escalometer.runtime.garbage_collection import uncollected
+from escalometer.runtime.garbage_collection import without_garbage_collection
 
 OnAnswer = Callable[[int, bool], None]
 
@@ -148,7 +148,7 @@ class Engine:
         self._drive(work, keep, None)
         return answers
 
-    @uncollected()
+    @without_garbage_collection()
     def plan(self, dialogues: Sequence[Dialogue], is_first_only: bool = False) -> Plan:
         """Return the dialogues' requests with the answers that the store has."""
         plan = Plan(dialogues, is_first_only)
