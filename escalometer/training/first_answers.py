@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from escalometer.config import AdapterParams, ModelCard, Params, Recipe, Workspace
-from escalometer.dialogue.asking import hold, open_engine, writing_store
+from escalometer.dialogue.asking import open_engine, run_dialogues, writing_store
 from escalometer.dialogue.cell import Cell
 from escalometer.dialogue.elicitation.rows import Dialogue
 from escalometer.errors import DataError
@@ -63,7 +63,7 @@ def first_answers(
     with writing_store(workspace) as store:
         engine = open_engine(card, params, workspace, store)
         planned = engine.plan([_dialogue(start) for start in starts], is_first_only=True)
-        rows = hold(engine, planned, f"asking {card.id} to predict", Interruption())
+        rows = run_dialogues(engine, planned, f"asking {card.id} to predict", Interruption())
     return [
         None
         if row["prediction"] is None

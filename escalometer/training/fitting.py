@@ -61,7 +61,7 @@ def fit_adapter(
     ProviderError
         If the model cannot be loaded, or memory does not suffice.
     """
-    model, tokenizer = loading.read(card, workspace)
+    model, tokenizer = loading.read_model(card, workspace)
     from escalometer.training import estimate, preferences, prefix_trees, trainer
 
     interruption = Interruption()

@@ -8,7 +8,7 @@ from typing import Any
 from escalometer import layout
 from escalometer.cases.task import Task
 from escalometer.config import AdapterParams, ModelCard, Params, Workspace, load_card
-from escalometer.dialogue.asking import hold, open_engine
+from escalometer.dialogue.asking import open_engine, run_dialogues
 from escalometer.dialogue.cell import Cell
 from escalometer.dialogue.elicitation.rows import Dialogue
 from escalometer.dialogue.elicitation.store import CompletionStore
@@ -90,7 +90,7 @@ def answer_probes(
     """Return a row of the decisions table for each dialogue with one model."""
     query = params.query.model_copy(update={"force_answer": True})
     engine = open_engine(card, params.model_copy(update={"query": query}), workspace, store)
-    return hold(engine, engine.plan(dialogues), f"probing {card.id}", interruption)
+    return run_dialogues(engine, engine.plan(dialogues), f"probing {card.id}", interruption)
 
 
 def dialogue_of(asked: Asked, task: Task) -> Dialogue:

@@ -192,11 +192,11 @@ def test_an_answer_is_closed_with_the_likeliest_of_all_choices(card, tmp_path, c
 def test_choices_that_begin_with_the_same_token_part_at_a_later_one(card, tmp_path):
     provider = connect(card, workspace(tmp_path))
     provider._load()
-    as_words = {"A": "qx", "B": "zz", "C": "qy"}
+    spelt = {"A": "qx", "B": "zz", "C": "qy"}
     encode = provider._tokenizer.encode
 
     def encode_apart(text, **how):
-        return encode(text[:-1] + as_words.get(text[-1], text[-1]), **how)
+        return encode(text[:-1] + spelt.get(text[-1], text[-1]), **how)
 
     provider._tokenizer.encode = encode_apart
     first, second = (encode(letter)[0] for letter in "qy")

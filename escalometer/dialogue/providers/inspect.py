@@ -1,9 +1,8 @@
 """Any model that inspect_ai supports, through its model interface; an extra.
 
 The card's ``endpoint.model`` is inspect_ai's own name (``anthropic/claude-…``, ``bedrock/…``). Its
-``base_url`` is handed on; without one it is what inspect_ai knows. Which
-packages and environment variables a model needs, inspect_ai says. Attempts are made by inspect_ai,
-as many as the card allows, and by nobody else.
+``base_url`` is passed on; without one inspect_ai's default applies. inspect_ai names the packages
+and environment variables that a model needs, and makes all attempts, as many as the card allows.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class InspectProvider:
     """A model through inspect_ai; see `RemoteProvider`."""
 
     can_force = False
-    batches = None  # inspect_ai has its own, and no say in when they are looked at
+    batches = None  # inspect_ai's own batches cannot be polled on our schedule
 
     def __init__(self, card: ModelCard, workspace: Workspace) -> None:
         self._card = card
@@ -56,11 +55,11 @@ class InspectProvider:
 
     def parameters(self, request: Request) -> Mapping[str, Any]:
         """Return the fields of inspect_ai's GenerateConfig that a request sets."""
-        found = _chat.parameters(self._card, request)
+        fields = _chat.parameters(self._card, request)
         for name in ("max_tokens", "max_completion_tokens"):
-            if name in found:
-                found["max_tokens"] = found.pop(name)
-        return found
+            if name in fields:
+                fields["max_tokens"] = fields.pop(name)
+        return fields
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[None]:
@@ -131,13 +130,13 @@ class InspectProvider:
         return Completion("", finish, 0, 0, latency_s, failure.reason, is_passing=is_passing)
 
     def _explain(self, error: Exception) -> _failures.Failure:
-        said = self._redacted(f"{type(error).__name__}: {error}")
+        reason = self._redacted(f"{type(error).__name__}: {error}")
         status = getattr(error, "status_code", None) or getattr(error, "code", None)
         if isinstance(status, int) and 400 <= status < 600:
-            return _failures.of_error(status, said)
+            return _failures.of_error(status, reason)
         if isinstance(error, TypeError | AttributeError | NotImplementedError):
-            return _failures.Failure("fatal", said)
-        return _failures.Failure("again", said)  # a connection, a time limit
+            return _failures.Failure("fatal", reason)
+        return _failures.Failure("again", reason)  # a connection, a time limit
 
     def _redacted(self, text: str) -> str:
         """Return `text` without any key: inspect_ai finds them in the environment by itself."""

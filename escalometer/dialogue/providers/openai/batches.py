@@ -1,4 +1,4 @@
-"""Batches as OpenAI's protocol has them: a file of requests goes up, within a day one comes down.
+"""Batches in OpenAI's protocol: files of requests, answered within a day.
 
 Nothing of a batch is kept here but its id: whoever submits it writes the id down, and may ask for
 it days later from another process. `submit` never sends a batch twice, even where the answer to
@@ -35,7 +35,7 @@ _ENDED = {"completed", "expired", "cancelled"}  # with results for what was done
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a batch is.
+    """The progress of a batch.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class Batches:
         return hashlib.sha256("\n".join([*ids, str(n_before)]).encode()).hexdigest()
 
     async def submit(self, content: bytes, label: str) -> str:
-        """Return the id of the batch that does what a file from `split` asks.
+        """Return the id of the batch for a file from `split`.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class Batches:
         raise AssertionError("the last wait raises")
 
     async def find(self, label: str, file_id: str | None = None) -> str | None:
-        """Return the id of the batch with this label or file that did not come to nothing, if any.
+        """Return the id of the live or finished batch with this label or file, if any.
 
         Some endpoints keep no labels.
         """
@@ -164,7 +164,7 @@ class Batches:
             after = f"&after={rows[-1]['id']}"
 
     async def poll(self, batch: str) -> Progress:
-        """Return how far a batch is; raises `ProviderError` where there is no such batch."""
+        """Return the progress of a batch; raises `ProviderError` where there is no such batch."""
         found = await self._call("GET", f"/batches/{batch}")
         counts = found.get("request_counts") or {}
         status = str(found.get("status"))
@@ -180,7 +180,7 @@ class Batches:
         return Progress(state, status, n_total, n_completed, n_failed, error)
 
     async def cancel(self, batch: str) -> None:
-        """Ask for a batch's end; what was done until then is paid for, and can be collected."""
+        """Cancel a batch; answers until then are paid for, and can be collected."""
         await self._call("POST", f"/batches/{batch}/cancel")
 
     async def collect(

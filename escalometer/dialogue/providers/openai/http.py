@@ -28,7 +28,7 @@ _INSTEAD = b"[key]"
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: status, case-insensitive headers, the whole body; over which connection."""
+    """A reply: status, case-insensitive headers, the whole body, and its connection."""
 
     status: int
     headers: Mapping[str, str]
@@ -36,7 +36,7 @@ class Reply:
     connection: Any = None
 
     def drop_connection(self) -> None:
-        """Let nothing more come over the connection; a request that is on it breaks."""
+        """Close the connection; a request that is on it breaks."""
         if self.connection is not None:
             self.connection.close()
 
@@ -165,7 +165,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> Reply | Failure:
-        """Return what one request brought, whatever its status, or why nothing came.
+        """Return the reply to one request, whatever its status, or the failure in its place.
 
         Parameters
         ----------
@@ -194,7 +194,7 @@ class Client:
         return failure
 
     def _explain(self, error: Exception) -> Failure:
-        """Return what an exception means. It is not chained: some hold the request's headers."""
+        """Return the failure of an exception, unchained: some hold the request's headers."""
         said = self.redacted(str(error)) or type(error).__name__
         where = self._endpoint.base_url
         if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.InvalidURL):

@@ -1,4 +1,4 @@
-"""Models behind any endpoint that speaks OpenAI's chat completions.
+"""Models behind any endpoint that supports OpenAI's chat completions.
 
 OpenAI itself, Anthropic's and Google's compatible endpoints, Together, OpenRouter, vLLM,
 llama.cpp's server, Ollama. A request is tried again here and nowhere else; what cannot get better
@@ -27,7 +27,7 @@ from escalometer.errors import ProviderError
 
 
 def connect(card: ModelCard, workspace: Workspace) -> OpenAIProvider:
-    """Return the provider; its key is looked for when a session opens."""
+    """Return the provider; its key is looked up when a session opens."""
     return OpenAIProvider(card, workspace)
 
 
@@ -68,7 +68,7 @@ class OpenAIProvider:
         }
 
     def parameters(self, request: Request) -> Mapping[str, Any]:
-        """Return all that is sent beside the model and the messages; see `_chat.parameters`."""
+        """Return the request's body without model and messages; see `_chat.parameters`."""
         return _chat.parameters(self._card, request)
 
     def session(self) -> AbstractAsyncContextManager[None]:
@@ -111,7 +111,7 @@ class OpenAIProvider:
             await self.limiter.wait(delay_s, n_tokens, until)
 
     async def _attempt(self, sent: bytes, began_at: float) -> dict[str, Any] | Failure:
-        """Return the decoded answer to one attempt, or its failure; the limiter learns of it."""
+        """Return the decoded answer to one attempt, or its failure; the limiter counts it."""
         time = asyncio.get_running_loop().time
         reply = await self._client.send("POST", "/chat/completions", sent)
         if isinstance(reply, Failure):
@@ -159,7 +159,7 @@ class OpenAIProvider:
             )
 
     def _ended(self, failure: Failure, latency_s: float, n_attempts: int = 0) -> Completion:
-        """Return the outcome that a failure is; after several attempts it may pass by itself."""
+        """Return the outcome of a failure; after several attempts it may pass by itself."""
         finish: Finish = "refused" if failure.kind == "refused" else "error"
         reason = failure.reason + (f" (attempt {n_attempts}, the last)" if n_attempts else "")
         return Completion("", finish, 0, 0, latency_s, reason, is_passing=n_attempts > 0)
