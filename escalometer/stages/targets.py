@@ -49,10 +49,10 @@ def run(name: str, params: Params, workspace: Workspace) -> None:
     rows: list[dict[str, Any]] = []
     answered = [pair for pair in zip(starts, answers, strict=True) if pair[1] is not None]
     for number, (start, answer) in enumerate(answered):
-        rows += examples.tree(number, start, str(answer), recipe.n_branches, adapter, rng)
+        rows += examples.tree_rows(number, start, str(answer), recipe.n_branches, adapter, rng)
     _, n_drills = examples.n_trees(recipe, adapter)
     for number in range(len(answered), len(answered) + n_drills):
-        rows += examples.drills(number, recipe.n_branches, adapter, rng)
+        rows += examples.drill_rows(number, recipe.n_branches, adapter, rng)
     write_table(rows, EXAMPLES, layout.examples_file(name, workspace.root))
     kinds = Counter(row["kind"] for row in rows)
     about = {
