@@ -25,7 +25,7 @@ def planned(name: str, is_probed: bool) -> list[str]:
 
 
 def can_report(params: Params, root: Path = Path()) -> bool:
-    """Return whether what params.yaml asks was answered: the report is about that, too."""
+    """Return true if all queries of params.yaml are answered, which the report needs too."""
     needed = [layout.profile_file(model, root) for model in params.models]
     needed += [
         layout.decisions_file(model, domain, root)
@@ -37,7 +37,7 @@ def can_report(params: Params, root: Path = Path()) -> bool:
 
 @flow(name="finetune")
 def finetune(name: str, is_probed: bool = True) -> int:
-    """Train the adapter `name`, probe it beside its base, and return how many task runs this made.
+    """Train the adapter `name`, probe it beside its base, and return the number of task runs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Stage ingest: the raw files of one domain, and a record of where they come from."""
+"""Stage ingest: the raw files of one domain, and a record of their origin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from escalometer.runtime.files import write_json
 
 
 def run(domain: str, root: Path = Path()) -> None:
-    """Bring what data/raw/<domain>/ lacks, check that it loads, write its provenance.json.
+    """Bring the missing files of data/raw/<domain>/, check that they load, write provenance.json.
 
     A raw file that is already there is kept: this is how a user puts their own rows, in the same
     columns, in place of those that ship with the project.
@@ -32,6 +32,6 @@ def run(domain: str, root: Path = Path()) -> None:
     """
     plugin = domains.load(domain, root)
     record = layout.provenance_file(domain, root)
-    record.unlink(missing_ok=True)  # it would speak of files that are no longer those
-    found = bring(plugin, layout.raw_folder(domain, root))
-    write_json(describe(plugin, found, fetched(domain, root)), record)
+    record.unlink(missing_ok=True)  # it describes files that may change now
+    edition = bring(plugin, layout.raw_folder(domain, root))
+    write_json(describe(plugin, edition, fetched(domain, root)), record)

@@ -61,7 +61,7 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
 
 
 def shortfalls(rows: list[dict[str, Any]], n_passing: int) -> list[str]:
-    """Return what a reader of the decisions should know of those that did not end as asked."""
+    """Return remarks on the dialogues that did not end as asked, for a reader."""
     lines = []
     counts = Counter(row["status"] for row in rows if row["status"] not in ("ok", "forced"))
     n_empty = sum("empty" in (row["detail"] or "") for row in rows)
