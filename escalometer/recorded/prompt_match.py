@@ -1,10 +1,10 @@
 """The match of answers to their prompts, judged by the details that answers quote.
 
 An answer's quotes are looked for in its own prompt and in prompts of other rows of the same model,
-domain, condition and signal (chance pairs). In the model's own answers nearly every detail that only
-one of two prompts has is from the own one; after a shuffle it is as often the other's. The number of
-answers at a foreign prompt is estimated from misfits: answers whose quotes another prompt explains
-better than their own, or of whose quotes the own prompt has less than half.
+domain, condition and signal (chance pairs). In the model's own answers nearly every detail that
+only one of two prompts has is from the own one; after a shuffle it is as often the other's. The
+number of answers at a foreign prompt is estimated from misfits: answers whose quotes another prompt
+explains better than their own, or of whose quotes the own prompt has less than half.
 """
 
 from __future__ import annotations

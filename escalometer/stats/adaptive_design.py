@@ -35,8 +35,8 @@ Key: TypeAlias = tuple[str, str]
 #: The last axis of the counts, as in `estimates`: what of each outcome is right, and escalated.
 OUTCOMES = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 
-#: The weight, in dialogues, of the expected outcome in the mean of a label: few dialogues of a label
-#: give a poor estimate.
+#: The weight, in dialogues, of the expected outcome in the mean of a label, which few dialogues
+#: estimate poorly.
 _PRIOR = 2.0
 #: Pseudo-dialogues, spread evenly over the outcomes, in each condition's variance: after ten
 #: dialogues that all implement, the next one may still escalate.
