@@ -55,7 +55,7 @@ def fetched(domain: str, root: Path = Path()) -> dict[str, str]:
 
 
 def describe(
-    plugin: Domain, found: Found, known: Mapping[str, str] | None = None
+    plugin: Domain, present_edition: Found, releases: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Return the content of provenance.json: edition, licence, and each file with its digest.
 
@@ -63,9 +63,9 @@ def describe(
     ----------
     plugin : Domain
         The domain.
-    found : Found
+    present_edition : Found
         The edition that is there, with its files.
-    known : mapping of str to str, optional
+    releases : mapping of str to str, optional
         Releases by the content's sha256, beside those that the edition names; see `fetched`.
 
     Raises
@@ -73,11 +73,11 @@ def describe(
     DataError
         If a file does not load.
     """
-    edition = found.edition
+    edition = present_edition.edition
     files = []
     with warehouse.connect() as connection:
         for raw_table in edition.raw_tables:
-            raw = found.files[raw_table.name]
+            raw = present_edition.files[raw_table.name]
             n_rows = warehouse.load_raw(connection, raw_table, raw)
             connection.execute(f'drop table "{raw_table.name}"')
             with opened(raw) as path:
@@ -86,7 +86,7 @@ def describe(
                 {
                     "file": raw.path.name,
                     "table": raw_table.name,
-                    "origin": {**(known or {}), **edition.releases}.get(sha256, SUPPLIED),
+                    "origin": {**(releases or {}), **edition.releases}.get(sha256, SUPPLIED),
                     "n_rows": n_rows,
                     "sha256": sha256,  # of the content, unpacked
                 }

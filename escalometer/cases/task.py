@@ -38,7 +38,7 @@ class Task:
     meanings: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Refuse meanings that no marker can tell apart."""
+        """Refuse meanings that markers cannot distinguish."""
         n = len(self.meanings)
         if not 2 <= n <= len(ascii_uppercase):
             raise ValueError(f"a task has 2 to {len(ascii_uppercase)} meanings (found {n})")

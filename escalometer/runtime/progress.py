@@ -106,9 +106,9 @@ class Meter:
             parts.append(f"{100 if is_done else min(99, round(100 * self.done / self.total))} %")
         if rate := self.rate():
             parts.append(rate)
-        left = self.remaining_s()
-        if left is not None and not is_done:
-            parts.append(f"about {spell_duration(left)} left")
+        remaining_s = self.remaining_s()
+        if remaining_s is not None and not is_done:
+            parts.append(f"about {spell_duration(remaining_s)} left")
         return f"{self.description}: {', '.join(parts)}"
 
     def amount(self) -> str:
@@ -190,8 +190,10 @@ def _terminal_bar(meter: Meter, stream: TextIO) -> Progress | None:
 
     class Remaining(ProgressColumn):
         def render(self, task: Task) -> Text:  # noqa: ARG002 - rich's signature
-            left = meter.remaining_s()
-            return Text("" if not left else f"about {spell_duration(left)} left", style="cyan")
+            remaining_s = meter.remaining_s()
+            return Text(
+                "" if not remaining_s else f"about {spell_duration(remaining_s)} left", style="cyan"
+            )
 
     return Progress(
         TextColumn("{task.description}", markup=False),

@@ -100,7 +100,7 @@ class Budget:
         return True
 
     def settle(self, request: Request, completion: Completion | None) -> float:
-        """Return the answer's cost, and release its reservation; None stands for no answer."""
+        """Return the cost of the answer, if there is one, and release its reservation."""
         self._reserved_usd = max(0.0, self._reserved_usd - self.worst(request))
         self._n_reserved -= 1
         if completion is None:

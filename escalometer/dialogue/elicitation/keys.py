@@ -101,27 +101,27 @@ class Keys:
         return hashlib.sha256(f"{around[0]}{messages}{around[1]}".encode()).hexdigest()
 
 
-def differences(asked: Mapping[str, Any], kept: Mapping[str, Any], prefix: str = "") -> list[str]:
+def differences(asked: Mapping[str, Any], stored: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Return the differences between a new request and a stored one, in words.
 
     Parameters
     ----------
-    asked, kept : mapping
+    asked, stored : mapping
         Identity and `request_parts` of each, in one mapping, as JSON gives them.
     prefix : str
         Name of the mapping, for parts inside of parts.
     """
     parts: list[str] = []
-    for name in sorted({*asked, *kept}):
-        if asked.get(name) == kept.get(name):
+    for name in sorted({*asked, *stored}):
+        if asked.get(name) == stored.get(name):
             continue
-        asked_value, kept_value, path = asked.get(name), kept.get(name), f"{prefix}{name}"
-        if isinstance(asked_value, Mapping) and isinstance(kept_value, Mapping):
-            parts += differences(asked_value, kept_value, f"{path}.")
+        asked_value, stored_value, path = asked.get(name), stored.get(name), f"{prefix}{name}"
+        if isinstance(asked_value, Mapping) and isinstance(stored_value, Mapping):
+            parts += differences(asked_value, stored_value, f"{path}.")
         elif name == "messages":
-            parts += _different_messages(asked_value or [], kept_value or [])
+            parts += _different_messages(asked_value or [], stored_value or [])
         else:
-            parts.append(f"{path}: {_spell(asked_value)} is asked, {_spell(kept_value)} is kept")
+            parts.append(f"{path}: {_spell(asked_value)} is asked, {_spell(stored_value)} is kept")
     return parts
 
 
@@ -129,17 +129,17 @@ def _spell(value: Any) -> str:
     return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _different_messages(asked: list[Any], kept: list[Any]) -> list[str]:
-    if len(asked) != len(kept):
-        return [f"messages: {len(asked)} are asked, {len(kept)} are kept"]
-    for i, ((role, asked_text), (_, kept_text)) in enumerate(
-        zip(asked, kept, strict=True), start=1
+def _different_messages(asked: list[Any], stored: list[Any]) -> list[str]:
+    if len(asked) != len(stored):
+        return [f"messages: {len(asked)} are asked, {len(stored)} are kept"]
+    for i, ((role, asked_text), (_, stored_text)) in enumerate(
+        zip(asked, stored, strict=True), start=1
     ):
-        if asked_text != kept_text:
-            at = common_length(asked_text, kept_text)
+        if asked_text != stored_text:
+            at = common_length(asked_text, stored_text)
             shown = [
                 json.dumps(text[max(0, at - _AROUND) : at + _AROUND], ensure_ascii=False)
-                for text in (asked_text, kept_text)
+                for text in (asked_text, stored_text)
             ]
             return [
                 f"message {i} ({role}), from character {at + 1}: {shown[0]} is asked, "

@@ -1,9 +1,9 @@
-"""The completion store: answers are durable on arrival, and never asked for twice.
+"""The completion store: answers are durable on arrival, and never requested again.
 
 One SQLite file, outside of DVC's outputs. A completion's key is the SHA-256 of everything that
 determines the answer (see `keys`), so a changed prompt, budget or model revision is a new request,
-and any run that was stopped goes on where it was. An answer that is asked for again on purpose
-moves to `superseded`: what was paid for is never thrown away.
+and a stopped run resumes. An answer that is requested again on purpose moves to `superseded`: paid
+answers are never deleted.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ class BatchApi(Protocol):
         ...
 
     async def submit(self, content: bytes, label: str) -> str:
-        """Return the id of the batch for a file; one with the same label is not made twice."""
+        """Return the id of the batch for a file; a label makes one batch at most."""
         ...
 
     async def poll(self, batch: str) -> BatchProgress:

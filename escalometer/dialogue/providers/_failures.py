@@ -1,4 +1,4 @@
-"""Failed attempts, by consequence: retry, an outcome of its own, or the end of the run.
+"""Failed attempts, by consequence: a retry, a status, or the end of the run.
 
 Servers differ in status, code and wording for the same thing, so all three are looked at.
 """

@@ -37,7 +37,7 @@ class _Bucket:
         self.level = self.burst
 
     def wait_s(self, n: float, now: float) -> float:
-        """Return how long until `n` may be taken; 0 where they may be now."""
+        """Return the seconds until `n` may be taken; 0 where they may be now."""
         if self.at:
             self.level = min(self.burst, self.level + (now - self.at) * self.rate)
         self.at = now
@@ -188,7 +188,7 @@ class AdaptiveLimiter:
             self._tokens.level -= n_tokens
 
     def _wait_s(self, n_tokens: int, now: float) -> float:
-        """Return how long until another may start; infinite where one has to end first."""
+        """Return the seconds until another may start; infinite where one has to end first."""
         if self.n_in_flight >= int(self.limit):
             return float("inf")
         wait = max(0.0, self._paused_until - now)

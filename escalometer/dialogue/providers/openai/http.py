@@ -46,7 +46,7 @@ _used: ContextVar[Any] = ContextVar("_used", default=None)
 
 
 class _Connector(aiohttp.TCPConnector):
-    """A pool that throws away a connection on which something came that nobody asked for.
+    """A pool that discards a connection with unrequested bytes on it.
 
     A response that is sent twice would otherwise be taken for the answer to the next request.
     """
@@ -165,7 +165,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> Reply | Failure:
-        """Return the reply to one request, whatever its status, or the failure in its place.
+        """Return the reply to one request, with any status, or the failure in its place.
 
         Parameters
         ----------
