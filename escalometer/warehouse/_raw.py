@@ -6,13 +6,20 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
 
 from escalometer.errors import DataError
-from escalometer.warehouse.table_files import RawFile, RawTable, opened
+from escalometer.warehouse.table_files import (
+    RawFile,
+    RawTable,
+    decoded_lines,
+    not_utf8,
+    opened,
+    read_csv_header,
+)
 
 #: Of a header that lacks something, messages list so many names.
 MOST_NAMES = 200
@@ -48,64 +55,15 @@ def _delimiter(raw_table: RawTable, path: Path) -> str:
     return raw_table.delimiter or ("\t" if _ending(path) == "tsv" else ",")
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file, decoded one by one: an error is of the line that it is in."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file):
-            yield line.decode("utf-8" if number else "utf-8-sig")
-
-
-#: How files begin that are no text, whatever their names say, and what their names should end in.
-_MAGIC = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"PAR1": ".parquet"}
-
-
-def read_header(raw_table: RawTable, path: Path) -> list[str]:
-    """Return the column names of a CSV file as they stand there.
-
-    Raises
-    ------
-    DataError
-        If the file is no text, or not UTF-8.
-    """
-    with path.open("rb") as file:
-        start = file.read(4)
-    for magic, ending in _MAGIC.items():
-        if start.startswith(magic) and not path.name.endswith(ending):
-            raise DataError(f"{path} is no text but a {ending} file: name it so")
-    try:
-        delimiter = _delimiter(raw_table, path)
-        header = next(csv.reader(_lines(path), strict=True, delimiter=delimiter), [])
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, 1, error) from error
-    except csv.Error as error:
-        if "new-line" in str(error):
-            raise DataError(
-                f"{path}, row 1: its lines end in a carriage return alone; save it with line feeds"
-            ) from error
-        raise DataError(f"{path}, row 1: the header is not readable as CSV: {error}") from error
-    if any("\0" in name for name in header):  # UTF-16 of English text is UTF-8 with many zeros
-        raise DataError(f"{path}, row 1: is not UTF-8 text (found zero bytes); save it as UTF-8")
-    return header
-
-
-def _not_utf8(path: Path, row: int, error: UnicodeDecodeError) -> DataError:
-    byte = error.object[error.start]
-    looks = " as in UTF-16" if row == 1 and byte in (0xFE, 0xFF) and not error.start else ""
-    return DataError(
-        f"{path}, row {row}: is not UTF-8 text (found the byte 0x{byte:02x}{looks}); save it as "
-        "UTF-8"
-    )
-
-
 def _unreadable(raw_table: RawTable, path: Path, error: Exception) -> DataError:
     """Return why the rows of a file cannot be read: its encoding, if it is that."""
     n_rows = 0
     if _ending(path) != "parquet":
         try:
-            for _ in csv.reader(_lines(path), delimiter=_delimiter(raw_table, path)):
+            for _ in csv.reader(decoded_lines(path), delimiter=_delimiter(raw_table, path)):
                 n_rows += 1
         except UnicodeDecodeError as found:
-            return _not_utf8(path, n_rows + 1, found)
+            return not_utf8(path, n_rows + 1, found)
         except (csv.Error, OSError, EOFError, zlib.error):
             pass  # DuckDB has said it better
     return DataError(f"{path} is not readable: {first_lines(error)}")
@@ -247,7 +205,7 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
                 for (name,) in connection.execute(described, {"path": str(path)}).fetchall()
             ]
         else:
-            found = read_header(raw_table, path)
+            found = read_csv_header(path, _delimiter(raw_table, path))
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (duckdb.Error, OSError, EOFError, zlib.error) as error:

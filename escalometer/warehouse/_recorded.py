@@ -14,9 +14,8 @@ import pyarrow as pa
 
 from escalometer.errors import DataError
 from escalometer.warehouse._raw import first_lines, quoted, read_raw
-from escalometer.warehouse._raw import read_header as read_csv_header
 from escalometer.warehouse._statements import connect
-from escalometer.warehouse.table_files import RawTable
+from escalometer.warehouse.table_files import RawTable, read_csv_header
 
 #: Whole numbers below this are exact as doubles, which is how they are read.
 _EXACT = 2**53
@@ -46,7 +45,7 @@ def recorded_columns(path: Path) -> dict[str, str]:
             raise DataError(f"{path} is not readable: {first_lines(error)}") from error
         found = [(str(name), str(kind)) for name, kind, *_ in described]
     else:
-        found = [(name, "VARCHAR") for name in read_csv_header(RawTable("recorded", {}), path)]
+        found = [(name, "VARCHAR") for name in read_csv_header(path)]
     refuse_twins(path, [name for name, _ in found if name.strip()])
     return {name if name.strip() else "": kind for name, kind in found}
 
