@@ -172,6 +172,13 @@ def test_every_module_that_a_text_names_exists():
     assert not stale, "\n".join(stale)
 
 
+def test_agents_describes_every_folder_and_module_at_the_top_of_the_package():
+    text = (ROOT / "AGENTS.md").read_text("utf-8")
+    tops = {path for path in existing() if PurePosixPath(path).parent == PurePosixPath(PACKAGE)}
+    tops -= {f"{PACKAGE}/__init__.py", f"{PACKAGE}/__main__.py"}
+    assert {top for top in tops if f"`{top}" not in text} == set()
+
+
 @pytest.mark.parametrize(
     "text",
     [
