@@ -38,11 +38,13 @@ _KINDS = {
 }
 
 
-def quoted(name: str) -> str:
+def identifier(name: str) -> str:
+    """Return a name quoted as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:
+    """Return a text quoted as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -118,7 +120,7 @@ def _csv_source(
 def _text_source(raw_table: RawTable, path: Path, found: list[str]) -> str:
     """Return a query for the wanted columns as text, with `source_row`; binds `$path`."""
     if _ending(path) != "parquet":
-        names = ", ".join(quoted(name) for name in raw_table.columns)
+        names = ", ".join(identifier(name) for name in raw_table.columns)
         source = _csv_source(raw_table, path, [(name, "varchar") for name in found], False)
         # One thread: only so are the rows numbered as they stand in the file.
         return f"select row_number() over () + 1 as source_row, {names} from {source}"  # noqa: S608
@@ -131,7 +133,7 @@ def _text_source(raw_table: RawTable, path: Path, found: list[str]) -> str:
 
 def _without_nulls(raw_table: RawTable, name: str) -> str:
     """Return SQL for a column of a Parquet file as text."""
-    column = quoted(name)
+    column = identifier(name)
     nulls = ", ".join(_literal(text) for text in raw_table.nulls)
     is_null = f"list_contains([{nulls}]::varchar[], cast({column} as varchar))"
     return f"case when not {is_null} then cast({column} as varchar) end as {column}"
@@ -155,7 +157,7 @@ def _parquet_source(
         if kind == found[name] == "VARCHAR":
             values.append(_without_nulls(raw_table, name))
         elif kind in (*_WHOLE, "DOUBLE") and found[name] in (*_WHOLE, "DOUBLE"):
-            values.append(f"cast({quoted(name)} as double) as {quoted(name)}")
+            values.append(f"cast({identifier(name)} as double) as {identifier(name)}")
         else:
             return None
     return f"(select {', '.join(values)} from read_parquet($path))"  # noqa: S608 (names are quoted)
@@ -163,7 +165,7 @@ def _parquet_source(
 
 def _conversion(name: str, kind: str) -> tuple[str, str]:
     """Return SQL for the converted value, and for whether the text cannot be converted."""
-    column = quoted(name)
+    column = identifier(name)
     value = f"try_cast({column} as {kind})"
     if kind in _WHOLE:
         # A cast alone would round 2.5 to 3 without a word.
@@ -229,7 +231,7 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
             _load_text(connection, raw_table, path, found)
     except (duckdb.Error, OSError, EOFError, zlib.error) as error:
         raise _unreadable(raw_table, path, error) from error
-    counted = connection.execute(f"select count(*) from {quoted(raw_table.name)}")  # noqa: S608
+    counted = connection.execute(f"select count(*) from {identifier(raw_table.name)}")  # noqa: S608
     n_rows = int(counted.fetchall()[0][0])
     if n_rows == 0:
         raise DataError(f"{path} has a header and no rows below it")
@@ -264,7 +266,7 @@ def _typed(name: str, kind: str) -> tuple[str, str]:
 
     What it accepts it must give the very value that `_conversion` gives.
     """
-    column = quoted(name)
+    column = identifier(name)
     if kind in _WHOLE:  # read as such, 2.5 would be 3 without a word
         is_bad = f"{column} <> trunc({column}) or abs({column}) >= {_EXACT}"
         return "double", f"cast(case when {is_bad} then error('') else {column} end as {kind})"
@@ -291,8 +293,8 @@ def _load_typed(
         # Without quotes every line is a row, wherever in the file a thread begins.
         parallel = path.suffix != ".gz" and not has_quotes
         first, source = 2, _csv_source(raw_table, path, columns, parallel)
-    values = ", ".join(f"{value} as {quoted(name)}" for name, (_, value) in read.items())
-    names = ", ".join(quoted(name) for name in read)
+    values = ", ".join(f"{value} as {identifier(name)}" for name, (_, value) in read.items())
+    names = ", ".join(identifier(name) for name in read)
     try:
         connection.execute(
             f"create or replace temp table _typed as select {values} from {source}",  # noqa: S608
@@ -302,7 +304,7 @@ def _load_typed(
         return False
     # Rows keep their order, whatever the number of threads; row_number() would forbid a second one.
     connection.execute(
-        f"create or replace table {quoted(raw_table.name)} as "  # noqa: S608 (names are quoted)
+        f"create or replace table {identifier(raw_table.name)} as "  # noqa: S608 (names are quoted)
         f"select rowid + {first} as source_row, {names} from _typed"
     )
     connection.execute("drop table _typed")
@@ -319,7 +321,7 @@ def _load_text(
     bad = []
     for name, (_, is_bad) in conversions.items():
         query = (
-            f"select source_row, {quoted(name)} from _text "  # noqa: S608 (names are quoted)
+            f"select source_row, {identifier(name)} from _text "  # noqa: S608 (names are quoted)
             f"where {is_bad} order by source_row limit 10"
         )
         bad += [(row, name, text) for row, text in connection.execute(query).fetchall()]
@@ -330,9 +332,9 @@ def _load_text(
             for row, name, text in sorted(bad)[:10]
         ]
         raise DataError("\n".join(lines))
-    values = ", ".join(f"{value} as {quoted(name)}" for name, (value, _) in conversions.items())
+    values = ", ".join(f"{value} as {identifier(name)}" for name, (value, _) in conversions.items())
     connection.execute(
-        f"create or replace table {quoted(raw_table.name)} as "  # noqa: S608 (names are quoted)
+        f"create or replace table {identifier(raw_table.name)} as "  # noqa: S608 (names are quoted)
         f"select source_row, {values} from _text order by source_row"
     )
     connection.execute("drop table _text")
