@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from escalometer import layout
-from escalometer.cases import domains, provenance, raw_files
+from escalometer.cases import catalog, provenance, raw_files
 from escalometer.cases.domains import Domain, Download
 from escalometer.cases.scenarios import sample_scenarios
 from escalometer.cases.staging import stage_table
@@ -50,7 +50,7 @@ def fetch(domain: str, release: str | None = None, root: Path = Path()) -> dict[
     ProviderError
         If the server cannot be reached; the next attempt resumes the download.
     """
-    plugin = domains.load(domain, root)
+    plugin = catalog.load(domain, root)
     folder = layout.raw_folder(domain, root)
     wanted = _downloads(plugin, release)
     if not wanted:
@@ -147,11 +147,11 @@ def status(params: Params, root: Path = Path(), only: Sequence[str] = ()) -> lis
         `decisions_of`, `files` (with `n_rows` and `sha256`) and `conditions`: per cent computed on
         all rows and on the signal split, as published, and whether one of them `is_far` from it.
     """
-    return [_status(name, params, root) for name in only or domains.names(root)]
+    return [_status(name, params, root) for name in only or catalog.names(root)]
 
 
 def _status(name: str, params: Params, root: Path) -> dict[str, Any]:
-    plugin = domains.load(name, root)
+    plugin = catalog.load(name, root)
     folder = layout.raw_folder(name, root)
     entry: dict[str, Any] = {
         "domain": name,

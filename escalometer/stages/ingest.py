@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from escalometer import layout
-from escalometer.cases import domains
+from escalometer.cases import catalog
 from escalometer.cases.provenance import bring, describe, fetched
 from escalometer.runtime.files import write_json
 
@@ -30,7 +30,7 @@ def run(domain: str, root: Path = Path()) -> None:
     DataError
         If a raw file cannot be had, lacks a column, has no rows, or has a value of another type.
     """
-    plugin = domains.load(domain, root)
+    plugin = catalog.load(domain, root)
     record = layout.provenance_file(domain, root)
     record.unlink(missing_ok=True)  # it describes files that may change now
     edition = bring(plugin, layout.raw_folder(domain, root))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from escalometer import layout
-from escalometer.cases import domains
+from escalometer.cases import catalog
 from escalometer.cases.scenarios import sample_scenarios
 from escalometer.cases.staging import stage_table
 from escalometer.config import Params
@@ -36,7 +36,7 @@ def run(domain: str, params: Params, root: Path = Path()) -> None:
     DataError
         If the raw files do not load, a case has no label, or no condition has cases enough.
     """
-    plugin = domains.load(domain, root)
+    plugin = catalog.load(domain, root)
     cases = stage_table(plugin, params, layout.raw_folder(domain, root))
     sampled = sample_scenarios(plugin, cases, params)
     for note in sampled.notes:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from escalometer import layout, validation, warehouse
-from escalometer.cases import domains, raw_files
+from escalometer.cases import catalog, raw_files
+from escalometer.cases.domains import Domain
 from escalometer.cases.provenance import how_to_get
 from escalometer.cases.scenario_checks import with_percentages, with_splits
 from escalometer.config import Params
@@ -88,7 +89,7 @@ def _checks(table_kind: str, params: Params, root: Path, problems: list[str]) ->
         ]
     checks: list[Check] = []
     for domain in params.domains:
-        plugin = domains.load(domain, root)
+        plugin = catalog.load(domain, root)
         try:
             if table_kind == "raw":
                 checks += _raw(plugin, layout.raw_folder(domain, root))
@@ -104,7 +105,7 @@ def _checks(table_kind: str, params: Params, root: Path, problems: list[str]) ->
     return checks
 
 
-def _raw(plugin: domains.Domain, folder: Path) -> list[Check]:
+def _raw(plugin: Domain, folder: Path) -> list[Check]:
     edition = raw_files.present(plugin, folder)
     if edition is None:
         raise DataError(f"{folder} holds no files of {plugin.title}; {how_to_get(plugin)}")
@@ -119,7 +120,7 @@ def _raw(plugin: domains.Domain, folder: Path) -> list[Check]:
     return checks
 
 
-def _scenarios(plugin: domains.Domain, root: Path) -> list[Check]:
+def _scenarios(plugin: Domain, root: Path) -> list[Check]:
     path = layout.cases_file(plugin.name, root)
     try:
         cases = pq.read_table(path)

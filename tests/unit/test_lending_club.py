@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pytest
 
 from escalometer import validation, warehouse
-from escalometer.cases import domains, form_leaks, learned_conditions, raw_files
+from escalometer.cases import catalog, form_leaks, learned_conditions, raw_files
 from escalometer.cases.staging import stage_cases
 from escalometer.errors import DataError
 from escalometer.runtime.files import digest
@@ -15,7 +15,7 @@ from escalometer.warehouse import RawFile
 from escalometer.warehouse.table_files import opened
 from tests.conftest import ROOT, SHARED
 
-DOMAIN = domains.load("lending_club")
+DOMAIN = catalog.load("lending_club")
 RAW, DERIVED = DOMAIN.editions
 ACCEPTED, REJECTED = RAW.raw_tables
 (APPLICATIONS,) = DERIVED.raw_tables

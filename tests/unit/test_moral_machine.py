@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from escalometer import validation, warehouse
-from escalometer.cases import domains, form_leaks, learned_conditions, raw_files
+from escalometer.cases import catalog, form_leaks, learned_conditions, raw_files
 from escalometer.cases.raw_files import RawFile
 from escalometer.cases.staging import stage_cases
 from escalometer.runtime.files import digest
 from tests.conftest import ROOT, SHARED
 
-DOMAIN = domains.load("moral_machine")
+DOMAIN = catalog.load("moral_machine")
 RAW, DERIVED = DOMAIN.editions
 SQL = ROOT / "sql"
 REAL = SHARED / "data" / "moral_machine" / "derived_rows.parquet"

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from escalometer import warehouse
-from escalometer.cases import domains, form_leaks, raw_files
+from escalometer.cases import catalog, form_leaks, raw_files
 from escalometer.cases.domains import movielens
 from escalometer.cases.staging import stage_cases
 from tests.conftest import SHARED
 
-DOMAIN = domains.load("movielens")
+DOMAIN = catalog.load("movielens")
 REAL = SHARED / "data" / "movielens"
 GENRES = ("Action", "Comedy|Drama", "Drama|War", "Film-Noir", "(no genres listed)", "Sci-Fi|War")
 MOVIE = r"(?P<{0}>.+) \((\d{{4}}); (.+)\), average (?P<{0}_average>\d\.\d\d) from ([\d,]+) ratings"

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from escalometer import warehouse
-from escalometer.cases import domains
+from escalometer.cases import catalog
 from escalometer.cases.own_domain import build, columns, spec, table_check
 from escalometer.cases.own_domain.phrases import as_words, condition_columns
 from escalometer.cases.raw_files import present
@@ -126,7 +126,7 @@ def test_where_the_file_is_gone_the_copy_in_data_stands_in(tmp_path):
     folder = tmp_path / "data" / "raw" / "my_tickets"
     build.load(path).editions[0].bring(folder)
     (tmp_path / "domains" / "t.csv").unlink()
-    domain = domains.load("my_tickets", tmp_path)
+    domain = catalog.load("my_tickets", tmp_path)
     domain.editions[0].bring(folder)
     assert (folder / "my_tickets_rows.csv").exists()
 

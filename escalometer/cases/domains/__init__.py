@@ -17,11 +17,9 @@ from typing import Any
 
 from escalometer.cases.features import Feature
 from escalometer.cases.task import Task
-from escalometer.errors import UsageError, unknown_name
-from escalometer.layout import DOMAINS_FOLDER, own_domain_file
 from escalometer.warehouse import RawTable
 
-__all__ = ["Condition", "Domain", "Download", "Edition", "RawTable", "load", "names", "shipped"]
+__all__ = ["Condition", "Domain", "Download", "Edition", "RawTable", "load_shipped", "shipped"]
 
 
 @dataclass(frozen=True)
@@ -181,37 +179,7 @@ def shipped() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
-def names(root: Path = Path()) -> list[str]:
-    """Return the domains that exist: shipped ones and the user's, alphabetically."""
-    user_domains = {path.stem for path in (root / DOMAINS_FOLDER).glob("*.yaml")}
-    return sorted({*shipped(), *user_domains})
-
-
-def load(name: str, root: Path = Path()) -> Domain:
-    """Return the domain `name`.
-
-    Parameters
-    ----------
-    name : str
-        The stem of a file in this package or in the project's folder `domains`.
-    root : Path, default the working folder
-        The project.
-
-    Raises
-    ------
-    UsageError
-        If there is no such domain, or its YAML file is not as it must be.
-    """
-    yaml_file = own_domain_file(name, root)
-    if name in shipped():
-        if yaml_file.exists():
-            raise UsageError(
-                f"{yaml_file}: {name} is a domain that ships with the project; rename it"
-            )
-        domain: Domain = importlib.import_module(f"{__name__}.{name}").DOMAIN
-        return domain
-    if name not in names(root):
-        raise unknown_name("domain", name, names(root))
-    from escalometer.cases.own_domain import build
-
-    return build.load(yaml_file)
+def load_shipped(name: str) -> Domain:
+    """Return the domain that the file `name` of this package defines."""
+    domain: Domain = importlib.import_module(f"{__name__}.{name}").DOMAIN
+    return domain

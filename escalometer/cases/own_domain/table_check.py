@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from escalometer.cases import domains
+from escalometer.cases.domains import shipped
 from escalometer.cases.own_domain import table_texts
 from escalometer.cases.own_domain.columns import BOOLEANS, MISSING, Problem, infer, normal
 from escalometer.cases.own_domain.inspection import Inspection, named_columns
@@ -90,7 +90,7 @@ def _check_name(path: Path) -> None:
             f"{path}: {path.stem!r} cannot be a domain's name: small letters, digits and _, a "
             "letter first. Rename the file"
         )
-    if path.stem in (*domains.shipped(), *TABLES):
+    if path.stem in (*shipped(), *TABLES):
         what = "a table of the pipeline" if path.stem in TABLES else "a domain that ships with it"
         raise UsageError(f"{path}: {path.stem} is {what}: the project needs the name. Rename it")
 

@@ -17,9 +17,10 @@ from typing import Any, Literal
 import aiohttp
 
 from escalometer.config import ModelCard
-from escalometer.dialogue.providers import Completion, Request, _chat, _failures
-from escalometer.dialogue.providers._failures import Failure
+from escalometer.dialogue.providers import Completion, Request
 from escalometer.dialogue.providers.openai.http import Client
+from escalometer.dialogue.remote import chat, failures
+from escalometer.dialogue.remote.failures import Failure
 from escalometer.errors import ProviderError
 
 State = Literal["running", "done", "failed"]
@@ -95,7 +96,7 @@ class Batches:
             yield ids, b"".join(lines)
 
     def _line(self, name: str, request: Request) -> bytes:
-        body = _chat.body(self._card, request)
+        body = chat.body(self._card, request)
         line = {"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}
         return json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
@@ -231,12 +232,12 @@ class Batches:
         answer: dict[str, Any] | Failure
         if isinstance(response, dict):
             raw = json.dumps(response.get("body")).encode()
-            answer = _failures.of_answer(int(response.get("status_code") or 200), {}, raw)
+            answer = failures.of_answer(int(response.get("status_code") or 200), {}, raw)
         else:
             said = error if isinstance(error, dict) else {"message": "no response"}
             answer = Failure("again", f"{said.get('code')}: {said.get('message')}")
         if not isinstance(answer, Failure):
-            return _chat.completion(self._card, request, answer, latency_s)
+            return chat.completion(self._card, request, answer, latency_s)
         finish: Literal["refused", "error"] = "refused" if answer.kind == "refused" else "error"
         is_passing = answer.kind in ("again", "overload", "fatal")  # money or a key can be had
         reason = self._client.redacted(answer.reason)
@@ -279,7 +280,7 @@ class Batches:
             if not path.endswith("/content") and not _decoded(reply.raw):
                 return Failure("again", "an answer that is no JSON object")
             return reply.raw
-        failure = _failures.of_answer(reply.status, reply.headers, reply.raw)
+        failure = failures.of_answer(reply.status, reply.headers, reply.raw)
         return failure if isinstance(failure, Failure) else Failure("error", str(reply.status))
 
 

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from escalometer.config import ModelCard, Workspace
-from escalometer.dialogue.providers._chat import endpoint_of
-from escalometer.dialogue.providers._failures import Failure
+from escalometer.dialogue.remote.chat import endpoint_of
+from escalometer.dialogue.remote.failures import Failure
 from escalometer.errors import ProviderError, UsageError
 
 _CONNECT_S = 20.0

@@ -8,7 +8,7 @@ from typing import Any
 
 from escalometer.config import Endpoint, ModelCard
 from escalometer.dialogue.providers import Completion, Finish, Request
-from escalometer.dialogue.providers._logprobs import probabilities
+from escalometer.dialogue.remote.logprobs import probabilities
 from escalometer.errors import UsageError
 
 _REFUSING = {"content_filter", "refusal", "safety", "prohibited_content", "blocklist", "recitation"}
@@ -142,7 +142,7 @@ def completion(
     card, request : ModelCard, Request
         What was asked.
     answer : mapping
-        The decoded body, with at least one choice: `_failures.of_answer` found nothing wrong.
+        The decoded body, with at least one choice: `failures.of_answer` found nothing wrong.
     latency_s : float
         From request to answer.
     """
