@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,12 @@ CHAT_TEMPLATE = (
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if enable_thinking is defined and enable_thinking %}<think>{% endif %}{% endif %}"
 )
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C where a shell's background job ignores it: what tests start inherits that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -103,10 +110,16 @@ def workspace(folder: Path, **secrets: str) -> Workspace:
     return Workspace(folder, folder, folder / "completions.sqlite", secrets)
 
 
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Path:
+    """A project as a fresh clone has it, to copy or to read: no test changes it."""
+    return clean_clone(tmp_path_factory.mktemp("clone") / "project", tiny_weights)
+
+
 @pytest.fixture
-def project(tmp_path: Path, tiny_weights: Path) -> Path:
-    """A project of its own (see `clean_clone`)."""
-    return clean_clone(tmp_path / "project", tiny_weights)
+def project(tmp_path: Path, clone: Path) -> Path:
+    """A copy of `clone` for one test."""
+    return shutil.copytree(clone, tmp_path / "project")
 
 
 def clean_clone(root: Path, tiny_weights: Path) -> Path:
@@ -133,9 +146,10 @@ def clean_clone(root: Path, tiny_weights: Path) -> Path:
     (root / "models").mkdir()
     (root / "models" / "tiny.yaml").write_text(yaml.safe_dump(tiny_card(tiny_weights)), "utf-8")
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(root)]
-    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "init", "-q", "--template="], check=True)
     subprocess.run([*git, "add", "-A"], check=True)
     subprocess.run([*git, "commit", "-qm", "A project"], check=True)
+    subprocess.run([*git, "repack", "-adq"], check=True)  # few files, so that copies are quick
     return root
 
 

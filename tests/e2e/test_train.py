@@ -127,8 +127,6 @@ def stopped(root: Path, checkpoint: int, how: signal.Signals) -> tuple[int, str]
         env=ENVIRONMENT,
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever runs the tests in a shell's background hands on that Ctrl-C is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while last_checkpoint(root) < checkpoint and process.poll() is None:
         time.sleep(0.05)
