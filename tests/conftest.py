@@ -29,6 +29,21 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in this hook
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Group tests for `--dist loadgroup`: those of a file share a worker, and all of tests/e2e.
+
+    Fixtures of a session exist once a worker. End-to-end tests share one evaluated project, which
+    takes longer than any file of tests.
+    """
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        path = item.path.relative_to(ROOT / "tests")
+        group = "e2e" if path.parts[0] == "e2e" else path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real llama with random weights and a byte-level tokenizer, in the hub's layout."""
@@ -142,9 +157,14 @@ def clean_clone(root: Path, tiny_weights: Path) -> Path:
     params["query"]["max_tokens"] = 6
     params["analyze"]["n_bootstrap"] = 100
     params["track"]["n_traces"] = 1
+    probes = params["train"]["probes"]
+    params["train"]["probes"] = {**dict.fromkeys(probes, 2), "small": []}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     (root / "models").mkdir()
-    (root / "models" / "tiny.yaml").write_text(yaml.safe_dump(tiny_card(tiny_weights)), "utf-8")
+    # It learns little and soon: byte by byte, texts are long.
+    recipe = {"rank": 4, "alpha": 8, "n_branches": 4, "batch_size": 4, "max_length": 4000}
+    card = {**tiny_card(tiny_weights), "training": recipe}
+    (root / "models" / "tiny.yaml").write_text(yaml.safe_dump(card), "utf-8")
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(root)]
     subprocess.run([*git, "init", "-q", "--template="], check=True)
     subprocess.run([*git, "add", "-A"], check=True)
