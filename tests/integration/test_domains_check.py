@@ -17,8 +17,8 @@ from escalometer.reporting.domain_check_text import print_check
 from escalometer.stages import ingest, sample, validate
 from tests import command_line
 from tests.conftest import ROOT
-from tests.unit.test_own_domain import MINIMAL, PACKINGS, as_csv, write
-from tests.unit.test_own_domain import rows as tickets
+from tests.unit.own_tables import MINIMAL, PACKINGS, as_csv, write
+from tests.unit.own_tables import rows as tickets
 
 EXAMPLE = ROOT / "examples" / "support_tickets"
 PARAMS = load_params(ROOT / "params.yaml")
