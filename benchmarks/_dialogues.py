@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from escalometer.cases.task import Task
 from escalometer.dialogue.elicitation.rows import Dialogue
-from escalometer.dialogue.protocol import Protocol, Task
+from escalometer.dialogue.protocol import Protocol
 
 TASK = Task("whether the guest keeps the booking", "the guest", ("cancelled", "kept"))
 SCENARIO = (

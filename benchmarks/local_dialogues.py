@@ -39,8 +39,9 @@ Dialogue = tuple[str, list[str]]
 def dialogues_of(n: int, n_second: int) -> list[Dialogue]:
     """Return the messages of `n` dialogues of movielens with `n_second` second turns each."""
     from escalometer.config import Params
+    from escalometer.dialogue.cell import plan
     from escalometer.dialogue.protocol import FRAMINGS, Protocol, first_turn, second_turn
-    from escalometer.stages import ingest, query, sample
+    from escalometer.stages import ingest, sample
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -54,7 +55,7 @@ def dialogues_of(n: int, n_second: int) -> list[Dialogue]:
         )
         ingest.run("movielens", root)
         sample.run("movielens", params, root)
-        planned = query.plan("movielens", params, root)[:n]
+        planned = plan("movielens", params, root)[:n]
     variants = [Protocol()] if n_second == 1 else []
     variants += [
         Protocol(cost_ratio=ratio, framing=framing) for framing in FRAMINGS for ratio in RATIOS

@@ -82,9 +82,11 @@ def generate(folder: Path, n_ratings: int, seed: int = 25) -> None:
 def run_stages(root: Path) -> dict[str, float]:
     """Return the seconds of each step from raw files to scenarios, and what came of them."""
     from escalometer.cases import domains
+    from escalometer.cases.scenarios import sample_scenarios
+    from escalometer.cases.staging import stage_table
     from escalometer.config import Params, SampleParams
     from escalometer.schema import CONDITIONS, SCENARIOS, write_table
-    from escalometer.stages import ingest, sample
+    from escalometer.stages import ingest
 
     plugin = domains.load(DOMAIN)
     params = Params(
@@ -94,9 +96,9 @@ def run_stages(root: Path) -> dict[str, float]:
     times = [time.perf_counter()]
     ingest.run(DOMAIN, root)
     times.append(time.perf_counter())
-    cases = sample.stage_table(plugin, params, root / "data" / "raw" / DOMAIN)
+    cases = stage_table(plugin, params, root / "data" / "raw" / DOMAIN)
     times.append(time.perf_counter())
-    sampled = sample.sample(plugin, cases, params)
+    sampled = sample_scenarios(plugin, cases, params)
     times.append(time.perf_counter())
     write_table(sampled.cases, sampled.cases.schema, folder / "table.parquet")
     write_table(sampled.conditions, CONDITIONS, folder / "conditions.parquet")
@@ -116,12 +118,12 @@ def run_stages(root: Path) -> dict[str, float]:
 def pair_in_sql(folder: Path) -> tuple[float, int]:
     """Return the seconds of the project's own load and pairing, and the number of pairs."""
     from escalometer.cases import domains
+    from escalometer.cases.staging import stage_table
     from escalometer.config import Params
-    from escalometer.stages import sample
 
     params = Params(seed=1, models=("any",), domains=(DOMAIN,))
     start = time.perf_counter()
-    cases = sample.stage_table(domains.load(DOMAIN), params, folder)
+    cases = stage_table(domains.load(DOMAIN), params, folder)
     return time.perf_counter() - start, cases.num_rows
 
 

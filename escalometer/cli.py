@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from escalometer import __version__
+from escalometer import __version__, layout
 from escalometer.commands import (
     compare,
     data,
@@ -26,7 +26,7 @@ from escalometer.commands import (
 from escalometer.commands._flows import run_flow
 from escalometer.commands._options import names, ratios
 from escalometer.errors import BudgetError, EscalometerError, Interrupted, UsageError, unknown_name
-from escalometer.stages import PIPELINE
+from escalometer.layout import PIPELINE
 
 #: The stages: what the keys of a cell are, and what `run` takes after them.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -54,9 +54,7 @@ def workspace() -> Any:
     return Workspace(
         root=root,
         cache=Path(os.environ.get("ESCALOMETER_CACHE") or caches / "escalometer"),
-        store=Path(
-            os.environ.get("ESCALOMETER_STORE") or root / ".escalometer" / "completions.sqlite"
-        ),
+        store=Path(os.environ.get("ESCALOMETER_STORE") or layout.store_file(root)),
         secrets=os.environ,
         # Stages of one run share a budget; without a name, those that one process started.
         run=os.environ.get("ESCALOMETER_RUN") or f"process-{os.getppid()}-{date.today()}",
@@ -135,12 +133,13 @@ def evaluate(
     inspect_ai supports. Before the first request it says what the run will cost; a run that
     reaches --max-cost or --max-requests ends with 6 and keeps everything.
     """
+    from escalometer.analysis.decisions import is_unfinished
     from escalometer.cases import domains as all_domains
     from escalometer.config import edit_params, load_card, load_params
     from escalometer.dialogue import interventions as all_interventions
+    from escalometer.dialogue.asking import check_price
     from escalometer.operations.model_cards import card_named
-    from escalometer.stages.analyze import is_unfinished
-    from escalometer.stages.query import check_price
+    from escalometer.runtime.files import read_json
 
     params = load_params()
     models = tuple(card_named(model) for model in models)
@@ -185,8 +184,8 @@ def evaluate(
     if dry_run:
         return
     for model in models:
-        _print_profile(json.loads(_profile_path(model).read_text(encoding="utf-8")))
-    report_path = Path("data/report/index.html").resolve()
+        _print_profile(read_json(layout.profile_file(model)))
+    report_path = layout.report_file().resolve()
     click.echo(f"\nReport: {report_path}\nRuns:   make ui (MLflow in the browser)")
     if any(is_unfinished(model) for model in models):
         raise BudgetError(
@@ -202,16 +201,11 @@ def _run_flow(retry: str | None, dry_run: bool) -> None:
     run_flow("evaluate", flags, {**os.environ, **again}, kept="what was answered")
 
 
-def _profile_path(model: str) -> Path:
-    return Path("data") / "profiles" / model / "profile.json"
-
-
 def _print_profile(profile: dict[str, Any]) -> None:
     from escalometer.config import load_params
     from escalometer.reporting.profile_text import print_profile
-    from escalometer.stages.report import headline_ratio
 
-    print_profile(profile, sys.stdout, headline_ratio(load_params()))
+    print_profile(profile, sys.stdout, load_params().analyze.headline_ratio)
 
 
 @cli.command()
@@ -224,9 +218,10 @@ def profile(
     model: str, source: str, domains: list[str] | None, pool_isolated: bool, as_json: bool
 ) -> None:
     """Print what is known of MODEL: threshold, idea of itself, accuracy, statuses, cost."""
+    from escalometer.analysis.decisions import load_decisions, load_design
+    from escalometer.analysis.profile import build_profile
     from escalometer.cases import domains as all_domains
     from escalometer.config import load_card, load_params
-    from escalometer.stages.analyze import build_profile, load_decisions, load_design
 
     params = load_params()
     if source != PIPELINE:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from escalometer.errors import DataError
+from escalometer.runtime.files import replacing
 
 
 def _field(name: str, kind: pa.DataType, nullable: bool = False) -> pa.Field[Any]:
@@ -207,10 +208,8 @@ def write_table(rows: list[dict[str, Any]] | pa.Table, schema: pa.Schema, path: 
     for field in schema:
         if not field.nullable and table.column(field.name).null_count:
             raise DataError(f"{path}: column {field.name!r} has nulls and may not")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        pq.write_table(table, partial)
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:

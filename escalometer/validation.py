@@ -16,8 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from escalometer.errors import DataError
-
-SUITES_FOLDER = Path("expectations")
+from escalometer.layout import SUITES_FOLDER
 
 #: The column that every validated table has: the row's number as messages call it.
 ROW = "source_row"

@@ -20,8 +20,9 @@ from pathlib import Path
 from uuid import UUID
 
 from escalometer.errors import ProviderError
+from escalometer.layout import prefect_folder
 
-HOME = Path(".escalometer") / "prefect"
+HOME = prefect_folder()
 _START_S = 180.0
 _SETTLE_S = 60.0
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sys
 
+from escalometer.analysis.decisions import is_unfinished
 from escalometer.cli import workspace
 from escalometer.config import load_card, load_params
 from escalometer.operations.adapter_results import is_report_behind
 from escalometer.operations.store import predict_cost
 from escalometer.pipeline import FINE_TUNING, stage_addresses
-from escalometer.stages.analyze import is_unfinished
 from flows._stages import bring, flow, run_served, say, settle
 
 

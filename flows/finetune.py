@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from escalometer import layout
 from escalometer.cli import workspace
 from escalometer.config import Params, load_card, load_params
 from escalometer.errors import UsageError, unknown_name
@@ -25,10 +26,9 @@ def planned(name: str, is_probed: bool) -> list[str]:
 
 def can_report(params: Params, root: Path = Path()) -> bool:
     """Return whether what params.yaml asks was answered: the report is about that, too."""
-    data = root / "data"
-    needed = [data / "profiles" / model / "profile.json" for model in params.models]
+    needed = [layout.profile_file(model, root) for model in params.models]
     needed += [
-        data / "decisions" / model / f"{domain}.parquet"
+        layout.decisions_file(model, domain, root)
         for model in params.models
         for domain in params.domains
     ]

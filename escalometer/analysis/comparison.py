@@ -9,15 +9,63 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from escalometer.analysis import ARM, Row
+from escalometer.analysis.decisions import COLUMNS, measure_decisions
 from escalometer.analysis.headline_differences import headline_rows
 from escalometer.analysis.matched_conditions import Both
 from escalometer.analysis.measure import Measured
-from escalometer.analysis.paired_dialogues import Pairs, disagreements
+from escalometer.analysis.paired_dialogues import Pairs, disagreements, pair
 from escalometer.analysis.score_differences import score_rows, status_rows
+from escalometer.config import Params
 from escalometer.stats.shares import holm
 
 #: Dialogues that the document lists; `Pairs.disagreements` has all.
 MOST_DIALOGUES = 100
+
+
+#: Said where scenarios of a model that is compared were drawn adaptively.
+ADAPTIVE = (
+    "Scenarios of {} were drawn adaptively. Thresholds compared are those of the plain line, which "
+    "leans towards low ones then: `escalometer profile` has the adaptive design's own."
+)
+
+
+def build_comparison(
+    decisions: pa.Table,
+    first: str,
+    second: str,
+    source: str,
+    params: Params,
+    effort: str | None = None,
+) -> tuple[dict[str, Any], pa.Table]:
+    """Return the comparison of two models, and every dialogue in which they disagree.
+
+    Parameters
+    ----------
+    decisions : Table
+        With at least the columns of `decisions.COLUMNS`; rows of other models are left aside.
+    first, second : str
+        Differences are the second's numbers minus the first's.
+    source : str
+        Where the decisions are from.
+    params : Params
+        Uses `seed` and `analyze`.
+    effort : str, optional
+        Reasoning effort of the second that a first without that one is compared with.
+    """
+    rows = decisions.select(list(COLUMNS)).filter(pc.field("model").isin([first, second]))
+    rows, notes = align_efforts(rows, moved=first, kept=second, wanted=effort)
+    measured = measure_decisions(rows, params)
+    pairs = pair(rows, first, second)
+    made = compare(measured, pairs, first, second, params.analyze.cost_ratios)
+    resolved = resolved_models(rows, (first, second))
+    notes += [
+        f"{model} was answered by several models under one name: {', '.join(names)}."
+        for model, names in resolved.items()
+        if len(names) > 1
+    ]
+    made["notes"] = [*notes, *made["notes"]]
+    named = {"models": made.pop("models"), "source": source, "resolved_models": resolved}
+    return {**named, **made}, pairs.disagreements
 
 
 def compare(

@@ -11,7 +11,14 @@ from typing import Any
 
 from escalometer.analysis import Row
 from escalometer.analysis.regressions import worsenings
-from escalometer.analysis.verdicts import Answered, Verdict, absent, limited, missing, too_little
+from escalometer.analysis.rule_results import (
+    Answered,
+    Verdict,
+    absent,
+    limited,
+    missing,
+    too_little,
+)
 from escalometer.config import GateParams
 from escalometer.documents.wording import ratio
 from escalometer.errors import UsageError

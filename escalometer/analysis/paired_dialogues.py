@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from escalometer import warehouse
+from escalometer import layout, warehouse
 from escalometer.analysis import ANSWERED, ARM, CONDITION, Row
 
 FOLDER = Path("comparison")
@@ -46,9 +46,7 @@ class Pairs:
         return [row for row in self.outcomes if row["arm"] == arm and row["place"] in wanted]
 
 
-def pair(
-    decisions: pa.Table, first: str, second: str, folder: Path = warehouse.SQL_FOLDER
-) -> Pairs:
+def pair(decisions: pa.Table, first: str, second: str, folder: Path = layout.SQL_FOLDER) -> Pairs:
     """Return the dialogues of two models about the same scenario under the same circumstances.
 
     Parameters

@@ -2,21 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from escalometer import stats
 from escalometer.analysis import ARM, Row
+from escalometer.analysis.comparison import resolved_models
 from escalometer.analysis.confidence import calibration_rows, external_rows
+from escalometer.analysis.decisions import measure_decisions, pool_isolated
 from escalometer.analysis.headlines import Headlines
 from escalometer.analysis.intervention_effects import intervention_differences
 from escalometer.analysis.measure import Measured
 from escalometer.analysis.recommendation import recommendations
 from escalometer.analysis.scores import intervention_rows, scored_arms
+from escalometer.config import Params
 from escalometer.schema import STATUSES
 from escalometer.stats import Resamples
+
+
+def build_profile(
+    decisions: pa.Table,
+    model: str,
+    source: str,
+    params: Params,
+    domains: Sequence[str] | None = None,
+    design: Mapping[str, Any] | None = None,
+    is_pooled: bool = False,
+) -> dict[str, Any]:
+    """Return the document of ``escalometer profile --json``.
+
+    Parameters
+    ----------
+    decisions : Table
+        With at least the columns of `decisions.COLUMNS`, typed as in `schema.DECISIONS`. Rows of
+        other models and domains are left aside.
+    model, source : str
+        Whose decisions, and where they are from.
+    params : Params
+        Uses `seed` and `analyze`.
+    domains : sequence of str, optional
+        Only these. If all of them are side domains they are analyzed as if they were main ones.
+    design : mapping, optional
+        What an adaptive design achieved, from `decisions.load_design`; its own interval is the one
+        that holds for its rows, and stands beside the fits.
+    is_pooled : bool
+        Whether isolated dialogues count among the others, see `pool_isolated`.
+    """
+    rows = decisions.filter(pc.field("model") == model)
+    if is_pooled:
+        rows = pool_isolated(rows)
+    measured = measure_decisions(rows, params, domains)
+    made = profile_of(measured, rows, model, source, params, design)
+    if is_pooled:
+        made["notes"].append("Isolated second turns are counted among the others, as in the study.")
+    return made
+
+
+def profile_of(
+    measured: Measured,
+    decisions: pa.Table,
+    model: str,
+    source: str,
+    params: Params,
+    design: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the profile of decisions that have been measured; parameters as `build_profile`."""
+    present = sorted({row["domain"] for row in measured.tables["statuses"].to_pylist()})
+    own = decisions.filter(pc.is_in(decisions.column("domain"), pa.array(present, pa.string())))
+    profile = {
+        "model": model,
+        "source": source,
+        "editions": _editions(decisions, model, present),
+        "resolved_models": resolved_models(own, [model])[model],
+        **assemble(measured, model, params.analyze.cost_ratios),
+        "force_answer": bool(pc.any(own.column("force_answer")).as_py()),
+        "human_error_rate": params.analyze.human_error_rate,
+    }
+    if design is not None:
+        keys = ("estimate", "low", "high", "status")
+        known = {"clustered_low": None, "clustered_high": None, "slope": None}
+        known |= {"intercept": None, "r_squared": None}
+        profile["implicit_threshold"]["adaptive"] = {k: design[k] for k in keys} | known
+        profile["design"] = dict(design)
+        profile["notes"].append(
+            "Scenarios were drawn adaptively: the threshold to go by is the adaptive design's. The "
+            "linear and the logit fit are made for the same number of dialogues in each condition, "
+            "and lean towards low thresholds here."
+        )
+    return profile
+
+
+def _editions(decisions: pa.Table, model: str, present: Sequence[str]) -> dict[str, str]:
+    """Return which edition of its data each domain was asked about; recorded ones may not say."""
+    if "edition" not in decisions.column_names:
+        return {}
+    own = decisions.select(["model", "domain", "edition"]).filter(pc.field("model") == model)
+    pairs = own.group_by(["domain", "edition"]).aggregate([]).to_pylist()
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        if pair["domain"] in present and pair["edition"] is not None:
+            found.setdefault(pair["domain"], []).append(pair["edition"])
+    return {domain: ", ".join(sorted(found[domain])) for domain in sorted(found)}
 
 
 def assemble(measured: Measured, model: str, cost_ratios: Sequence[float]) -> Row:

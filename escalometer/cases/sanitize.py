@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from escalometer.dialogue.parsing import CONFIDENCE_MARKER, DECISION_MARKER, PREDICTION_MARKER
+from escalometer.cases.task import CONFIDENCE_MARKER, DECISION_MARKER, PREDICTION_MARKER
 
 #: Longest run of one character, and longest word, that stay whole; then comes ELLIPSIS.
 MAX_RUN, MAX_WORD = 20, 60

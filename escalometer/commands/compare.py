@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from escalometer.commands import Place
-from escalometer.stages import PIPELINE
+from escalometer.layout import PIPELINE
 
 
 @click.command()
@@ -37,11 +37,10 @@ def compare(
     from escalometer.config import load_params
     from escalometer.operations import compare as stage_compare
     from escalometer.reporting.comparison_text import print_comparison
-    from escalometer.stages.report import headline_ratio
 
     params = load_params()
     made = stage_compare.run(first, second, params, workspace().root, source, out)
     if as_json:
         click.echo(json.dumps(made, allow_nan=False, indent=2))
     else:
-        print_comparison(made, sys.stdout, headline_ratio(params))
+        print_comparison(made, sys.stdout, params.analyze.headline_ratio)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from escalometer.errors import EscalometerError
+from escalometer.layout import DOMAINS_FOLDER
 
 
 @click.group()
@@ -25,7 +26,7 @@ def domains_list() -> None:
         try:
             domain = all_domains.load(name)
         except EscalometerError:  # of one's own: it must not hide the others
-            file = all_domains.OWN_FOLDER / f"{name}.yaml"
+            file = DOMAINS_FOLDER / f"{name}.yaml"
             click.echo(f"{name}\tnot usable: escalometer domains check {file}")
             continue
         n_given = len(domain.conditions)

@@ -12,7 +12,7 @@ import click
 
 from escalometer.commands import Place
 from escalometer.errors import EscalometerError, UsageError
-from escalometer.stages import PIPELINE
+from escalometer.layout import PIPELINE
 
 #: Of an error that nobody foresaw. Python's own would be 1, which means that the release failed.
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
@@ -66,7 +66,7 @@ def gate(
         if junit is not None:
             _write_error(junit, model, error)
         raise
-    except Exception as error:  # the outermost guard: whatever went wrong, it is no verdict
+    except Exception as error:  # noqa: BLE001 - the outermost guard: an error is no verdict
         traceback.print_exc()
         if junit is not None:
             _write_error(junit, model, error)

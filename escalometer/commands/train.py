@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from escalometer import layout
 from escalometer.commands import Place
 from escalometer.commands._flows import run_flow
 from escalometer.commands._options import names, ratios
@@ -261,19 +262,19 @@ def _probes(params: Params, name: str, is_small: bool) -> dict[tuple[str, ...], 
 
 def _print(name: str, model: str, card: Path, root: Path, is_probed: bool) -> None:
     """Print base against tuned, and where everything is."""
-    from escalometer.operations.adapter_results import is_report_behind, probes_file
-    from escalometer.stages import read_json
+    from escalometer.operations.adapter_results import is_report_behind
+    from escalometer.runtime.files import read_json
 
     if is_probed:
         from escalometer.reporting.probe_text import print_probes
 
-        print_probes(read_json(probes_file(name, root)), sys.stdout)
+        print_probes(read_json(layout.probes_file(name, root)), sys.stdout)
         click.echo()
     paths = {
-        "Adapter": root / "models" / "adapters" / name,
+        "Adapter": layout.adapter_folder(name, root),
         "Card": card,
-        "Probes": probes_file(name, root).parent if is_probed else None,
-        "Report": None if is_report_behind(root) else root / "data" / "report" / "index.html",
+        "Probes": layout.probes_file(name, root).parent if is_probed else None,
+        "Report": None if is_report_behind(root) else layout.report_file(root),
     }
     for what, path in paths.items():
         if path is not None and path.exists():

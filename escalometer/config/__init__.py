@@ -17,7 +17,6 @@ from escalometer.config._params import (
     SampleParams,
 )
 from escalometer.config._reading import (
-    CARDS_FOLDER,
     Workspace,
     edit_card,
     edit_params,
@@ -30,7 +29,6 @@ from escalometer.config._section import NAME_PATTERN, Name, Section
 from escalometer.config._training import AdapterParams, ProbeParams, Recipe, TrainParams
 
 __all__ = [
-    "CARDS_FOLDER",
     "NAME_PATTERN",
     "AdapterParams",
     "AnalyzeParams",

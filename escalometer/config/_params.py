@@ -56,6 +56,11 @@ class AnalyzeParams(Section):
     human_error_rate: float = Field(0.0, ge=0, lt=1)
     n_bootstrap: int = Field(2000, ge=100)
 
+    @property
+    def headline_ratio(self) -> float:
+        """The cost ratio of headlines: the study's 4 where it is scored, else the first."""
+        return 4.0 if 4.0 in self.cost_ratios else self.cost_ratios[0]
+
 
 class MinEffectParams(Section):
     """How much worse than the release in use still passes, by metric; null: not compared."""

@@ -14,9 +14,8 @@ from pydantic import BaseModel, ValidationError
 from escalometer.config._cards import ModelCard
 from escalometer.config._params import Params
 from escalometer.errors import UsageError, unknown_name
-
-PARAMS_FILE = Path("params.yaml")
-CARDS_FOLDER = Path("models")
+from escalometer.layout import CARDS_FOLDER, PARAMS_FILE
+from escalometer.runtime.files import replacing
 
 
 @dataclass(frozen=True)
@@ -227,12 +226,9 @@ def _edit(path: Path, kind: type[Model], changes: dict[tuple[str, ...], Any]) ->
             section[keys[-1]] = list(value) if isinstance(value, tuple) else value
     buffer = io.StringIO()
     editor.dump(content, buffer)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(buffer.getvalue(), encoding="utf-8")
-    try:
-        made = _build(partial, kind)
-    except UsageError as error:
-        partial.unlink()
-        raise UsageError(str(error).replace(str(partial), str(path))) from error
-    partial.replace(path)
-    return made
+    with replacing(path) as partial:
+        partial.write_text(buffer.getvalue(), encoding="utf-8")
+        try:
+            return _build(partial, kind)
+        except UsageError as error:
+            raise UsageError(str(error).replace(str(partial), str(path))) from error

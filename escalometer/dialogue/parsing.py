@@ -7,12 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-PREDICTION_MARKER = "PREDICTION:"
-DECISION_MARKER = "DECISION:"
-CONFIDENCE_MARKER = "CONFIDENCE:"
-
-#: What follows a marker where there are two choices; more of them have letters.
-BINARY = ("0", "1")
+from escalometer.cases.task import BINARY, CONFIDENCE_MARKER, PREDICTION_MARKER
 
 # A number that has the rest of its line for itself, or is followed by the prediction alone: then it
 # is no part of a range (80-90), of a fraction (8/10) or of a sentence (80 or more). What is read

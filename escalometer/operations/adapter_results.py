@@ -6,16 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from escalometer import tracking
-from escalometer.stages import read_json
+from escalometer import layout, tracking
+from escalometer.runtime.files import read_json
 
 #: Of what a probe found, the numbers that MLflow keeps as metrics.
 _NUMBERS = ("estimate", "low", "high", "n_right", "n_unparsed", "n_forced")
-
-
-def probes_file(name: str, root: Path = Path()) -> Path:
-    """Return where the probe stage writes what it found of the adapter `name`."""
-    return root / "data" / "probes" / name / "probes.json"
 
 
 def track(name: str, root: Path = Path(), uri: str | None = None) -> str:
@@ -37,10 +32,10 @@ def track(name: str, root: Path = Path(), uri: str | None = None) -> str:
     ProviderError
         If MLflow refuses or cannot be reached.
     """
-    path = probes_file(name, root)
+    path = layout.probes_file(name, root)
     metrics = flat_probes(read_json(path))
     files = sorted(file for file in path.parent.iterdir() if file.is_file())
-    adapter = root / "models" / "adapters" / name
+    adapter = layout.adapter_folder(name, root)
     return tracking.track_probes(name, metrics, files, adapter, root, uri)
 
 
@@ -64,8 +59,8 @@ def is_report_behind(root: Path = Path()) -> bool:
 
     DVC cannot say so: a stage cannot depend on a folder that is only there where adapters are.
     """
-    page = root / "data" / "report" / "index.html"
-    found = list((root / "data" / "probes").glob("*/probes.json"))
+    page = layout.report_file(root)
+    found = layout.all_probes_files(root)
     if not found or not page.exists():
         return False
     return max(path.stat().st_mtime_ns for path in found) > page.stat().st_mtime_ns

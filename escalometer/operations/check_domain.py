@@ -13,19 +13,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from escalometer import validation, warehouse
+from escalometer import layout, validation, warehouse
 from escalometer.cases import raw_files
-from escalometer.cases.domains import OWN_FOLDER, Domain
+from escalometer.cases.domains import Domain
 from escalometer.cases.form_leaks import leak
 from escalometer.cases.own_domain import build
 from escalometer.cases.own_domain.columns import Problem
 from escalometer.cases.own_domain.inspection import Inspection
 from escalometer.cases.own_domain.suites import inferred_raw, inferred_staged
 from escalometer.cases.own_domain.table_check import inspect
+from escalometer.cases.scenarios import MIN_LEAF, Sampled, sample_scenarios
+from escalometer.cases.staging import stage_table, visible
 from escalometer.config import Params
 from escalometer.dialogue.protocol import Protocol, first_turn, second_turn
 from escalometer.errors import DataError, EscalometerError, UsageError
-from escalometer.stages import sample, write_json
+from escalometer.runtime.files import write_json
 from escalometer.stats.shares import wilson
 
 #: Conditions that spread over less of the accuracy range show little of how a model escalates.
@@ -82,14 +84,14 @@ def run(
             problems = [Problem(said, "", isinstance(error, DataError))]
     if problems:
         return _refused(report, problems)
-    home = (root / OWN_FOLDER).resolve()
+    home = (root / layout.DOMAINS_FOLDER).resolve()
     is_home = file.resolve().parent == home
     if is_home and not found.texts.file.resolve().is_relative_to(home):
         report["notes"].append(
-            f"{found.texts.file} is not in {OWN_FOLDER}/: `dvc repro` does not notice when it "
-            "changes. Put it beside the YAML file."
+            f"{found.texts.file} is not in {layout.DOMAINS_FOLDER}/: `dvc repro` does not notice "
+            "when it changes. Put it beside the YAML file."
         )
-    move = "" if is_home else f"Put {file.name} and its table into {OWN_FOLDER}/, then: "
+    move = "" if is_home else f"Put {file.name} and its table into {layout.DOMAINS_FOLDER}/, then: "
     report["next"] = f"{move}escalometer evaluate MODEL --domains {domain.name}"
     return {**report, "problems": []}
 
@@ -160,12 +162,12 @@ def _rest(
     edition = domain.editions[0]
     if edition.bring is not None:
         edition.bring(folder)
-    cases = sample.stage_table(domain, params, folder)
+    cases = stage_table(domain, params, folder)
     problems = _predicates(found, domain, cases)
     if problems:
         return problems
     try:
-        sampled = sample.sample(domain, cases, params)
+        sampled = sample_scenarios(domain, cases, params)
     except DataError as error:
         return [_no_conditions(found, params, error)]
     report["notes"] += [
@@ -181,7 +183,7 @@ def _rest(
 
 def _predicates(found: Inspection, domain: Domain, cases: pa.Table) -> list[Problem]:
     problems = []
-    shown = sample.visible(domain, cases)
+    shown = visible(domain, cases)
     for condition, said in zip(domain.conditions, found.spec.conditions, strict=True):
         try:
             holds = warehouse.members(shown, {condition.name: condition.predicate})[condition.name]
@@ -209,7 +211,7 @@ def _no_conditions(found: Inspection, params: Params, error: DataError) -> Probl
         return Problem(str(error), "", is_data=True)
     is_learned = not found.spec.conditions
     learned = (
-        f" They are learned on {size.train_share:.0%} of the cases, at least {sample.MIN_LEAF} for "
+        f" They are learned on {size.train_share:.0%} of the cases, at least {MIN_LEAF} for "
         "each condition, from columns that tell something of the outcome."
     )
     return Problem(
@@ -222,7 +224,7 @@ def _no_conditions(found: Inspection, params: Params, error: DataError) -> Probl
     )
 
 
-def _conditions(domain: Domain, sampled: sample.Sampled, params: Params) -> dict[str, Any]:
+def _conditions(domain: Domain, sampled: Sampled, params: Params) -> dict[str, Any]:
     """Return the splits and the conditions, from the least accurate to the most."""
     rows = sorted(sampled.conditions, key=lambda row: (row["signal_accuracy"], row["condition"]))
     said: list[dict[str, Any]] = []
@@ -283,13 +285,13 @@ _CONDITION_KEYS = (
 )
 
 
-def _leak(found: Inspection, domain: Domain, sampled: sample.Sampled) -> dict[str, Any]:
+def _leak(found: Inspection, domain: Domain, sampled: Sampled) -> dict[str, Any]:
     """Return whether the label can be read off how the texts are written.
 
     Free text is taken out first: how a person writes is evidence, how we write is none.
     """
     free = {c.staged for c in found.columns.values() if c.kind == "text"}
-    shown = sample.visible(domain, sampled.cases)
+    shown = visible(domain, sampled.cases)
     texts = []
     for row in shown.to_pylist():
         ours = {name: "text" if name in free and v is not None else v for name, v in row.items()}
@@ -313,7 +315,7 @@ def _leak(found: Inspection, domain: Domain, sampled: sample.Sampled) -> dict[st
     }
 
 
-def _example(domain: Domain, sampled: sample.Sampled) -> dict[str, Any]:
+def _example(domain: Domain, sampled: Sampled) -> dict[str, Any]:
     """Return both turns about one scenario that a run would ask, under a middling condition."""
     ranked = sorted(sampled.conditions, key=lambda r: (r["signal_accuracy"], r["condition"]))
     condition = ranked[len(ranked) // 2]
@@ -332,7 +334,7 @@ def _example(domain: Domain, sampled: sample.Sampled) -> dict[str, Any]:
 def _expectations(
     found: Inspection,
     domain: Domain,
-    sampled: sample.Sampled,
+    sampled: Sampled,
     root: Path,
     folder: Path,
     report: dict[str, Any],
@@ -354,7 +356,7 @@ def _expectations(
         raw_table.name: inferred_raw(domain.suites[raw_table.name], columns, values),
         domain.name: inferred_staged(domain.suites[domain.name], shares),
     }
-    expectations = root / validation.SUITES_FOLDER
+    expectations = root / layout.SUITES_FOLDER
     said: dict[str, Any] = {"tables": [], "written": []}
     problems: list[Problem] = []
     for name, table in ((raw_table.name, raw), (domain.name, validation.flat(sampled.cases))):

@@ -6,22 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from escalometer.analysis.comparison import align_efforts, compare, resolved_models
-from escalometer.analysis.paired_dialogues import pair
+from escalometer.analysis.comparison import ADAPTIVE, build_comparison
 from escalometer.config import Params
 from escalometer.errors import UsageError
+from escalometer.layout import PIPELINE
 from escalometer.operations.decisions import decisions_of, design_of
-from escalometer.stages import PIPELINE
-from escalometer.stages.analyze import COLUMNS, measure_decisions
-
-ADAPTIVE = (
-    "Scenarios of {} were drawn adaptively. Thresholds compared are those of the plain line, which "
-    "leans towards low ones then: `escalometer profile` has the adaptive design's own."
-)
 
 
 def run(
@@ -64,45 +56,6 @@ def run(
     if out is not None:
         _write(disagreements, out)
     return document
-
-
-def build_comparison(
-    decisions: pa.Table,
-    first: str,
-    second: str,
-    source: str,
-    params: Params,
-    effort: str | None = None,
-) -> tuple[dict[str, Any], pa.Table]:
-    """Return the comparison of two models, and every dialogue in which they disagree.
-
-    Parameters
-    ----------
-    decisions : Table
-        With at least the columns of `analyze.COLUMNS`; rows of other models are left aside.
-    first, second : str
-        Differences are the second's numbers minus the first's.
-    source : str
-        Where the decisions are from.
-    params : Params
-        Uses `seed` and `analyze`.
-    effort : str, optional
-        Reasoning effort of the second that a first without that one is compared with.
-    """
-    rows = decisions.select(list(COLUMNS)).filter(pc.field("model").isin([first, second]))
-    rows, notes = align_efforts(rows, moved=first, kept=second, wanted=effort)
-    measured = measure_decisions(rows, params)
-    pairs = pair(rows, first, second)
-    made = compare(measured, pairs, first, second, params.analyze.cost_ratios)
-    resolved = resolved_models(rows, (first, second))
-    notes += [
-        f"{model} was answered by several models under one name: {', '.join(names)}."
-        for model, names in resolved.items()
-        if len(names) > 1
-    ]
-    made["notes"] = [*notes, *made["notes"]]
-    named = {"models": made.pop("models"), "source": source, "resolved_models": resolved}
-    return {**named, **made}, pairs.disagreements
 
 
 def _write(table: pa.Table, path: Path) -> None:

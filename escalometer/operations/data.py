@@ -13,11 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from escalometer.cases import domains, raw_files
+from escalometer import layout
+from escalometer.cases import domains, provenance, raw_files
 from escalometer.cases.domains import Domain, Download
+from escalometer.cases.scenarios import sample_scenarios
+from escalometer.cases.staging import stage_table
 from escalometer.config import Params
 from escalometer.errors import DataError, UsageError
-from escalometer.stages import ingest, read_json, sample, write_json
+from escalometer.runtime.files import digest, read_json, replacing, write_json
+from escalometer.stages import ingest
 
 #: A computed percentage that is further than this from the published one is pointed out.
 FAR_POINTS = 3
@@ -48,36 +52,36 @@ def fetch(domain: str, release: str | None = None, root: Path = Path()) -> dict[
         If the server cannot be reached; the next try goes on from where this one broke off.
     """
     plugin = domains.load(domain, root)
-    folder = root / "data" / "raw" / domain
+    folder = layout.raw_folder(domain, root)
     wanted = _downloads(plugin, release)
     if not wanted:
         if not any(edition.bring for edition in plugin.editions):
-            raise UsageError(f"{domain} cannot be fetched: {ingest.how_to_get(plugin)}")
+            raise UsageError(f"{domain} cannot be fetched: {provenance.how_to_get(plugin)}")
         ingest.run(domain, root)
-        return read_json(folder / ingest.RECORD)
+        return read_json(layout.provenance_file(domain, root))
     from escalometer.cases.downloads import download, unpack
     from escalometer.pipeline import track_download
 
     _make_room(plugin, folder, root)
     paths = []
     for item in wanted:
-        path = root / "data" / "downloads" / domain / item.file
+        path = layout.downloads_folder(domain, root) / item.file
         download(item.url, path, n_bytes=item.n_bytes, checksum=item.checksum)
         if (root / ".dvc").is_dir():
             track_download(item.url, path, root)
         paths.append(path)
     _clear(folder)
-    brought = ingest.fetched(domain, root)
+    brought = provenance.fetched(domain, root)
     for item, path in zip(wanted, paths, strict=True):
         if item.members:
             unpack(path, {name: folder / name for name in item.members})
         else:
             _link(path, folder / item.file)
         for name in item.members or (item.file,):
-            brought[raw_files.digest(folder / name)] = item.release
-    write_json(brought, root / "data" / "downloads" / domain / ingest.FETCHED)
+            brought[digest(folder / name)] = item.release
+    write_json(brought, layout.fetched_file(domain, root))
     ingest.run(domain, root)
-    return read_json(folder / ingest.RECORD)
+    return read_json(layout.provenance_file(domain, root))
 
 
 def _downloads(plugin: Domain, release: str | None) -> list[Download]:
@@ -98,8 +102,8 @@ def _make_room(plugin: Domain, folder: Path, root: Path) -> None:
         return
     own = [
         f["file"]
-        for f in ingest.describe(plugin, found, ingest.fetched(plugin.name, root))["files"]
-        if f["origin"] == ingest.SUPPLIED
+        for f in provenance.describe(plugin, found, provenance.fetched(plugin.name, root))["files"]
+        if f["origin"] == provenance.SUPPLIED
     ]
     if own:
         raise DataError(
@@ -114,14 +118,12 @@ def _clear(folder: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
-    partial.unlink(missing_ok=True)
-    try:
-        os.link(source, partial)  # no second copy of the bytes where the disk allows it
-    except OSError:
-        shutil.copy2(source, partial)
-    partial.replace(target)
+    with replacing(target) as partial:
+        partial.unlink(missing_ok=True)
+        try:
+            os.link(source, partial)  # no second copy of the bytes where the disk allows it
+        except OSError:
+            shutil.copy2(source, partial)
 
 
 def status(params: Params, root: Path = Path(), only: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -149,13 +151,13 @@ def status(params: Params, root: Path = Path(), only: Sequence[str] = ()) -> lis
 
 def _status(name: str, params: Params, root: Path) -> dict[str, Any]:
     plugin = domains.load(name, root)
-    folder = root / "data" / "raw" / name
+    folder = layout.raw_folder(name, root)
     entry: dict[str, Any] = {
         "domain": name,
         "title": plugin.title,
         "is_present": False,
         "problem": None,
-        "how_to_get": ingest.how_to_get(plugin),
+        "how_to_get": provenance.how_to_get(plugin),
         "ships": any(edition.bring for edition in plugin.editions),
     }
     print(f"reading {name} …", file=sys.stderr)
@@ -163,7 +165,7 @@ def _status(name: str, params: Params, root: Path) -> dict[str, Any]:
         found = raw_files.present(plugin, folder)
         if found is None:
             return entry
-        about = ingest.describe(plugin, found, ingest.fetched(name, root))
+        about = provenance.describe(plugin, found, provenance.fetched(name, root))
         entry |= {
             "is_present": True,
             "edition": about["edition_name"],
@@ -176,7 +178,7 @@ def _status(name: str, params: Params, root: Path) -> dict[str, Any]:
         every = params.model_copy(
             update={"sample": params.sample.model_copy(update={"n_conditions": None})}
         )
-        sampled = sample.sample(plugin, sample.stage_table(plugin, params, folder), every)
+        sampled = sample_scenarios(plugin, stage_table(plugin, params, folder), every)
     except DataError as error:
         return entry | {"problem": str(error)}
     entry["n_cases"] = sampled.cases.num_rows

@@ -9,12 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from escalometer.cases import raw_files
-from escalometer.config import CARDS_FOLDER, Params, load_card
+from escalometer import layout
+from escalometer.analysis.decisions import COLUMNS, load_decisions, load_design
+from escalometer.config import Params, load_card
 from escalometer.errors import UsageError, unknown_name
+from escalometer.layout import PIPELINE
 from escalometer.operations import recorded_sources
-from escalometer.stages import PIPELINE
-from escalometer.stages.analyze import COLUMNS, load_decisions, load_design
+from escalometer.runtime.files import digest
 
 
 def decisions_of(
@@ -46,11 +47,11 @@ def decisions_of(
         return _recorded(models, source, root)
     parts, files = [], {}
     for model in models:
-        load_card(model, root / CARDS_FOLDER)
+        load_card(model, layout.cards_folder(root))
         parts.append(load_decisions(model, params.domains, root).select(list(COLUMNS)))
         for domain in params.domains:
-            path = Path("data") / "decisions" / model / f"{domain}.parquet"
-            files[path.as_posix()] = f"sha256:{raw_files.digest(root / path)}"
+            path = layout.decisions_file(model, domain)
+            files[path.as_posix()] = f"sha256:{digest(root / path)}"
     table = pa.concat_tables(parts)
     return table.filter(pc.field("model").isin(list(models))), files
 
@@ -62,9 +63,9 @@ def _recorded(models: Sequence[str], source: str, root: Path) -> tuple[pa.Table,
         if model not in known:
             raise unknown_name("model", model, known)
     table = recorded_sources.load(source, root).select(list(COLUMNS))
-    path = Path("data") / "recorded" / source / "decisions.parquet"
+    path = layout.source_decisions_file(source)
     rows = table.filter(pc.field("model").isin(list(models)))
-    return rows, {path.as_posix(): f"sha256:{raw_files.digest(root / path)}"}
+    return rows, {path.as_posix(): f"sha256:{digest(root / path)}"}
 
 
 def design_of(model: str, source: str, root: Path = Path()) -> dict[str, Any] | None:

@@ -13,26 +13,21 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from escalometer import validation
-from escalometer.cases import raw_files
+from escalometer import layout, validation
 from escalometer.config import NAME_PATTERN
 from escalometer.documents.wording import share
 from escalometer.errors import DataError, UsageError
+from escalometer.layout import PIPELINE
 from escalometer.recorded import completion, prompt_match, reading
 from escalometer.recorded.reading import Given
+from escalometer.runtime.files import digest, read_json, write_json
 from escalometer.schema import RECORDED, write_table
-from escalometer.stages import PIPELINE, read_json, write_json
 from escalometer.validation import ROW
 
 #: Fixes the chance pairs of the text check, so that a file is always judged alike.
 SEED = 1
 
 Say = Callable[[str], None]
-
-
-def folder_of(name: str, root: Path = Path()) -> Path:
-    """Return where the source `name` is kept."""
-    return root / "data" / "recorded" / name
 
 
 def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str, Any]:
@@ -68,14 +63,14 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
         raise UsageError(
             f"--as takes a name in small letters, digits, dots, dashes and underscores: {taken}"
         )
-    folder = folder_of(name, root)
-    kept = folder / "about.json"
+    folder = layout.source_folder(name, root)
+    kept = layout.source_file(name, root)
     if file.is_dir() or not file.exists():
         raise UsageError(f"{file} is a folder" if file.is_dir() else f"{file} does not exist")
-    digest = raw_files.digest(file)
+    file_digest = digest(file)
     if kept.exists() and not replace:
         about = read_json(kept)
-        if about["sha256"] == digest:
+        if about["sha256"] == file_digest:
             return {**about, "is_new": False}
         raise UsageError(
             f"the source {name!r} exists, from another file ({about['file']}, imported "
@@ -97,7 +92,7 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
     about = {
         "source": name,
         "file": file.name,
-        "sha256": digest,
+        "sha256": file_digest,
         "imported": datetime.now(UTC).isoformat(timespec="seconds"),
         "n_rows": table.num_rows,
         "n_expectations": n_expectations,
@@ -138,7 +133,7 @@ def _validated(given: Given, root: Path, say: Say) -> tuple[pa.Table, int, list[
         readable = table.filter(pc.invert(is_bad)).drop_columns(list(completion.TEXTS))
         if readable.num_rows:
             say("validating with the suite recorded.json")
-            suites = root / validation.SUITES_FOLDER
+            suites = root / layout.SUITES_FOLDER
             result = validation.check(readable, "recorded", given.path, folder=suites)
             given.problems += result.failures
             n_expectations = result.n_expectations
@@ -226,7 +221,7 @@ def _keep(given: Given, table: pa.Table, about: dict[str, Any], folder: Path) ->
 
 def restore(root: Path = Path()) -> None:
     """Put back sources whose replacement was stopped between the two renames."""
-    for before in (root / "data" / "recorded").glob(".*.before.partial"):
+    for before in layout.sources_folder(root).glob(".*.before.partial"):
         folder = before.with_name(before.name.removeprefix(".").removesuffix(".before.partial"))
         if not folder.exists():
             before.rename(folder)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from escalometer.config import CARDS_FOLDER, ModelCard, load_card, model_names
+from escalometer import layout
+from escalometer.config import ModelCard, load_card, model_names
 from escalometer.errors import UsageError
 
 _FORMS = (
@@ -37,10 +38,10 @@ def add_card(given: str, root: Path = Path(), name: str | None = None) -> Path:
     content = _content(given)
     card_id = name or re.sub(r"[^a-z0-9._-]+", "-", str(content.pop("stem")).lower()).strip("-._")
     content.pop("stem", None)
-    if card_id in model_names(root / CARDS_FOLDER):
+    if card_id in model_names(layout.cards_folder(root)):
         raise UsageError(f"models/{card_id}.yaml exists already; remove it, or say --name")
     content = {"id": card_id, **content}
-    path = root / CARDS_FOLDER / f"{card_id}.yaml"
+    path = layout.card_file(card_id, root)
     ModelCard.model_validate(content)
     path.write_text(
         f"# Made by `escalometer models add {given}`: check the context; add the price and where "
@@ -53,10 +54,10 @@ def add_card(given: str, root: Path = Path(), name: str | None = None) -> Path:
 def card_named(given: str, root: Path = Path()) -> str:
     """Return the id of the card that `given` names; a model of inspect_ai gets one if need be."""
     if not given.startswith("inspect/"):
-        load_card(given, root / CARDS_FOLDER)
+        load_card(given, layout.cards_folder(root))
         return given
-    for name in model_names(root / CARDS_FOLDER):
-        card = load_card(name, root / CARDS_FOLDER)
+    for name in model_names(layout.cards_folder(root)):
+        card = load_card(name, layout.cards_folder(root))
         if (
             card.provider == "inspect"
             and card.endpoint

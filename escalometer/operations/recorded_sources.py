@@ -9,21 +9,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from escalometer import layout
+from escalometer.analysis.dialogue_samples import counted, sampled
+from escalometer.analysis.profile import build_profile
 from escalometer.config import Params
 from escalometer.errors import unknown_name
-from escalometer.operations.import_decisions import folder_of, restore
+from escalometer.layout import PIPELINE
+from escalometer.operations.import_decisions import restore
 from escalometer.reporting.page import write_report
+from escalometer.runtime.files import read_json
+from escalometer.runtime.git import git_commit
 from escalometer.schema import RECORDED, read_table
-from escalometer.stages import PIPELINE, read_json
-from escalometer.stages.analyze import build_profile
-from escalometer.stages.report import counted, headline_ratio, sampled
-from escalometer.tracking import git_commit
 
 
 def names(root: Path = Path()) -> list[str]:
     """Return the sources that were imported, in alphabetical order."""
     restore(root)
-    return sorted(path.parent.name for path in (root / "data" / "recorded").glob("*/about.json"))
+    return sorted(path.parent.name for path in layout.sources_folder(root).glob("*/about.json"))
 
 
 def about(source: str, root: Path = Path()) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def about(source: str, root: Path = Path()) -> dict[str, Any]:
     known = names(root)
     if source not in known:
         raise unknown_name("source", source, [PIPELINE, *known])
-    return read_json(folder_of(source, root) / "about.json")
+    return read_json(layout.source_file(source, root))
 
 
 def load(source: str, root: Path = Path()) -> pa.Table:
@@ -51,7 +53,7 @@ def load(source: str, root: Path = Path()) -> pa.Table:
         If its file is not readable.
     """
     about(source, root)
-    return read_table(folder_of(source, root) / "decisions.parquet", RECORDED)
+    return read_table(layout.source_decisions_file(source, root), RECORDED)
 
 
 def models_of(source: str, root: Path = Path()) -> list[str]:
@@ -140,7 +142,7 @@ def report(source: str, params: Params, root: Path = Path(), out: Path | None = 
     """
     known = about(source, root)
     decisions = load(source, root)
-    page = (out or folder_of(source, root) / "report") / "index.html"
+    page = (out or layout.source_folder(source, root) / "report") / layout.report_file().name
     has_texts = pc.any(pc.is_valid(decisions["prompt"])).as_py()
     samples: list[dict[str, Any]] = []
     profiles = []
@@ -156,7 +158,7 @@ def report(source: str, params: Params, root: Path = Path(), out: Path | None = 
         samples,
         page,
         {
-            "cost_ratio": headline_ratio(params),
+            "cost_ratio": params.analyze.headline_ratio,
             "params": {"seed": params.seed, "analyze": params.analyze.model_dump(mode="json")},
             "git_commit": git_commit(root),
             "statuses": counted(decisions),

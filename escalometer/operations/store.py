@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from escalometer import layout
 from escalometer.config import Params, Workspace, load_card
+from escalometer.dialogue.asking import open_engine
+from escalometer.dialogue.cell import plan
 from escalometer.dialogue.elicitation.forecast import Forecast, forecast
 from escalometer.dialogue.elicitation.keys import (
     common_length,
@@ -16,7 +19,6 @@ from escalometer.dialogue.elicitation.keys import (
 )
 from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.errors import DataError
-from escalometer.stages.query import open_engine, plan
 
 #: How many requests stand for all of a cell in a forecast, and in an explanation.
 N_SAMPLED, N_EXPLAINED = 200, 50
@@ -32,7 +34,7 @@ def predict_cost(model: str, domain: str, params: Params, workspace: Workspace) 
     DataError
         If the scenarios are absent.
     """
-    card = load_card(model, workspace.root / "models")
+    card = load_card(model, layout.cards_folder(workspace.root))
     store = CompletionStore(workspace.store)
     try:
         engine = open_engine(card, params, workspace, store)
@@ -70,7 +72,7 @@ def explain(model: str, domain: str, params: Params, workspace: Workspace) -> di
         ``n_requests``, ``n_stored``, ``n_missing``, ``n_explained`` and ``reasons``: how many
         requests differ from the nearest kept one in which parts, most frequent first.
     """
-    card = load_card(model, workspace.root / "models")
+    card = load_card(model, layout.cards_folder(workspace.root))
     store = CompletionStore(workspace.store)
     try:
         engine = open_engine(card, params, workspace, store)
@@ -139,7 +141,7 @@ def canary(model: str, n: int, params: Params, workspace: Workspace) -> dict[str
     DataError
         If the store has no answer of this model.
     """
-    card = load_card(model, workspace.root / "models")
+    card = load_card(model, layout.cards_folder(workspace.root))
     store = CompletionStore(workspace.store)
     try:
         engine = open_engine(card, params, workspace, store)

@@ -34,6 +34,7 @@ from escalometer.reporting.probe_rows import (
 from escalometer.reporting.recommendations import recommended, recommended_at
 from escalometer.reporting.threshold_rows import arm_rows
 from escalometer.reporting.variants import SCORES, VARIANT, difference_rows, intervention_rows
+from escalometer.runtime.files import write_text
 
 TEMPLATE = "report.html.j2"
 
@@ -81,9 +82,7 @@ def write_report(
         force_answer=bool(((meta.get("params") or {}).get("query") or {}).get("force_answer")),
         git_commit=meta.get("git_commit") or "unknown",
     )
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    write_text(page, path)
 
 
 def _render(**values: Any) -> str:

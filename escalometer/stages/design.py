@@ -7,23 +7,14 @@ model's own answers decide how many scenarios of each condition are worth asking
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
-from escalometer.cases import sampling
-from escalometer.config import Params, Workspace, load_card
-from escalometer.dialogue.elicitation.engine import Engine
-from escalometer.dialogue.elicitation.store import CompletionStore
-from escalometer.dialogue.protocol import Protocol
-from escalometer.errors import BudgetError, UsageError
-from escalometer.runtime.interruption import Interruption
-from escalometer.runtime.progress import progress
+from escalometer import layout
+from escalometer.config import Params, Workspace
+from escalometer.dialogue.adaptive_study import Study, ask_adaptively
+from escalometer.dialogue.cell import Cell
+from escalometer.runtime.files import write_json
 from escalometer.schema import CHOSEN, write_table
-from escalometer.stages import write_json
-from escalometer.stages.query import Cell, open_engine
-from escalometer.stats import adaptive_design
-
-Chosen = dict[str, list[dict[str, Any]]]
 
 
 def run(model: str, params: Params, workspace: Workspace) -> None:
@@ -45,144 +36,18 @@ def run(model: str, params: Params, workspace: Workspace) -> None:
     ProviderError
         If the model cannot be asked.
     """
-    folder = workspace.root / "data" / "designs" / model
-    cells = {domain: Cell(domain, params, workspace.root) for domain in params.domains}
+    root = workspace.root
+    cells = {domain: Cell(domain, params, root) for domain in params.domains}
     if params.sample.precision is None:
         chosen = {domain: cell.drawn() for domain, cell in cells.items()}
         about: dict[str, Any] = {"kind": "fixed"}
     else:
-        study = _Study(cells, params)
-        about = {"kind": "adaptive", **_held(study, model, params, workspace)}
+        study = Study(cells, params)
+        about = {"kind": "adaptive", **ask_adaptively(study, model, params, workspace)}
         chosen = study.chosen()
         for domain, cell in cells.items():
             if not cell.is_main:  # stays out of the threshold: drawn as in a fixed design
                 chosen[domain] = cell.drawn()
     for domain, rows in chosen.items():
-        write_table(rows, CHOSEN, folder / f"{domain}.parquet")
-    write_json({"model": model, **about}, folder / "design.json")
-
-
-def _held(study: _Study, model: str, params: Params, workspace: Workspace) -> dict[str, Any]:
-    card = load_card(model, workspace.root / "models")
-    store = CompletionStore(workspace.store)
-    interruption = Interruption()
-    try:
-        with store.writing():
-            engine = open_engine(card, params, workspace, store)
-            with progress(f"designing for {model}", None, "dialogues") as bar:
-
-                def on_answer(n: int, free: bool) -> None:  # noqa: ARG001 - the engine's signature
-                    interruption.check()
-
-                stopped_by = study.hold(engine, on_answer, bar)
-                bar.total = bar.done  # nobody knew before
-    finally:
-        store.close()
-    found = study.design.estimate(study.counts)
-    held = int(study.counts.sum())
-    print(
-        f"{model}: {study.n_rounds} rounds, {held} dialogues, threshold {found.status}, half-width "
-        f"{found.half_width:.3f}; stopped by: {stopped_by}",
-        file=sys.stderr,
-    )
-    return {
-        "precision": params.sample.precision,
-        "estimate": found.estimate if found.status != "unidentified" else None,
-        "low": found.low,
-        "high": found.high,
-        "status": found.status,
-        "n_dialogues": held,
-        "n_rounds": study.n_rounds,
-        "stopped_by": stopped_by,
-    }
-
-
-class _Study:
-    """An adaptive study of one model: what could be asked, what was, and what came of it."""
-
-    def __init__(self, cells: dict[str, Cell], params: Params) -> None:
-        self._cells = {domain: cell for domain, cell in cells.items() if cell.is_main}
-        if not self._cells:
-            raise UsageError("--precision needs a main domain: the implicit threshold is theirs")
-        for cell in self._cells.values():
-            if len(cell.task.meanings) != 2:
-                raise UsageError(f"--precision works with two outcomes; {cell.domain} has more")
-        #: Scenarios of each condition in the order in which they are drawn.
-        self._order: dict[adaptive_design.Key, list[dict[str, Any]]] = {}
-        pool = []
-        for domain, cell in self._cells.items():
-            for condition in cell.conditions:
-                under = [
-                    row
-                    for row in cell.scenarios
-                    if row["split"] == "eval" and condition in row["conditions"]
-                ]
-                by_id = {row["scenario_id"]: row for row in under}
-                names = sampling.draw(
-                    {row["scenario_id"]: row["n_cases"] for row in under},
-                    len(under),
-                    sampling.generator(params.seed, domain, condition),
-                    {row["scenario_id"]: row["text"] for row in under},
-                )
-                self._order[domain, condition] = [by_id[name] for name in names]
-                of_label = [sum(r["n_cases"] for r in under if r["label"] == y) for y in (0, 1)]
-                pool.append(of_label)
-        assert params.sample.precision is not None  # noqa: S101 - for the type checker
-        self.design = adaptive_design.Design([*self._order], pool, params.sample.precision)
-        self.n_rounds = 0
-        self._n_taken = dict.fromkeys(self._order, 0)
-        self._rows: list[dict[str, Any]] = []
-
-    @property
-    def counts(self) -> adaptive_design.Counts:
-        """Outcomes of the dialogues that ended as asked, as `adaptive.tally` gives them."""
-        places = {key: i for i, key in enumerate(self._order)}
-        read = [row for row in self._rows if row["escalate"] is not None]
-        return adaptive_design.tally(
-            [places[row["domain"], row["condition"]] for row in read],
-            [row["label"] for row in read],
-            [int(row["prediction"] == row["label"]) for row in read],
-            [row["escalate"] for row in read],
-            len(places),
-        )
-
-    def hold(self, engine: Engine, on_answer: Any, bar: Any) -> str:
-        """Hold rounds of dialogues until enough is known, and return what ended that."""
-        while True:
-            left = {key: len(row) - self._n_taken[key] for key, row in self._order.items()}
-            if self.design.is_precise(self.counts, left):
-                return "precision"
-            size = self.design.round_size(self.counts, left)
-            if not size:
-                return "no more scenarios"
-            more = self.design.allocate(self.counts, size, left)
-            asked = [
-                self._cells[domain].dialogue(scenario, condition, Protocol())
-                for (domain, condition), n in more.items()
-                for scenario in self._next(domain, condition, n)
-            ]
-            plan = engine.plan(asked)
-            try:
-                rows = engine.hold(plan, on_answer)
-            except BudgetError as error:
-                self._rows += engine.finished(plan)
-                print(f"warning: {error}", file=sys.stderr)
-                return "budget"
-            self._rows += rows
-            self.n_rounds += 1
-            bar.advance(len(rows))
-            for key, n in more.items():
-                self._n_taken[key] += n
-
-    def _next(self, domain: str, condition: str, n: int) -> list[dict[str, Any]]:
-        begin = self._n_taken[domain, condition]
-        return self._order[domain, condition][begin : begin + n]
-
-    def chosen(self) -> Chosen:
-        """Return what was asked about, by domain."""
-        found: Chosen = {domain: [] for domain in self._cells}
-        for row in self._rows:
-            found[row["domain"]].append(
-                {name: row[name] for name in ("domain", "condition", "scenario_id")}
-            )
-        return found
+        write_table(rows, CHOSEN, layout.design_table(model, domain, root))
+    write_json({"model": model, **about}, layout.design_file(model, root))

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from escalometer import warehouse
-from escalometer.cases import domains, raw_files
-from escalometer.cases.domains import Domain
-from escalometer.cases.raw_files import Found
-from escalometer.errors import DataError
-from escalometer.stages import read_json, write_json
-
-SUPPLIED = "supplied by the user"
-RECORD = "provenance.json"
-FETCHED = "fetched.json"
+from escalometer import layout
+from escalometer.cases import domains
+from escalometer.cases.provenance import bring, describe, fetched
+from escalometer.runtime.files import write_json
 
 
 def run(domain: str, root: Path = Path()) -> None:
@@ -39,102 +31,7 @@ def run(domain: str, root: Path = Path()) -> None:
         If a raw file cannot be had, lacks a column, has no rows, or has a value of another type.
     """
     plugin = domains.load(domain, root)
-    folder = root / "data" / "raw" / domain
-    record = folder / RECORD
+    record = layout.provenance_file(domain, root)
     record.unlink(missing_ok=True)  # it would speak of files that are no longer those
-    found = bring(plugin, folder)
+    found = bring(plugin, layout.raw_folder(domain, root))
     write_json(describe(plugin, found, fetched(domain, root)), record)
-
-
-def bring(plugin: Domain, folder: Path) -> Found:
-    """Return the edition that `folder` holds, after writing the one that ships, if any.
-
-    Raises
-    ------
-    DataError
-        If no edition is there and none ships with the project; the message says how to get one.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for edition in plugin.editions:
-        # A table of the user's own is copied again where it has changed; see `_tables`.
-        if edition.bring is not None and (plugin.stage or not raw_files.present(plugin, folder)):
-            edition.bring(folder)
-            break
-    found = raw_files.present(plugin, folder)
-    if found is None:
-        raise DataError(f"{folder} holds no files of {plugin.title}; {how_to_get(plugin)}")
-    return found
-
-
-def how_to_get(plugin: Domain) -> str:
-    """Return what a person can do to have the domain's files, in words."""
-    if any(edition.bring for edition in plugin.editions):
-        return f"run: escalometer stage ingest --cell {plugin.name}"
-    if any(edition.downloads for edition in plugin.editions):
-        return f"run: escalometer data fetch {plugin.name}"
-    said = [edition.instructions for edition in plugin.editions if edition.instructions]
-    return " ".join(said) or f"put them into data/raw/{plugin.name}/"
-
-
-def fetched(domain: str, root: Path = Path()) -> dict[str, str]:
-    """Return the releases that `escalometer data fetch` brought, by the content's sha256."""
-    path = root / "data" / "downloads" / domain / FETCHED
-    return read_json(path) if path.exists() else {}
-
-
-def describe(
-    plugin: Domain, found: Found, known: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """Return what provenance.json holds: edition, licence, and each file with its digest.
-
-    Parameters
-    ----------
-    plugin : Domain
-        The domain.
-    found : Found
-        The edition that is there, with its files.
-    known : mapping of str to str, optional
-        Releases by the content's sha256, beside those that the edition names; see `fetched`.
-
-    Raises
-    ------
-    DataError
-        If a file does not load.
-    """
-    edition = found.edition
-    files = []
-    with warehouse.connect() as connection:
-        for raw_table in edition.raw_tables:
-            raw = found.files[raw_table.name]
-            n_rows = warehouse.load_raw(connection, raw_table, raw)
-            connection.execute(f'drop table "{raw_table.name}"')
-            with raw_files.opened(raw) as path:
-                sha256 = raw_files.digest(path)
-            files.append(
-                {
-                    "file": raw.path.name,
-                    "table": raw_table.name,
-                    "origin": {**(known or {}), **edition.releases}.get(sha256, SUPPLIED),
-                    "n_rows": n_rows,
-                    "sha256": sha256,  # of the content, unpacked
-                }
-            )
-    described = dict(edition.provenance)
-    origins = {str(file["origin"]) for file in files}
-    is_known = SUPPLIED not in origins or plugin.stage is not None
-    if not is_known:
-        # What we know of our edition's origin and licence says nothing of somebody else's rows.
-        described |= {
-            "source": SUPPLIED,
-            "edition": f"rows of the user's own, in the columns of: {described['edition']}",
-            "licence": "unknown: ask who supplied the file",
-        }
-    return {
-        "domain": plugin.name,
-        "title": plugin.title,
-        "edition_name": edition.name,
-        "release": ", ".join(sorted(origins)),
-        "is_derived": edition.is_derived,
-        **described,
-        "files": files,
-    }

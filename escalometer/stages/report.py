@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
+from escalometer import layout
+from escalometer.analysis.dialogue_samples import counted, sampled
 from escalometer.config import Params
 from escalometer.reporting.dvc_plots import write_plots_template
 from escalometer.reporting.page import write_report
-from escalometer.reporting.variants import VARIANT
+from escalometer.runtime.files import read_json
+from escalometer.runtime.git import git_commit
 from escalometer.schema import CONDITIONS, DECISIONS, read_table
-from escalometer.stages import read_json
-from escalometer.tracking import git_commit
-
-#: Sample dialogues shown of one model in one domain.
-N_SAMPLES = 6
 
 #: What the validate stages leave behind, in the order of the pipeline.
 VALIDATED = ("raw", "scenarios", "decisions")
-
-#: What tells dialogues apart that are counted together.
-COUNTED_BY = (
-    "model",
-    "domain",
-    "condition",
-    *VARIANT,
-    "cost_ratio",
-    "status",
-)
 
 
 def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
@@ -50,79 +35,47 @@ def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
     DataError
         If what an earlier stage writes is absent or unreadable.
     """
-    data = root / "data"
-    profiles = [read_json(data / "profiles" / m / "profile.json") for m in params.models]
+    profiles = [read_json(layout.profile_file(model, root)) for model in params.models]
     conditions: list[dict[str, Any]] = []
     provenance = []
     for domain in params.domains:
-        read = read_json(data / "raw" / domain / "provenance.json")
+        read = read_json(layout.provenance_file(domain, root))
         provenance.append({**read, "domain": domain})
-        path = data / "scenarios" / domain / "conditions.parquet"
+        path = layout.conditions_file(domain, root)
         conditions += read_table(path, CONDITIONS).to_pylist()
     samples: list[dict[str, Any]] = []
     statuses: list[dict[str, Any]] = []
     for model in params.models:
         for domain in params.domains:
-            path = data / "decisions" / model / f"{domain}.parquet"
+            path = layout.decisions_file(model, domain, root)
             decisions = read_table(path, DECISIONS)
             statuses += counted(decisions)
             samples += sampled(decisions)
-    page = (out or data / "report") / "index.html"
+    page = (out or layout.report_folder(root)) / layout.report_file().name
     write_report(
         profiles,
         provenance,
-        _validation(data / "validation"),
+        _validation(root),
         samples,
         page,
         {
-            "cost_ratio": headline_ratio(params),
+            "cost_ratio": params.analyze.headline_ratio,
             "params": params.model_dump(mode="json"),
             "git_commit": git_commit(root),
             "conditions": conditions,
             "statuses": statuses,
             # Adapters that were evaluated; most projects have none.
-            "probes": [read_json(p) for p in sorted((data / "probes").glob("*/probes.json"))],
+            "probes": [read_json(path) for path in layout.all_probes_files(root)],
         },
     )
     write_plots_template(page.parent / "plots_template.html")
     return page
 
 
-def headline_ratio(params: Params) -> float:
-    """Return the cost ratio of the headlines: the study's 4 where it is scored."""
-    scored = params.analyze.cost_ratios
-    return 4.0 if 4.0 in scored else scored[0]
-
-
-def _validation(folder: Path) -> list[dict[str, Any]]:
+def _validation(root: Path) -> list[dict[str, Any]]:
     """Return one row a suite that was run, in the order of the pipeline."""
     return [
         {"stage": stage, **entry}
         for stage in VALIDATED
-        for entry in read_json(folder / f"{stage}.json")["tables"]
+        for entry in read_json(layout.validation_file(stage, root))["tables"]
     ]
-
-
-def counted(decisions: pa.Table) -> list[dict[str, Any]]:
-    """Return the number ``n`` of dialogues of each kind and status."""
-    rows = decisions.select(list(COUNTED_BY)).to_pylist()
-    counts = Counter(tuple(row.values()) for row in rows)
-    return [{**dict(zip(COUNTED_BY, key, strict=True)), "n": n} for key, n in counts.items()]
-
-
-def sampled(decisions: pa.Table) -> list[dict[str, Any]]:
-    """Return dialogues that show each intervention and each way to end, always the same ones.
-
-    The first of every (intervention, status), by scenario, rarest status first, so that a refusal
-    or a failure is never crowded out by what goes well.
-    """
-    keys = decisions.select(["status", "intervention", "scenario_id", "condition"]).to_pylist()
-    frequency = Counter(row["status"] for row in keys)
-    first: dict[tuple[str, str], tuple[str, str, int]] = {}
-    for i, row in enumerate(keys):
-        kind = (row["status"], row["intervention"])
-        place = (row["scenario_id"], row["condition"], i)
-        first[kind] = min(first.get(kind, place), place)
-    chosen = sorted(first, key=lambda kind: (frequency[kind[0]], kind))[:N_SAMPLES]
-    sampled: list[dict[str, Any]] = decisions.take([first[k][2] for k in chosen]).to_pylist()
-    return sampled

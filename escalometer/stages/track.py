@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from escalometer import tracking
+from escalometer import layout, tracking
 from escalometer.config import Params, load_card
-from escalometer.stages import PIPELINE, read_json, write_json
-from escalometer.stages.analyze import build_profile, flat_metrics, load_decisions
+from escalometer.runtime.files import read_json, write_json
+from escalometer.runtime.git import git_commit
+from escalometer.schema import DECISIONS, read_table
 
 
 def run(model: str, params: Params, root: Path = Path(), uri: str | None = None) -> None:
@@ -32,61 +34,55 @@ def run(model: str, params: Params, root: Path = Path(), uri: str | None = None)
     ProviderError
         If MLflow refuses or cannot be reached.
     """
-    card = load_card(model, root / "models")
-    profile = read_json(_profile_file(root, model, "profile.json"))
-    decisions_folder = root / "data" / "decisions" / model
+    card = load_card(model, layout.cards_folder(root))
     asked = _flat(params.model_dump(mode="json", exclude={"models", "track"}))
     asked |= {"model": model, "provider": card.provider, "licence": card.licence}
-    children = [_domain_run(model, domain, params, root) for domain in params.domains]
+    by_domain = read_json(layout.domain_metrics_file(model, root))
     record = tracking.RunRecord(
         name=model,
         parameters=asked,
-        metrics=flat_metrics(profile),
+        metrics=read_json(layout.metrics_file(model, root)),
         tags={
-            "git_commit": tracking.git_commit(root),
+            "git_commit": git_commit(root),
             "model": model,
             "domains": ",".join(params.domains),
             "force_answer": str(params.query.force_answer).lower(),
         },
         tables={
-            f"{domain}-decisions": decisions_folder / f"{domain}.parquet"
+            f"{domain}-decisions": layout.decisions_file(model, domain, root)
             for domain in params.domains
         },
         artifacts=[
-            _profile_file(root, model, "profile.json"),
-            _profile_file(root, model, "tables"),
-            _profile_file(root, model, "escalation_curve.svg"),
-            _profile_file(root, model, "escalation_curve.csv"),
-            root / "data" / "report" / "index.html",
+            layout.profile_file(model, root),
+            layout.metric_tables_folder(model, root),
+            layout.curve_figure(model, root),
+            layout.curve_table(model, root),
+            layout.report_file(root),
         ],
-        children=children,
+        children=[
+            _domain_run(model, domain, by_domain[domain], params, root) for domain in params.domains
+        ],
     )
-    where = tracking.log(record, root, uri)
-    path = root / "data" / "tracking" / f"{model}.json"
-    write_json(where, path)
+    write_json(tracking.log(record, root, uri), layout.tracking_file(model, root))
 
 
-def _profile_file(root: Path, model: str, name: str) -> Path:
-    return root / "data" / "profiles" / model / name
-
-
-def _domain_run(model: str, domain: str, params: Params, root: Path) -> tracking.RunRecord:
-    decisions = load_decisions(model, [domain], root)
-    profile = build_profile(decisions, model, PIPELINE, params, [domain])
-    folder = root / "data"
-    provenance = read_json(folder / "raw" / domain / "provenance.json")
-    rows = decisions.to_pylist()
+def _domain_run(
+    model: str, domain: str, metrics: Mapping[str, float], params: Params, root: Path
+) -> tracking.RunRecord:
+    decisions = layout.decisions_file(model, domain, root)
+    provenance = read_json(layout.provenance_file(domain, root))
+    rows = read_table(decisions, DECISIONS).to_pylist()
     # Spread over the table, not its first rows: those are all of one condition.
     chosen = np.unique(np.linspace(0, len(rows) - 1, params.track.n_traces).astype(int))
     return tracking.RunRecord(
         name=f"{model} · {domain}",
         parameters={"model": model, "domain": domain, **_flat({"provenance": provenance})},
-        metrics=flat_metrics(profile),
+        metrics=metrics,
         tags={"domain": domain, "model": model},
         tables={
-            f"{domain}-scenarios": folder / "scenarios" / domain / "scenarios.parquet",
-            f"{domain}-conditions": folder / "scenarios" / domain / "conditions.parquet",
-            f"{domain}-decisions": folder / "decisions" / model / f"{domain}.parquet",
+            f"{domain}-scenarios": layout.scenarios_file(domain, root),
+            f"{domain}-conditions": layout.conditions_file(domain, root),
+            f"{domain}-decisions": decisions,
         },
         dialogues=[rows[i] for i in chosen] if params.track.n_traces else [],
     )

@@ -7,7 +7,7 @@ version, which `fetch_adapter` brings back. What the adapter is worth comes late
 
 from escalometer.tracking._records import RunRecord, log
 from escalometer.tracking._registry import fetch_adapter, track_probes
-from escalometer.tracking._store import EXPERIMENT, default_uri, git_commit
+from escalometer.tracking._store import EXPERIMENT, default_uri
 from escalometer.tracking._training import TrainingRun
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "TrainingRun",
     "default_uri",
     "fetch_adapter",
-    "git_commit",
     "log",
     "track_probes",
 ]

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from escalometer.adapter_files import RECORD, sha256
 from escalometer.errors import ProviderError
-from escalometer.tracking._store import connected, find_run, git_commit
+from escalometer.layout import ADAPTER_RECORD, adapter_files
+from escalometer.runtime.files import digest_of_files, partial_of
+from escalometer.runtime.git import git_commit
+from escalometer.tracking._store import connected, find_run
 
 #: The version in use, and one to compare with it. MLflow finds the newest as `latest` by itself,
 #: and lets nobody set that.
@@ -43,7 +45,7 @@ def register(client: Any, name: str, run_id: str, adapter: Path, tags: Mapping[s
     """
     from mlflow.entities import LoggedModelOutput
 
-    tags = {**tags, _DIGEST: sha256(adapter)}
+    tags = {**tags, _DIGEST: digest_of_files(adapter_files(adapter))}
     version = _registered(client, name, run_id, tags[_DIGEST])
     if version is None:
         experiment_id = client.get_run(run_id).info.experiment_id
@@ -115,7 +117,7 @@ def fetch_adapter(
             if version.isdigit()
             else client.get_model_version_by_alias(name, version)
         )
-        partial = folder.with_name(folder.name + ".partial")
+        partial = partial_of(folder)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         mlflow.artifacts.download_artifacts(
@@ -123,7 +125,7 @@ def fetch_adapter(
         )
     what = f"version {found.version} of {name} in MLflow"
     try:
-        digest = sha256(partial)
+        digest = digest_of_files(adapter_files(partial))
     except FileNotFoundError as error:
         raise ProviderError(f"{what} is no adapter: {error.filename} is not there") from error
     if digest != found.tags.get(_DIGEST):
@@ -168,7 +170,7 @@ def track_probes(
     """
     from mlflow.entities import Metric
 
-    found = json.loads((adapter / RECORD).read_text(encoding="utf-8"))
+    found = json.loads((adapter / ADAPTER_RECORD).read_text(encoding="utf-8"))
     trained = found.get("mlflow") or {}
     digest = hashlib.sha256(json.dumps(sorted(metrics.items())).encode()).hexdigest()
     with connected(root, uri) as (client, experiment_id):

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from escalometer.errors import ProviderError
+from escalometer.layout import mlflow_artifacts, mlflow_file
 
 EXPERIMENT = "escalometer"
 
 
 def default_uri(root: Path) -> str:
     """Return the address of the local store: a SQLite file in the project."""
-    return f"sqlite:///{(root / 'mlflow.db').resolve()}"
-
-
-def git_commit(root: Path) -> str:
-    """Return the commit that is checked out, or ``unknown`` outside of git.
-
-    ``-dirty`` follows where tracked files differ from it, dvc.lock aside: the pipeline writes that
-    while it runs.
-    """
-    git = ["git", "-C", str(root)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603
-    if head.returncode:
-        return "unknown"
-    command = [*git, "diff", "--quiet", "HEAD", "--", ".", ":(exclude)dvc.lock"]
-    is_clean = subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
-    return head.stdout.strip() + ("" if is_clean else "-dirty")
+    return f"sqlite:///{mlflow_file(root).resolve()}"
 
 
 @contextlib.contextmanager
@@ -69,7 +54,7 @@ def connected(root: Path, uri: str | None) -> Iterator[Any]:
         if experiment is not None:
             experiment_id = experiment.experiment_id
         elif uri is None:
-            artifacts = (root / "mlruns").resolve().as_uri()
+            artifacts = mlflow_artifacts(root).resolve().as_uri()
             experiment_id = mlflow.create_experiment(EXPERIMENT, artifact_location=artifacts)
         else:
             experiment_id = mlflow.create_experiment(EXPERIMENT)

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from escalometer.runtime.files import write_json
+from escalometer.runtime.git import git_commit
 from escalometer.tracking._registry import register
-from escalometer.tracking._store import connected, find_run, git_commit
+from escalometer.tracking._store import connected, find_run
 
 #: MLflow takes so many parameters at a time, and texts up to so many characters.
 _N_PARAMETERS, _MOST_TEXT = 100, 6000
@@ -78,10 +80,7 @@ class TrainingRun:
             run_id = str(run.info.run_id)
             _log_parameters(client, run_id, parameters)
             client.log_inputs(run_id, [_input(key, path) for key, path in tables.items()])
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        partial = memory.with_name(memory.name + ".partial")
-        partial.write_text(json.dumps({"run_id": run_id}), encoding="utf-8")
-        partial.replace(memory)
+        write_json({"run_id": run_id}, memory)
         return cls(name, run_id, -1, root, uri)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:

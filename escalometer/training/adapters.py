@@ -7,9 +7,7 @@ from typing import Any
 
 import yaml
 
-from escalometer.adapter_files import sha256
 from escalometer.config import (
-    CARDS_FOLDER,
     AdapterParams,
     ModelCard,
     Params,
@@ -20,6 +18,8 @@ from escalometer.config import (
 )
 from escalometer.dialogue.providers.local.adapters import folder
 from escalometer.errors import UsageError, unknown_name
+from escalometer.layout import adapter_files, card_file, cards_folder
+from escalometer.runtime.files import digest_of_files
 
 #: What a tuned model writes before its marker is a chain of some 60 to 100 tokens.
 ANSWER_TOKENS = 128
@@ -66,7 +66,7 @@ def check_base(model: str, root: Path = Path()) -> ModelCard:
     UsageError
         If there is no such card, its weights are not on this machine, or it is tuned already.
     """
-    card = load_card(model, root / CARDS_FOLDER)
+    card = load_card(model, cards_folder(root))
     if card.provider != "local":
         raise UsageError(
             f"{model} is asked over a network: only weights on this machine can be fine-tuned. "
@@ -90,9 +90,9 @@ def check_name(name: str, model: str, root: Path = Path()) -> None:
     """
     if name == model:
         raise UsageError(f"{name} is the base model itself: give the tuned one another --name")
-    if name not in model_names(root / CARDS_FOLDER):
+    if name not in model_names(cards_folder(root)):
         return
-    if load_card(name, root / CARDS_FOLDER).adapter != name:
+    if load_card(name, cards_folder(root)).adapter != name:
         raise UsageError(
             f"models/{name}.yaml is the card of another model, and stays: choose another --name"
         )
@@ -119,8 +119,8 @@ def write_card(name: str, model: str, root: Path = Path()) -> Path:
     """
     base = check_base(model, root)
     check_name(name, model, root)
-    path = root / CARDS_FOLDER / f"{name}.yaml"
-    if path.exists() and load_card(name, root / CARDS_FOLDER).source == base.source:
+    path = card_file(name, root)
+    if path.exists() and load_card(name, cards_folder(root)).source == base.source:
         return path
     inherited = base.model_dump(mode="json", include=set(_INHERITED), exclude_defaults=True)
     content: dict[str, Any] = {
@@ -161,10 +161,10 @@ def seal(name: str, root: Path = Path()) -> str:
     ProviderError
         If the adapter is not there.
     """
-    card = load_card(name, root / CARDS_FOLDER)
+    card = load_card(name, cards_folder(root))
     if card.adapter != name:
         raise UsageError(f"models/{name}.yaml is no card of the adapter {name!r}: nothing to seal")
-    found = sha256(folder(card, root))
+    found = digest_of_files(adapter_files(folder(card, root)))
     if card.adapter_sha256 != found:
-        edit_card(name, {"adapter_sha256": found}, root / CARDS_FOLDER)
+        edit_card(name, {"adapter_sha256": found}, cards_folder(root))
     return found

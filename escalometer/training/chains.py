@@ -20,7 +20,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, get_args
 
-from escalometer.dialogue.parsing import DECISION_MARKER, parse_marker
+from escalometer.cases.task import DECISION_MARKER
+from escalometer.dialogue.parsing import parse_marker
 from escalometer.stats.policy import optimal_action
 
 #: What can be wrong with a chain, each step judged by what the chain itself says before it.

@@ -9,8 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from escalometer import validation
+from escalometer.cases.task import DECISION_MARKER
 from escalometer.config import AdapterParams
-from escalometer.dialogue.parsing import DECISION_MARKER, parse_marker
+from escalometer.dialogue.parsing import parse_marker
+from escalometer.layout import scenarios_file
 from escalometer.schema import EXAMPLES, SCENARIOS, read_table
 from escalometer.training.chains import best, mistake
 from escalometer.training.held_out import UNTRAINED_PERCENTS, UNTRAINED_RATIOS
@@ -32,7 +34,7 @@ def checkable(path: Path, adapter: AdapterParams, root: Path) -> pa.Table:
     rows = table.to_pylist()
     splits: dict[tuple[str, str], str] = {}
     for domain in sorted({row["domain"] for row in rows if row["domain"]}):
-        file = root / "data" / "scenarios" / domain / "scenarios.parquet"
+        file = scenarios_file(domain, root)
         for row in read_table(file, SCENARIOS).to_pylist():
             splits[domain, row["scenario_id"]] = row["split"]
     added: dict[str, list[Any]] = {

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from escalometer.cases.task import PREDICTION_MARKER, Task
 from escalometer.config import AdapterParams, Recipe
-from escalometer.dialogue.parsing import PREDICTION_MARKER
 from escalometer.dialogue.protocol import (
     FRAMINGS,
     MORE_FRAMINGS,
     Protocol,
-    Task,
     first_turn,
     second_turn,
     state_cost,

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from escalometer.dialogue.parsing import PREDICTION_MARKER
+from escalometer.cases.task import PREDICTION_MARKER
 from escalometer.training.attention import Layout
 
 IGNORED = -100  # a label that counts for nothing

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from escalometer import warehouse
-from escalometer.analysis import Row
+from escalometer import layout, warehouse
 from escalometer.schema import ROLES
 from escalometer.training.probe_cells import PROBES
+
+Row: TypeAlias = dict[str, Any]
 
 FOLDER = Path("probes")
 
@@ -36,7 +37,7 @@ PUBLISHED: dict[str, Any] = {
 }
 
 
-def measure(probed: pa.Table, folder: Path = warehouse.SQL_FOLDER) -> dict[str, pa.Table]:
+def measure(probed: pa.Table, folder: Path = layout.SQL_FOLDER) -> dict[str, pa.Table]:
     """Return the table of each statement under sql/probes.
 
     Parameters

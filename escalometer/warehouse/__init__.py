@@ -10,8 +10,9 @@ from escalometer.warehouse._recorded import (
     refuse_twins,
 )
 from escalometer.warehouse._statements import (
-    SQL_FOLDER,
+    Connection,
     add_table,
+    add_view,
     connect,
     dependents,
     load_macros,
@@ -20,13 +21,16 @@ from escalometer.warehouse._statements import (
     run_file,
     run_metrics,
     spread_rows,
-    stage_cases,
     view_decisions,
 )
+from escalometer.warehouse.table_files import RawFile, RawTable
 
 __all__ = [
-    "SQL_FOLDER",
+    "Connection",
+    "RawFile",
+    "RawTable",
     "add_table",
+    "add_view",
     "connect",
     "convert_recorded",
     "count_same",
@@ -43,6 +47,5 @@ __all__ = [
     "run_file",
     "run_metrics",
     "spread_rows",
-    "stage_cases",
     "view_decisions",
 ]

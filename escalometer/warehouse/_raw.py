@@ -11,10 +11,8 @@ from pathlib import Path
 
 import duckdb
 
-from escalometer.cases import raw_files
-from escalometer.cases.domains import RawTable
-from escalometer.cases.raw_files import RawFile
 from escalometer.errors import DataError
+from escalometer.warehouse.table_files import RawFile, RawTable, opened
 
 #: Of a header that lacks something, messages list so many names.
 MOST_NAMES = 200
@@ -390,7 +388,7 @@ def load_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, raw: Ra
     DataError
         As `read_raw`, in the name of the file that the user knows.
     """
-    with raw_files.opened(raw) as path:
+    with opened(raw) as path:
         try:
             return read_raw(connection, raw_table, path)
         except DataError as error:

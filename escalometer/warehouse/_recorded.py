@@ -12,11 +12,11 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from escalometer.cases.domains import RawTable
 from escalometer.errors import DataError
 from escalometer.warehouse._raw import first_lines, quoted, read_raw
 from escalometer.warehouse._raw import read_header as read_csv_header
 from escalometer.warehouse._statements import connect
+from escalometer.warehouse.table_files import RawTable
 
 #: Whole numbers below this are exact as doubles, which is how they are read.
 _EXACT = 2**53

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from escalometer.cases.domains import Domain
 from escalometer.errors import DataError
+from escalometer.layout import SQL_FOLDER
 from escalometer.warehouse._raw import first_lines, quoted
 
-SQL_FOLDER = Path("sql")
+Connection: TypeAlias = duckdb.DuckDBPyConnection
 
 
 def connect(n_threads: int = 2) -> duckdb.DuckDBPyConnection:
@@ -57,42 +57,6 @@ def spread_rows(connection: duckdb.DuckDBPyConnection, name: str, most: int) -> 
     return connection.sql(query, params={"step": step}).to_arrow_table()
 
 
-def stage_cases(
-    connection: duckdb.DuckDBPyConnection,
-    domain: Domain,
-    edition: str,
-    values: Mapping[str, Any] | None = None,
-    folder: Path = SQL_FOLDER,
-) -> pa.Table:
-    """Return the domain's cases, one a row.
-
-    Parameters
-    ----------
-    connection : duckdb.DuckDBPyConnection
-        Holds the edition's raw tables, from `load_raw`.
-    domain : Domain
-        Its `stage`, or the statements `staging/<domain>__<edition>.sql`, where there is one, and
-        `staging/<domain>.sql`, which reads what that gives as `<domain>_source`.
-    edition : str
-        Name of the edition that is loaded.
-    values : mapping, optional
-        Values to bind by name.
-    folder : Path, default sql
-        The folder of all statements.
-    """
-    if domain.stage is not None:
-        staged: pa.Table = domain.stage(connection)
-        return staged
-    staging = folder / "staging"
-    source = staging / f"{domain.name}__{edition}.sql"
-    if source.exists():
-        # A view: most of it is read once, and a copy of many millions of rows would be large.
-        name = quoted(f"{domain.name}_source")
-        query = source.read_text(encoding="utf-8")
-        connection.execute(f"create or replace temp view {name} as {query}")
-    return run_file(connection, staging / f"{domain.name}.sql", values)
-
-
 def members(cases: pa.Table, predicates: Mapping[str, str]) -> dict[str, np.ndarray[Any, Any]]:
     """Return for each condition which cases it holds for: an array of bool, in the cases' order.
 
@@ -131,6 +95,12 @@ def members(cases: pa.Table, predicates: Mapping[str, str]) -> dict[str, np.ndar
                 )
             found[condition] = holds
     return found
+
+
+def add_view(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
+    """Let statements read, as `name`, what the one statement in `path` selects."""
+    query = path.read_text(encoding="utf-8")
+    connection.execute(f"create or replace temp view {quoted(name)} as {query}")
 
 
 def add_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
@@ -207,7 +177,7 @@ def run_metrics(
     Parameters
     ----------
     connection : duckdb.DuckDBPyConnection
-        Holds the table or view `decisions` with the columns of `stages.analyze.COLUMNS`.
+        Holds the table or view `decisions` with the columns of `analysis.decisions.COLUMNS`.
     values : mapping
         Values to bind: ``cost_ratios`` (list of float, each above 1), ``curve_ratios`` (list of
         float, at least 1), ``human_error_rate`` (in [0, 1)), ``side_domains`` (list of str, left

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from escalometer.cases import domains
+from escalometer.cases.task import Task
 from escalometer.dialogue import interventions, providers
-from escalometer.dialogue.protocol import Task, first_turn, second_turn
+from escalometer.dialogue.protocol import first_turn, second_turn
 from escalometer.errors import UsageError
 from tests.conftest import ROOT
 

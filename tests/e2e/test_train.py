@@ -17,8 +17,9 @@ from typing import Any
 import mlflow
 import pytest
 
-from escalometer.adapter_files import sha256
 from escalometer.config import load_card
+from escalometer.layout import adapter_files
+from escalometer.runtime.files import digest_of_files
 from tests import command_line
 from tests.command_line import environment
 from tests.conftest import read_json
@@ -59,6 +60,12 @@ def trained(
 
 
 @pytest.fixture(scope="module")
+def digest(trained: Trained) -> str:
+    """Of the adapter's files."""
+    return digest_of_files(adapter_files(trained.root / "models" / "adapters" / NAME))
+
+
+@pytest.fixture(scope="module")
 def client(trained: Trained) -> mlflow.MlflowClient:
     mlflow.set_tracking_uri(f"sqlite:///{trained.root / 'mlflow.db'}")
     return mlflow.MlflowClient()
@@ -78,13 +85,11 @@ def test_train_says_what_it_wrote_and_what_to_do_next(trained: Trained):
     assert f"escalometer evaluate tiny {NAME}" in said
 
 
-def test_the_card_says_which_adapter_it_means(trained: Trained):
-    digest = sha256(trained.root / "models" / "adapters" / NAME)
+def test_the_card_says_which_adapter_it_means(trained: Trained, digest: str):
     assert load_card(NAME, trained.root / "models").adapter_sha256 == digest
 
 
-def test_the_champion_in_mlflow_is_that_adapter(trained: Trained, champion: Any):
-    digest = sha256(trained.root / "models" / "adapters" / NAME)
+def test_the_champion_in_mlflow_is_that_adapter(trained: Trained, champion: Any, digest: str):
     assert champion.tags["adapter_sha256"] == digest
     told = read_json(trained.root / "models" / "adapters" / NAME / "training.json")
     assert told["mlflow"]["run_id"] == champion.run_id

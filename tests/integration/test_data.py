@@ -13,10 +13,12 @@ from dataclasses import replace
 import pytest
 
 from escalometer.cases import domains
+from escalometer.cases.scenarios import sample_scenarios
+from escalometer.cases.staging import stage_table
 from escalometer.config import Params, SampleParams
 from escalometer.errors import DataError, UsageError
 from escalometer.operations import data
-from escalometer.stages import ingest, sample
+from escalometer.stages import ingest
 from tests.conftest import SHARED
 
 PARAMS = Params(
@@ -144,7 +146,7 @@ def real(name):
         pytest.skip("../shared/data is not there: recorded data are not part of this project")
     plugin = domains.load(name)
     params = PARAMS.model_copy(update={"sample": SampleParams()})
-    return sample.sample(plugin, sample.stage_table(plugin, params, folder), params)
+    return sample_scenarios(plugin, stage_table(plugin, params, folder), params)
 
 
 def test_hotel_bookings_give_the_published_percentages():

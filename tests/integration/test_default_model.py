@@ -10,8 +10,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from escalometer import cli
+from escalometer.cases.task import PREDICTION_MARKER
 from escalometer.config import load_card
-from escalometer.dialogue.parsing import PREDICTION_MARKER, parse_marker
+from escalometer.dialogue.parsing import parse_marker
 from escalometer.dialogue.providers import Request, connect
 from tests.conftest import ROOT, workspace
 

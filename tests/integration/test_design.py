@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from escalometer.analysis.decisions import is_unfinished
 from escalometer.config import Params, Workspace
 from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.errors import UsageError
@@ -94,7 +95,7 @@ def test_a_budget_that_ends_it_is_told_and_a_larger_one_goes_on(place):
         design.run("remote", small, place)
         rows, about = designed(place)
         assert about["stopped_by"] == "budget"
-        assert analyze.is_unfinished("remote", place.root)
+        assert is_unfinished("remote", place.root)
         assert 0 < len(rows) < 100
         store = CompletionStore(place.store)
         assert len(store) == 100 == server.n_asked

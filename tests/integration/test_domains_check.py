@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from escalometer.cases.scenarios import sample_scenarios
+from escalometer.cases.staging import stage_table
 from escalometer.config import load_params
 from escalometer.operations import check_domain
 from escalometer.reporting.domain_check_text import print_check
@@ -117,8 +119,8 @@ def test_customers_never_stand_in_two_splits(own):
 
     domain = domains.load("support_tickets", own)
     ingest.run("support_tickets", own)
-    cases = sample.stage_table(domain, PARAMS, own / "data" / "raw" / "support_tickets")
-    table = sample.sample(domain, cases, PARAMS).cases.to_pylist()
+    cases = stage_table(domain, PARAMS, own / "data" / "raw" / "support_tickets")
+    table = sample_scenarios(domain, cases, PARAMS).cases.to_pylist()
     splits: dict[str, set[str]] = {}
     for row in table:
         splits.setdefault(row["customer_id"], set()).add(row["split"])

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from escalometer.cases.task import Task
 from escalometer.config import ModelCard, Price
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.keys import request_key
 from escalometer.dialogue.elicitation.rows import Answering, Dialogue
 from escalometer.dialogue.elicitation.store import CompletionStore, completion_of
-from escalometer.dialogue.protocol import Task
 from escalometer.dialogue.providers import Completion, Request, connect
 from escalometer.errors import DataError
 from tests.conftest import tiny_card, workspace

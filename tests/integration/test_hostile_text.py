@@ -14,10 +14,13 @@ import pytest
 
 from escalometer import validation
 from escalometer.cases import domains
+from escalometer.cases.scenarios import sample_scenarios
+from escalometer.cases.staging import stage_table
+from escalometer.cases.task import DECISION_MARKER, PREDICTION_MARKER
 from escalometer.config import ModelCard, Params, SampleParams
 from escalometer.dialogue.elicitation.engine import Answering, Dialogue, Engine
 from escalometer.dialogue.elicitation.store import CompletionStore
-from escalometer.dialogue.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
+from escalometer.dialogue.parsing import parse_marker
 from escalometer.dialogue.protocol import Protocol, first_turn
 from escalometer.dialogue.providers import connect
 from escalometer.errors import DataError
@@ -292,7 +295,7 @@ def test_raw_and_derived_editions_give_the_same_cases(tmp_path):
                 writer.writerow([f"{i}.0", worker, int(is_toxic), -1.0 if is_toxic else 1.0])
     tables = []
     for folder in (derived, raw):
-        cases = sample.stage_table(domains.load(NAME), PARAMS, folder)
+        cases = stage_table(domains.load(NAME), PARAMS, folder)
         tables.append(cases.drop_columns(["source_row"]).to_pylist())
     assert tables[0] == tables[1]
     assert tables[0][0]["shown"] == 'page 0 of "many" , thank you'
@@ -302,7 +305,7 @@ def test_a_comment_without_a_judgement_is_no_case_and_an_empty_edition_says_so(t
     folder = tmp_path / "data" / "raw" / NAME
     folder.mkdir(parents=True)
     with pytest.raises(DataError, match="escalometer data fetch wikipedia_toxicity"):
-        sample.stage_table(domains.load(NAME), PARAMS, folder)
+        stage_table(domains.load(NAME), PARAMS, folder)
 
 
 def test_the_derived_edition_gives_the_words_percentages():
@@ -311,7 +314,7 @@ def test_the_derived_edition_gives_the_words_percentages():
         pytest.skip("../shared/data is not there: recorded data are not part of this project")
     params = PARAMS.model_copy(update={"sample": SampleParams()})
     plugin = domains.load(NAME)
-    sampled = sample.sample(plugin, sample.stage_table(plugin, params, path), params)
+    sampled = sample_scenarios(plugin, stage_table(plugin, params, path), params)
     found = {
         row["condition"]: 100 * row["n_all_agreeing"] / row["n_all"] for row in sampled.conditions
     }

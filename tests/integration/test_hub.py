@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from escalometer.cases.task import PREDICTION_MARKER
 from escalometer.config import ModelCard
-from escalometer.dialogue.parsing import PREDICTION_MARKER
 from escalometer.dialogue.providers import Request, connect
 from escalometer.dialogue.providers.local import weights
 from escalometer.errors import ProviderError

@@ -10,11 +10,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from escalometer.adapter_files import sha256
+from escalometer.cases.task import DECISION_MARKER, PREDICTION_MARKER
 from escalometer.config import ModelCard
-from escalometer.dialogue.parsing import DECISION_MARKER, PREDICTION_MARKER
 from escalometer.dialogue.providers import Request, connect
 from escalometer.errors import ProviderError
+from escalometer.layout import adapter_files
+from escalometer.runtime.files import digest_of_files
 from tests.conftest import tiny_card, workspace
 
 PROMPTS = ["Rain?", "A much longer question about the weather.", "x", "Snow or not? " * 5]
@@ -310,7 +311,7 @@ def flip_a_bit(folder: Path) -> None:
 )
 def test_of_a_sealed_card_no_other_byte_is_loaded(adapted, tmp_path, spoil, said):
     card, folder = adapted
-    sealed = {"hub_id": "someone/tiny", "adapter_sha256": sha256(folder)}
+    sealed = {"hub_id": "someone/tiny", "adapter_sha256": digest_of_files(adapter_files(folder))}
     card = card.model_copy(update=sealed)
     assert connect(card, workspace(tmp_path)).identity["adapter"].startswith("careful@sha256:")
     spoil(folder)

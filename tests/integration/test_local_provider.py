@@ -8,8 +8,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from escalometer.cases.task import DECISION_MARKER, PREDICTION_MARKER
 from escalometer.config import ModelCard
-from escalometer.dialogue.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
+from escalometer.dialogue.parsing import parse_marker
 from escalometer.dialogue.providers import Request, connect
 from escalometer.dialogue.providers.local import loading
 from escalometer.errors import ProviderError

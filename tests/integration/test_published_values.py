@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from escalometer.analysis.decisions import COLUMNS
+from escalometer.analysis.profile import build_profile
 from escalometer.config import AnalyzeParams, Params
-from escalometer.stages import analyze
 from tests.conftest import ROOT
 from tests.integration._study import RECORDED, decisions
 from tests.sql._tables import measure
@@ -28,11 +29,11 @@ DOCUMENT = ROOT / "docs" / "reproduction.md"
 
 @cache
 def _profile(model: str) -> dict[str, Any]:
-    return analyze.build_profile(decisions(), model, "study", PARAMS)
+    return build_profile(decisions(), model, "study", PARAMS)
 
 
 def _analyzed() -> pa.Table:
-    return decisions().select(list(analyze.COLUMNS))
+    return decisions().select(list(COLUMNS))
 
 
 @cache
@@ -150,7 +151,7 @@ def test_escalation_accuracy_of_qwen_with_isolated_runs_apart_and_pooled(
 
 
 def _pooled(stated: bool) -> dict[str, Any]:
-    made = analyze.build_profile(
+    made = build_profile(
         decisions(), "Qwen3.5-9B", "study", PARAMS, is_pooled=True
     )["interventions"]  # fmt: skip
     name = "cost_framing" if stated else "baseline"

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from escalometer.adapter_files import sha256
 from escalometer.config import load_card, load_params
 from escalometer.dialogue.providers.local.adapters import digest
 from escalometer.errors import ProviderError, UsageError
+from escalometer.layout import adapter_files, probes_file
 from escalometer.operations import adapter_results
 from escalometer.pipeline import FINE_TUNING, bring_up_to_date, stage_addresses
+from escalometer.runtime.files import digest_of_files
 from escalometer.training import adapters
 from tests import command_line
 from tests.command_line import BIN
@@ -247,7 +248,7 @@ def test_another_adapter_makes_the_tuned_models_card_another_one(trained):
     assert bring_up_to_date("seal@careful")
     card = load_card("careful")
     folder = Path("models") / "adapters" / "careful"
-    assert card.adapter_sha256 == sha256(folder)
+    assert card.adapter_sha256 == digest_of_files(adapter_files(folder))
     text = Path("models/careful.yaml").read_text("utf-8")
     assert text.startswith("# Tuned: tiny with")
     assert not bring_up_to_date("seal@careful")
@@ -256,9 +257,10 @@ def test_another_adapter_makes_the_tuned_models_card_another_one(trained):
     with pytest.raises(ProviderError, match="is not the one that models/careful"):
         digest(card, Path(), "sha256:…")
     assert bring_up_to_date("seal@careful")
-    assert load_card("careful").adapter_sha256 == sha256(folder) != card.adapter_sha256
+    trained = digest_of_files(adapter_files(folder))
+    assert load_card("careful").adapter_sha256 == trained != card.adapter_sha256
     with_digest = digest(load_card("careful"), Path(), "sha256:…")
-    assert with_digest == f"careful@sha256:{sha256(folder)}"
+    assert with_digest == f"careful@sha256:{digest_of_files(adapter_files(folder))}"
     # A price that a person puts in stays, and the stage with it.
     changed = Path("models/careful.yaml").read_text("utf-8").replace("2.0", "3.0")
     Path("models/careful.yaml").write_text(changed, "utf-8")
@@ -286,7 +288,7 @@ def test_a_report_is_behind_once_probes_have_come(tmp_path):
     page.parent.mkdir(parents=True)
     page.write_text("")
     assert not adapter_results.is_report_behind(tmp_path)
-    probes = adapter_results.probes_file("careful", tmp_path)
+    probes = probes_file("careful", tmp_path)
     probes.parent.mkdir(parents=True)
     probes.write_text("{}")
     later = page.stat().st_mtime_ns + 10**9

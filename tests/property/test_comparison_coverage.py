@@ -16,8 +16,8 @@ from escalometer import stats
 from escalometer.analysis.contrasts import Side, contrast
 from escalometer.analysis.headlines import mean_accuracy, mean_rate
 from escalometer.analysis.regressions import worsenings
+from escalometer.analysis.rule_results import Answered
 from escalometer.analysis.scores import Policy
-from escalometer.analysis.verdicts import Answered
 from escalometer.config import GateParams, MinEffectParams
 from escalometer.stats import Resamples
 

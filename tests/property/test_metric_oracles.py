@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from escalometer import warehouse
+from escalometer.layout import SQL_FOLDER
 from tests.sql._tables import VALUES as VALUES_OF_TESTS
 from tests.sql._tables import assert_same, decisions, measure
 from tests.sql.oracles import ORACLES
@@ -174,7 +175,7 @@ def test_what_the_choices_are_called_changes_nothing(
 
 
 def test_every_metric_has_an_oracle() -> None:
-    stems = {path.stem for path in (warehouse.SQL_FOLDER / "metrics").glob("*.sql")}
+    stems = {path.stem for path in (SQL_FOLDER / "metrics").glob("*.sql")}
     assert stems == set(ORACLES)
 
 

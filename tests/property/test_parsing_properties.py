@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escalometer.cases.sanitize import quoted
-from escalometer.dialogue.parsing import CONFIDENCE_MARKER, parse_confidence
+from escalometer.cases.task import CONFIDENCE_MARKER
+from escalometer.dialogue.parsing import parse_confidence
 
 WHICH = st.sampled_from(["first", "last"])
 PERCENT = st.decimals(0, 100, places=2)

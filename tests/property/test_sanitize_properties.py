@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from escalometer.cases.sanitize import plain, quoted
-from escalometer.dialogue.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
+from escalometer.cases.task import DECISION_MARKER, PREDICTION_MARKER
+from escalometer.dialogue.parsing import parse_marker
 
 FRAGMENTS = [
     *(

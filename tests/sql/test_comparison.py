@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from escalometer import warehouse
+from escalometer.layout import SQL_FOLDER
 from tests.sql._tables import assert_same, decisions
 
 HERE = Path(__file__).parent / "comparison"
-FOLDER = warehouse.SQL_FOLDER / "comparison"
+FOLDER = SQL_FOLDER / "comparison"
 STATEMENTS = sorted(path.stem for path in FOLDER.glob("*.sql"))
 
 

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from escalometer import warehouse
+from escalometer.layout import SQL_FOLDER
 from tests.sql._tables import assert_same, decisions, measure
 
 HERE = Path(__file__).parent
-METRICS = sorted(path.stem for path in (warehouse.SQL_FOLDER / "metrics").glob("*.sql"))
+METRICS = sorted(path.stem for path in (SQL_FOLDER / "metrics").glob("*.sql"))
 
 
 def _cases() -> list[Any]:
@@ -31,7 +32,7 @@ def test_every_metric_has_its_cases_and_the_other_way_round() -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_header_has_three_lines(metric: str) -> None:
-    path = warehouse.SQL_FOLDER / "metrics" / f"{metric}.sql"
+    path = SQL_FOLDER / "metrics" / f"{metric}.sql"
     first, second, third = path.read_text(encoding="utf-8").splitlines()[:3]
     assert first.startswith("-- metric: ")
     assert re.match(r"-- grain: one row per \(.+\)", second)

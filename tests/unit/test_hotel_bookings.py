@@ -8,7 +8,11 @@ import pytest
 
 from escalometer import validation, warehouse
 from escalometer.cases import domains, form_leaks, learned_conditions, raw_files, sampling
+from escalometer.cases.staging import stage_cases
 from escalometer.errors import DataError
+from escalometer.runtime.files import digest
+from escalometer.warehouse import RawFile
+from escalometer.warehouse.table_files import opened
 from tests.conftest import ROOT, SHARED
 
 DOMAIN = domains.load("hotel_bookings")
@@ -51,8 +55,8 @@ def write(path: Path, *changes: dict[str, str]) -> Path:
 
 def staged(path: Path):
     with warehouse.connect() as connection:
-        warehouse.load_raw(connection, TABLE, raw_files.RawFile(path))
-        return warehouse.stage_cases(connection, DOMAIN, "raw", {"is_balanced": False}, SQL)
+        warehouse.load_raw(connection, TABLE, RawFile(path))
+        return stage_cases(connection, DOMAIN, "raw", {"is_balanced": False}, SQL)
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +163,8 @@ def test_the_whole_file_is_staged(cases):
 def test_the_file_is_the_one_we_know():
     if not REAL.exists():
         pytest.skip("../shared/data is not there: the bookings are not part of this project")
-    with raw_files.opened(raw_files.RawFile(REAL)) as path:
-        assert raw_files.digest(path) in DOMAIN.editions[0].releases
+    with opened(RawFile(REAL)) as path:
+        assert digest(path) in DOMAIN.editions[0].releases
 
 
 def test_every_text_has_the_same_sentences(cases):

@@ -8,7 +8,11 @@ import pytest
 
 from escalometer import validation, warehouse
 from escalometer.cases import domains, form_leaks, learned_conditions, raw_files
+from escalometer.cases.staging import stage_cases
 from escalometer.errors import DataError
+from escalometer.runtime.files import digest
+from escalometer.warehouse import RawFile
+from escalometer.warehouse.table_files import opened
 from tests.conftest import ROOT, SHARED
 
 DOMAIN = domains.load("lending_club")
@@ -61,13 +65,13 @@ def write(path: Path, template: dict[str, str], *changes: dict[str, str]) -> Pat
 
 def load(connection, files):
     for raw_table, path in files:
-        warehouse.load_raw(connection, raw_table, raw_files.RawFile(path))
+        warehouse.load_raw(connection, raw_table, RawFile(path))
 
 
 def staged(edition, files):
     with warehouse.connect() as connection:
         load(connection, files)
-        return warehouse.stage_cases(connection, DOMAIN, edition, {}, SQL)
+        return stage_cases(connection, DOMAIN, edition, {}, SQL)
 
 
 def raw_cases(folder: Path, accepted=({},), rejected=({},)):
@@ -324,8 +328,8 @@ def test_the_real_files_are_those_we_know():
         pytest.skip(ABSENT)
     for edition in DOMAIN.editions:
         for _, name in REAL_FILES[edition.name]:
-            with raw_files.opened(raw_files.RawFile(REAL / name)) as path:
-                assert raw_files.digest(path) in edition.releases
+            with opened(RawFile(REAL / name)) as path:
+                assert digest(path) in edition.releases
 
 
 def test_every_text_has_one_form(real):

@@ -12,6 +12,8 @@ import pytest
 from escalometer import validation, warehouse
 from escalometer.cases import domains, form_leaks, learned_conditions, raw_files
 from escalometer.cases.raw_files import RawFile
+from escalometer.cases.staging import stage_cases
+from escalometer.runtime.files import digest
 from tests.conftest import ROOT, SHARED
 
 DOMAIN = domains.load("moral_machine")
@@ -104,7 +106,7 @@ def staged(folder: Path, *, is_balanced=False):
         for table in found.edition.raw_tables:
             warehouse.load_raw(connection, table, found.files[table.name])
         values = {"is_balanced": is_balanced}
-        return warehouse.stage_cases(connection, DOMAIN, found.edition.name, values, SQL)
+        return stage_cases(connection, DOMAIN, found.edition.name, values, SQL)
 
 
 @pytest.fixture
@@ -206,7 +208,7 @@ def test_private_facts_reach_no_text_condition_or_feature(raw):
 
 
 def test_the_derived_file_is_the_one_we_know(real):
-    assert raw_files.digest(REAL) in DERIVED.releases
+    assert digest(REAL) in DERIVED.releases
     assert DERIVED.is_derived
     assert not RAW.is_derived
 

@@ -13,6 +13,7 @@ import pytest
 from escalometer import warehouse
 from escalometer.cases import domains, form_leaks, raw_files
 from escalometer.cases.domains import movielens
+from escalometer.cases.staging import stage_cases
 from tests.conftest import SHARED
 
 DOMAIN = domains.load("movielens")
@@ -76,7 +77,7 @@ def staged(folder: Path, is_balanced: bool = False, n_threads: int = 2) -> list[
         for raw_table in found.edition.raw_tables:
             warehouse.load_raw(connection, raw_table, found.files[raw_table.name])
         values = {"is_balanced": is_balanced}
-        return warehouse.stage_cases(connection, DOMAIN, found.edition.name, values).to_pylist()
+        return stage_cases(connection, DOMAIN, found.edition.name, values).to_pylist()
 
 
 def agrees(case: dict) -> bool:

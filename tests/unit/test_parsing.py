@@ -8,13 +8,8 @@ from string import ascii_uppercase
 
 import pytest
 
-from escalometer.dialogue.parsing import (
-    DECISION_MARKER,
-    PREDICTION_MARKER,
-    parse_confidence,
-    parse_marker,
-    stop_pattern,
-)
+from escalometer.cases.task import DECISION_MARKER, PREDICTION_MARKER
+from escalometer.dialogue.parsing import parse_confidence, parse_marker, stop_pattern
 
 
 @pytest.mark.parametrize(

@@ -20,19 +20,13 @@ NEUTRAL = {
     "escalometer/config/_reading.py",
     "escalometer/config/_section.py",
     "escalometer/errors.py",
+    "escalometer/layout.py",
     "escalometer/runtime",
 }
 #: Defaults of a training make no difference where nothing is trained.
 RECIPES = {"escalometer/config/_training.py"}
-#: Examples of adapters are checked in the same file as other tables, which they do not concern.
-EXAMPLES = {
-    "escalometer/adapter_files.py",
-    "escalometer/stats/policy.py",
-    "escalometer/dialogue/providers",
-    "escalometer/training/example_checks.py",
-    "escalometer/training/adapters.py",
-    "escalometer/training",
-}
+#: Examples of adapters are validated by the same stage as other tables, which they do not concern.
+EXAMPLES = {"escalometer/dialogue", "escalometer/stats", "escalometer/training"}
 #: What makes no difference to single stages. How a training is recorded makes none to what is
 #: learned, and it takes too long to do it again for that.
 NEUTRAL_TO = {

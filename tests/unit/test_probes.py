@@ -9,10 +9,10 @@ import pytest
 from escalometer.config import ProbeParams
 from escalometer.dialogue.protocol import FRAMINGS, PROBE_FRAMINGS
 from escalometer.schema import PROBED
-from escalometer.stages.probe import probed_row
 from escalometer.training.chains import best, write_chain
 from escalometer.training.held_out import TRAINED_RATIOS, UNTRAINED_PERCENTS, UNTRAINED_RATIOS
 from escalometer.training.probe_cells import PLAIN, PROBES
+from escalometer.training.probe_dialogues import probed_row
 from escalometer.training.probes import Asked, Material, build
 from escalometer.training.signals import restate
 

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from escalometer import schema
+from escalometer.analysis.decisions import load_decisions
+from escalometer.analysis.profile import build_profile
 from escalometer.config import AnalyzeParams, Params
 from escalometer.errors import DataError
 from escalometer.stages import analyze
@@ -70,7 +72,7 @@ def _model() -> list[dict[str, Any]]:
 
 
 def _profile(rows: list[dict[str, Any]], domains: list[str] | None = None) -> dict[str, Any]:
-    made = analyze.build_profile(decisions(rows), "m", "here", PARAMS, domains)
+    made = build_profile(decisions(rows), "m", "here", PARAMS, domains)
     assert json.loads(json.dumps(made, allow_nan=False)) == made  # strict JSON, plain types
     return made
 
@@ -83,7 +85,7 @@ def test_the_profile_names_the_edition_of_each_domain():
     ]
     assert _profile(rows)["editions"] == {"moral_machine": "derived", "movielens": "raw"}
     recorded = decisions(rows).drop(["edition"])
-    assert analyze.build_profile(recorded, "m", "here", PARAMS)["editions"] == {}
+    assert build_profile(recorded, "m", "here", PARAMS)["editions"] == {}
 
 
 def _check_interval(found: dict[str, Any]) -> None:
@@ -227,12 +229,10 @@ def test_run_writes_what_dvc_expects(tmp_path: Path) -> None:
     table = pq.read_table(folder / "tables" / "escalation_curve.parquet")
     assert isinstance(table, pa.Table) and table.num_rows == 30
     assert (folder / "escalation_curve.svg").read_text(encoding="utf-8").lstrip().startswith("<")
-    made = analyze.build_profile(
-        analyze.load_decisions("m", PARAMS.domains, tmp_path), "m", "pipeline", PARAMS
-    )
+    made = build_profile(load_decisions("m", PARAMS.domains, tmp_path), "m", "pipeline", PARAMS)
     assert made == profile  # the command says what the stage wrote
 
 
 def test_decisions_that_are_absent(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
-        analyze.load_decisions("m", ["movielens"], tmp_path)
+        load_decisions("m", ["movielens"], tmp_path)

@@ -7,7 +7,8 @@ from string import ascii_uppercase
 
 import pytest
 
-from escalometer.dialogue.protocol import FILLERS, FRAMINGS, Protocol, Task, first_turn, second_turn
+from escalometer.cases.task import Task
+from escalometer.dialogue.protocol import FILLERS, FRAMINGS, Protocol, first_turn, second_turn
 
 RAIN = Task("whether it rains", "the farmer", ("dry", "rain"))
 TOPIC = Task("what the complaint is about", "the clerk", ("delivery", "billing", "other"))

@@ -11,6 +11,7 @@ import pytest
 from escalometer.cases import raw_files
 from escalometer.cases.domains import RawTable
 from escalometer.errors import DataError
+from escalometer.warehouse.table_files import opened
 
 ROWS = RawTable("rows", {"n": "INTEGER"})
 CONTENT = b"n\n" + b"".join(b"%d\n" % (i * 7919 % 10007) for i in range(20000))
@@ -19,7 +20,7 @@ CONTENT = b"n\n" + b"".join(b"%d\n" % (i * 7919 % 10007) for i in range(20000))
 def unpacked(folder: Path) -> bytes:
     raw = raw_files.find(ROWS, folder)
     assert raw is not None
-    with raw_files.opened(raw) as path:
+    with opened(raw) as path:
         assert path.name.lower() == "rows.csv"
         return path.read_bytes()
 

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from escalometer.cases.sanitize import plain, quoted
-from escalometer.dialogue.parsing import DECISION_MARKER, PREDICTION_MARKER, parse_marker
+from escalometer.cases.task import DECISION_MARKER, PREDICTION_MARKER
+from escalometer.dialogue.parsing import parse_marker
 
 BOLD_DECISION = "".join(chr(0x1D400 + ord(letter) - ord("A")) for letter in "DECISION")
 

@@ -13,8 +13,9 @@ import pytest
 from escalometer import validation, warehouse
 from escalometer.cases import domains
 from escalometer.cases.domains.wikipedia_toxicity import WORDS
+from escalometer.cases.scenarios import sample_scenarios
+from escalometer.cases.staging import stage_cases, stage_table
 from escalometer.config import Params, SampleParams
-from escalometer.stages import sample
 from tests.conftest import ROOT, SHARED
 
 NAME = "wikipedia_toxicity"
@@ -34,7 +35,7 @@ def staged(comments: Sequence[str]) -> list[dict]:
     )
     with warehouse.connect() as connection:
         warehouse.add_table(connection, "wikipedia_toxicity_derived", table)
-        return warehouse.stage_cases(connection, DOMAIN, "derived", folder=ROOT / "sql").to_pylist()
+        return stage_cases(connection, DOMAIN, "derived", folder=ROOT / "sql").to_pylist()
 
 
 def shown(comment: str) -> str:
@@ -150,7 +151,7 @@ def test_a_mean_score_below_zero_is_toxic(scores, label):
                 }
             ),
         )
-        cases = warehouse.stage_cases(connection, DOMAIN, "raw", folder=ROOT / "sql").to_pylist()
+        cases = stage_cases(connection, DOMAIN, "raw", folder=ROOT / "sql").to_pylist()
     assert [(row["label"], row["case_id"]) for row in cases] == [(label, "comment-000000002232")]
 
 
@@ -162,7 +163,7 @@ def cases() -> pa.Table:
     path = SHARED / "data" / NAME
     if not path.exists():
         pytest.skip("../shared/data is not there: recorded data are not part of this project")
-    return sample.stage_table(DOMAIN, PARAMS, path)
+    return stage_table(DOMAIN, PARAMS, path)
 
 
 def test_every_published_comment_is_a_case(cases):
@@ -191,7 +192,7 @@ def test_the_suites_pass_the_published_comments(cases):
         (table,) = DOMAIN.editions[1].raw_tables
         warehouse.read_raw(connection, table, path)
         raw = warehouse.spread_rows(connection, table.name, 10**6)
-    sampled = sample.sample(DOMAIN, cases, PARAMS)
+    sampled = sample_scenarios(DOMAIN, cases, PARAMS)
     folder = ROOT / "expectations"
     for rows, name in ((raw, table.name), (sampled.cases, NAME)):
         result = validation.check(validation.flat(rows), name, Path("x"), folder=folder)

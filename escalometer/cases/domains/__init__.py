@@ -16,37 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from escalometer.cases.learned_conditions import Feature
-from escalometer.dialogue.protocol import Task
+from escalometer.cases.task import Task
 from escalometer.errors import UsageError, unknown_name
+from escalometer.layout import DOMAINS_FOLDER, own_domain_file
+from escalometer.warehouse import RawTable
 
-#: Where a project's own domains are, one YAML file each.
-OWN_FOLDER = Path("domains")
-
-
-@dataclass(frozen=True)
-class RawTable:
-    """One raw file of an edition, in its published columns.
-
-    Attributes
-    ----------
-    name : str
-        Name of the table and of its suite, unique in the project.
-    columns : mapping of str to str
-        Published column names and their DuckDB types; other columns of the file are left aside.
-    stems : tuple of str
-        How the published file may be called, without its endings; ``*`` stands for any characters.
-        `name` itself always counts. See `escalometer.cases.raw_files` for the endings.
-    nulls : tuple of str
-        Texts that stand for nothing.
-    delimiter : str
-        What stands between values, where it is not what the file's ending says: ``";"``.
-    """
-
-    name: str
-    columns: Mapping[str, str]
-    stems: tuple[str, ...] = ()
-    nulls: tuple[str, ...] = ("", "NA")
-    delimiter: str = ""
+__all__ = ["Condition", "Domain", "Download", "Edition", "RawTable", "load", "names", "shipped"]
 
 
 @dataclass(frozen=True)
@@ -207,7 +182,7 @@ def shipped() -> list[str]:
 
 def names(root: Path = Path()) -> list[str]:
     """Return the domains that exist: shipped ones and the project's own, alphabetically."""
-    own = {path.stem for path in (root / OWN_FOLDER).glob("*.yaml")}
+    own = {path.stem for path in (root / DOMAINS_FOLDER).glob("*.yaml")}
     return sorted({*shipped(), *own})
 
 
@@ -226,7 +201,7 @@ def load(name: str, root: Path = Path()) -> Domain:
     UsageError
         If there is no such domain, or its YAML file is not as it must be.
     """
-    own = root / OWN_FOLDER / f"{name}.yaml"
+    own = own_domain_file(name, root)
     if name in shipped():
         if own.exists():
             raise UsageError(f"{own}: {name} is a domain that ships with the project; rename it")

@@ -9,7 +9,7 @@ from typing import Any
 from escalometer.cases import embedded_rows
 from escalometer.cases.domains import Condition, Domain, Edition, RawTable
 from escalometer.cases.learned_conditions import Feature
-from escalometer.dialogue.protocol import Task
+from escalometer.cases.task import Task
 
 DATA_SET = "AER/HMDA"
 #: Of the packaged pickle, and of the CSV file that `fetch` writes: another digest in data/raw means

@@ -7,7 +7,7 @@ from typing import Any
 
 from escalometer.cases.domains import Condition, Domain, Download, Edition, RawTable
 from escalometer.cases.learned_conditions import Feature
-from escalometer.dialogue.protocol import Task
+from escalometer.cases.task import Task
 
 #: Only what a text, a condition or the suite uses: what a hotel enters later is not even loaded.
 BOOKINGS = RawTable(

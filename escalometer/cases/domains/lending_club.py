@@ -7,7 +7,7 @@ from typing import Any
 
 from escalometer.cases.domains import Condition, Domain, Edition, RawTable
 from escalometer.cases.learned_conditions import Feature
-from escalometer.dialogue.protocol import Task
+from escalometer.cases.task import Task
 
 #: pandas, which wrote some copies of these files, writes a missing text as nan.
 NULLS = ("", "NA", "n/a", "nan")

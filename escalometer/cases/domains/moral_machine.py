@@ -7,7 +7,7 @@ from typing import Any
 
 from escalometer.cases.domains import Condition, Domain, Edition, RawTable
 from escalometer.cases.learned_conditions import Feature
-from escalometer.dialogue.protocol import Task
+from escalometer.cases.task import Task
 
 #: What both editions have. Numbers that people typed stay text here: staging reads what it can.
 OUTCOME_COLUMNS = {

@@ -11,7 +11,7 @@ from escalometer.cases import embedded_rows
 from escalometer.cases.domains import Condition, Domain, Download, Edition, RawTable
 from escalometer.cases.learned_conditions import Feature
 from escalometer.cases.sanitize import plain
-from escalometer.dialogue.protocol import Task
+from escalometer.cases.task import Task
 
 DATA_SET = "dslabs/movielens"
 #: Of the packaged pickle, and of the CSV file that `fetch` writes: another digest in data/raw means

@@ -8,7 +8,7 @@ from typing import Any
 from escalometer.cases.domains import Condition, Domain, Download, Edition, RawTable
 from escalometer.cases.learned_conditions import Feature
 from escalometer.cases.sanitize import CUT, quoted
-from escalometer.dialogue.protocol import Task
+from escalometer.cases.task import Task
 
 COMMENTS = RawTable(
     name="wikipedia_toxicity_comments",

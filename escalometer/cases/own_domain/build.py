@@ -23,8 +23,9 @@ from escalometer.cases.own_domain.phrases import feature
 from escalometer.cases.own_domain.spec import parts
 from escalometer.cases.own_domain.suites import raw_suite, staged_suite
 from escalometer.cases.own_domain.table_check import inspect, staged_name
-from escalometer.dialogue.protocol import Task
+from escalometer.cases.task import Task
 from escalometer.errors import DataError, UsageError
+from escalometer.runtime.files import replacing
 
 EDITION = "own"
 NOT_STATED = "not stated"
@@ -136,10 +137,8 @@ def _bring(source: Path, raw_name: str, folder: Path) -> None:
             other.unlink()  # a copy of what the YAML file named earlier
     if target.exists() and target.read_bytes() == source.read_bytes():
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    partial_copy = target.with_name(target.name + ".partial")
-    shutil.copyfile(source, partial_copy)
-    partial_copy.replace(target)
+    with replacing(target) as partial_copy:
+        shutil.copyfile(source, partial_copy)
 
 
 def _render(

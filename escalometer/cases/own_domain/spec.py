@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from escalometer.cases.task import DECISION_MARKER, PREDICTION_MARKER
 from escalometer.config import Section, validated
-from escalometer.dialogue.parsing import DECISION_MARKER, PREDICTION_MARKER
 from escalometer.errors import UsageError
 
 Kind = Literal["number", "boolean", "category", "words"]

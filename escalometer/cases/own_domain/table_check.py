@@ -16,6 +16,7 @@ from escalometer.cases.own_domain.label_hints import giveaways, hints, unquoted
 from escalometer.cases.own_domain.phrases import condition_columns, feature, is_counter
 from escalometer.cases.own_domain.spec import Feature, Spec, parts, read
 from escalometer.errors import UsageError
+from escalometer.layout import raw_folder
 
 #: Tables that every domain has; a suite of that name speaks of them.
 TABLES = ("conditions", "decisions", "scenarios")
@@ -92,7 +93,7 @@ def _source(path: Path, spec: Spec) -> Path:
     """Return the file that holds the rows; where only DVC brought a copy of it, that copy."""
     named = path.parent / spec.file.expanduser()
     if not named.exists():
-        folder = path.resolve().parent.parent / "data" / "raw" / path.stem
+        folder = raw_folder(path.stem, path.resolve().parent.parent)
         copies = sorted(folder.glob(f"{path.stem}_rows.*"))
         if len(copies) == 1:
             return copies[0]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from escalometer.cases.task import BINARY, DECISION_MARKER, PREDICTION_MARKER
 from escalometer.dialogue.elicitation.batch_api import run_batches
 from escalometer.dialogue.elicitation.batched import run_batched
 from escalometer.dialogue.elicitation.budget import Budget
@@ -21,7 +22,6 @@ from escalometer.dialogue.elicitation.rows import Answering, Dialogue, row
 from escalometer.dialogue.elicitation.store import KEY_START, CompletionStore, Entry
 from escalometer.dialogue.elicitation.work import Keep, Work
 from escalometer.dialogue.elicitation.writer import Writer
-from escalometer.dialogue.parsing import BINARY, DECISION_MARKER, PREDICTION_MARKER
 from escalometer.dialogue.protocol import first_turn, second_turn
 from escalometer.dialogue.providers import BatchProvider, Completion, RemoteProvider, Request
 from escalometer.runtime.garbage_collection import uncollected

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from json.encoder import encode_basestring
 from typing import Any
 
-from escalometer.dialogue.parsing import BINARY
+from escalometer.cases.task import BINARY
 from escalometer.dialogue.providers import Provider, Request
 
 #: Characters of a text shown on either side of where two texts part.

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from escalometer.cases.task import Task
 from escalometer.config import Price
 from escalometer.dialogue.elicitation.budget import cost_of
 from escalometer.dialogue.parsing import parse_confidence, parse_marker, strip_thinking
-from escalometer.dialogue.protocol import Protocol, Task
+from escalometer.dialogue.protocol import Protocol
 from escalometer.dialogue.providers import Completion, Request
 
 #: How an answer can have turned out, as `--retry` names it.

@@ -14,8 +14,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from escalometer.cases.task import BINARY
 from escalometer.config import ModelCard, Workspace
-from escalometer.dialogue.parsing import BINARY
 from escalometer.errors import unknown_name
 
 Finish = Literal["stop", "length", "forced", "refused", "error"]

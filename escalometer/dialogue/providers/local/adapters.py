@@ -7,9 +7,16 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from escalometer.adapter_files import CONFIG, RECORD, WEIGHTS, sha256
 from escalometer.config import FolderSource, HubSource, ModelCard
 from escalometer.errors import ProviderError
+from escalometer.layout import (
+    ADAPTER_CONFIG,
+    ADAPTER_RECORD,
+    ADAPTER_WEIGHTS,
+    adapter_files,
+    adapter_folder,
+)
+from escalometer.runtime.files import digest_of_files
 
 _AGAIN = "fetch it again (`dvc checkout --force`, `dvc pull`), or train it again"
 
@@ -22,8 +29,8 @@ def folder(card: ModelCard, root: Path) -> Path:
     ProviderError
         If it is not there, or not in safetensors.
     """
-    path = root / "models" / "adapters" / str(card.adapter)
-    missing = [name for name in (CONFIG, WEIGHTS) if not (path / name).is_file()]
+    path = adapter_folder(str(card.adapter), root)
+    missing = [file.name for file in adapter_files(path) if not file.is_file()]
     if not missing:
         return path
     what = f"{card.id}: the adapter {card.adapter!r} lacks {' and '.join(missing)} in {path}"
@@ -58,15 +65,16 @@ def digest(card: ModelCard, root: Path, revision: str) -> str:
     """
     path = folder(card, root)
     what = f"{card.id}: the adapter {card.adapter!r} in {path}"
-    _check_base(card, str(_mapping(path / CONFIG, what).get("base_model_name_or_path") or ""), what)
-    record = _mapping(path / RECORD, what) if (path / RECORD).exists() else {}
+    named_base = _mapping(path / ADAPTER_CONFIG, what).get("base_model_name_or_path")
+    _check_base(card, str(named_base or ""), what)
+    record = _mapping(path / ADAPTER_RECORD, what) if (path / ADAPTER_RECORD).exists() else {}
     if record.get("revision", revision) != revision:
         raise ProviderError(
             f"{what} was trained on {record.get('model')} ({record['revision']}), but the card's "
             f"weights are {revision}: train one for these weights, or name those in "
             f"models/{card.id}.yaml"
         )
-    found = sha256(path)
+    found = digest_of_files(adapter_files(path))
     if card.adapter_sha256 not in (None, found):
         raise ProviderError(
             f"{what} is not the one that models/{card.id}.yaml means: its sha256 is {found[:12]}…, "
@@ -113,20 +121,20 @@ def merge(model: Any, card: ModelCard, root: Path) -> Any:
 
     path = folder(card, root)
     what = f"{card.id}: the adapter {card.adapter!r} in {path}"
-    about = _mapping(path / CONFIG, what)
+    about = _mapping(path / ADAPTER_CONFIG, what)
     try:
         config = LoraConfig.from_pretrained(str(path))
     except (ValueError, TypeError, KeyError) as error:
-        raise ProviderError(f"{what} has a broken {CONFIG}: {error}; {_AGAIN}") from error
+        raise ProviderError(f"{what} has a broken {ADAPTER_CONFIG}: {error}; {_AGAIN}") from error
     if about.get("peft_type") != "LORA":
         raise ProviderError(f"{what} is {about.get('peft_type')!r}; only LORA can be merged")
     _check_base(card, str(config.base_model_name_or_path or ""), what)
     config.base_model_name_or_path = ""  # or peft asks the hub about it
     try:
-        with safe_open(path / WEIGHTS, framework="pt") as file:
+        with safe_open(path / ADAPTER_WEIGHTS, framework="pt") as file:
             found = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ProviderError(f"{what} has a broken {WEIGHTS} ({error}); {_AGAIN}") from error
+        raise ProviderError(f"{what} has a broken {ADAPTER_WEIGHTS} ({error}); {_AGAIN}") from error
     other = f"{what} was made for another model than {card.hub_id or card.id}"
     try:
         with warnings.catch_warnings():  # peft asks transformers by a name that it gives up

@@ -1,0 +1,142 @@
+"""Decisions of the pipeline: loaded by model and domain, and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from escalometer import layout, warehouse
+from escalometer.analysis.measure import Measured, measure
+from escalometer.cases import domains as all_domains
+from escalometer.config import Params
+from escalometer.runtime.files import read_json
+from escalometer.schema import DECISIONS, read_table
+
+#: Side domains also where no plug-in says so, as in decisions that others recorded.
+SIDE_DOMAINS = frozenset({"moral_machine"})
+
+#: What the metrics read of a decision.
+COLUMNS = (
+    "model",
+    "domain",
+    "condition",
+    "scenario_id",
+    "replicate",
+    "intervention",
+    "signal_accuracy",
+    "has_signal",
+    "is_thinking",
+    "is_isolated",
+    "reasoning_effort",
+    "cost_ratio",
+    "framing",
+    "force_answer",
+    "label",
+    "prediction",
+    "escalate",
+    "status",
+    "stated_confidence",
+    "prediction_probability",
+    "resolved_model",
+)
+
+
+def load_decisions(model: str, domains: Sequence[str], root: Path = Path()) -> pa.Table:
+    """Return the decisions of `model` on `domains` as the pipeline has stored them.
+
+    Raises
+    ------
+    DataError
+        If a file is absent or lacks a column.
+    """
+    parts = [
+        read_table(layout.decisions_file(model, domain, root), DECISIONS) for domain in domains
+    ]
+    return pa.concat_tables(parts)
+
+
+def load_design(model: str, root: Path = Path()) -> dict[str, Any] | None:
+    """Return what an adaptive design of `model` achieved; None where the design is fixed."""
+    path = layout.design_file(model, root)
+    about = read_json(path) if path.exists() else {"kind": "fixed"}
+    return about if about["kind"] == "adaptive" else None
+
+
+def is_unfinished(model: str, root: Path = Path()) -> bool:
+    """Return whether the budget ended the design of `model` before its precision was reached."""
+    return (load_design(model, root) or {}).get("stopped_by") == "budget"
+
+
+def pool_isolated(decisions: pa.Table) -> pa.Table:
+    """Return the decisions with isolated second turns counted among the others.
+
+    That is how the study counted them; it hides that a model acts differently on a prediction that
+    it is told of. What it states of costs says where an isolated dialogue belongs.
+    """
+    intervention = decisions.column("intervention")
+    stated = pc.is_valid(decisions.column("cost_ratio"))
+    pooled = pc.if_else(
+        pc.equal(intervention, "isolated"),
+        pc.if_else(stated, "cost_framing", "baseline"),
+        intervention,
+    )
+    never = pa.array([False] * decisions.num_rows, pa.bool_())
+    for name, values in (("intervention", pooled), ("is_isolated", never)):
+        place = decisions.schema.get_field_index(name)
+        decisions = decisions.set_column(place, decisions.schema.field(name), values)
+    return decisions
+
+
+def measure_decisions(
+    decisions: pa.Table, params: Params, domains: Sequence[str] | None = None
+) -> Measured:
+    """Return the metrics of decisions, of one model or more, and resamples of their conditions.
+
+    Parameters
+    ----------
+    decisions : Table
+        With at least the columns named in `COLUMNS`, typed as in `schema.DECISIONS`.
+    params : Params
+        Uses `seed` and `analyze`.
+    domains : sequence of str, optional
+        Only these. If all of them are side domains they are analyzed as if they were main ones.
+    """
+    rows = decisions.select(list(COLUMNS))
+    if domains is not None:
+        rows = rows.filter(pc.field("domain").isin(list(domains)))
+    present = rows.column("domain").unique().to_pylist()
+    with warehouse.connect() as connection:
+        warehouse.add_table(connection, "decisions", rows)
+        return measure(
+            connection,
+            params.analyze.cost_ratios,
+            params.analyze.human_error_rate,
+            side_domains(present, domains),
+            params.seed,
+            params.analyze.n_bootstrap,
+        )
+
+
+def side_domains(present: Iterable[str], asked: Sequence[str] | None = None) -> list[str]:
+    """Return the domains that stay out of what pools domains, in alphabetical order.
+
+    Parameters
+    ----------
+    present : iterable of str
+        Domains of the decisions.
+    asked : sequence of str, optional
+        Domains that the user named; if these are all side domains, none stays out.
+    """
+    plug_ins = all_domains.names()
+    side = {
+        name
+        for name in present
+        if (not all_domains.load(name).is_main if name in plug_ins else name in SIDE_DOMAINS)
+    }
+    if asked is not None and set(present) <= side:
+        return []
+    return sorted(side)

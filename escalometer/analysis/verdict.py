@@ -1,0 +1,116 @@
+"""The verdict on a release: its decisions measured, compared and held against the gate's rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from escalometer.analysis.comparison import ADAPTIVE, build_comparison, resolved_models
+from escalometer.analysis.decisions import side_domains
+from escalometer.analysis.gate import deployed, judge
+from escalometer.analysis.profile import build_profile
+from escalometer.analysis.rule_results import Answered
+from escalometer.config import GateParams, Params
+from escalometer.errors import DataError, ProviderError
+
+
+def build_verdict(
+    decisions: pa.Table,
+    model: str,
+    source: str,
+    params: Params,
+    rules: GateParams,
+    designs: Mapping[str, Mapping[str, Any] | None] | None = None,
+) -> dict[str, Any]:
+    """Return the verdict on `model`, with what was asked, compared and ruled.
+
+    Parameters
+    ----------
+    decisions : Table
+        Of the model and of ``rules.against``, with at least the columns of `decisions.COLUMNS`.
+    model, source : str
+        Whose decisions are judged, and where they are from.
+    params : Params
+        Uses `seed` and `analyze`.
+    rules : GateParams
+    designs : mapping, optional
+        What an adaptive design achieved, by model.
+
+    Raises
+    ------
+    DataError
+        If there is no decision of a model at all.
+    """
+    # Only the ratio in use is scored: the family that p-values are corrected for is the gate's.
+    scoring = params.analyze.model_copy(update={"cost_ratios": (rules.cost_ratio,)})
+    params = params.model_copy(update={"analyze": scoring})
+    designs = designs or {}
+    models = [model] if rules.against is None else [model, rules.against]
+    present = set(decisions.column("model").unique().to_pylist())
+    for name in models:
+        if name not in present:
+            raise DataError(f"there is not one decision of {name} in {source}: evaluate it first")
+    own = decisions.filter(pc.field("model") == model)
+    profile = build_profile(own, model, source, params, design=designs.get(model))
+    comparison = None
+    notes = list(profile["notes"])
+    if rules.against is None:
+        notes.append("No release in use was named: nothing is compared (--against, gate.against).")
+    else:
+        effort = rules.reasoning_effort or profile["reasoning_effort"]
+        comparison, _ = build_comparison(decisions, rules.against, model, source, params, effort)
+        notes += [said for said in comparison["notes"] if said not in notes]
+        adaptive = [name for name in (rules.against, model) if designs.get(name)]
+        notes += [ADAPTIVE.format(" and ".join(adaptive))] if adaptive else []
+    answered = _answered(own, profile, rules)
+    if answered.n_failed:
+        notes.append(
+            f"The provider failed in {answered.n_failed} further dialogues. They count as missing, "
+            "not against the model: `escalometer evaluate MODEL --retry error` asks again."
+        )
+    verdict = judge(profile, comparison, answered, rules)
+    return {
+        "model": model,
+        "against": rules.against,
+        "source": source,
+        "resolved_models": resolved_models(decisions, models),
+        **verdict,
+        "n_paired": None if comparison is None else comparison["n_paired"],
+        "notes": notes,
+        "params": rules.model_dump(),
+        "seed": params.seed,
+        "n_bootstrap": params.analyze.n_bootstrap,
+        "human_error_rate": params.analyze.human_error_rate,
+    }
+
+
+def _answered(own: pa.Table, profile: Mapping[str, Any], rules: GateParams) -> Answered:
+    """Return how many dialogues of what is deployed were asked for, and how many answered."""
+    arm = deployed(profile, rules)
+    side = side_domains(own.column("domain").unique().to_pylist())
+    kept = (
+        (pc.field("intervention") == arm["intervention"])
+        & ~pc.field("domain").isin(pa.array(side, pa.string()))
+        & (pc.field("cost_ratio").is_null() | (pc.field("cost_ratio") == rules.cost_ratio))
+    )
+    effort = arm["reasoning_effort"]
+    kept &= (
+        pc.field("reasoning_effort").is_null()
+        if effort is None
+        else pc.field("reasoning_effort") == effort
+    )
+    if rules.framing is not None:
+        kept &= pc.field("framing") == rules.framing
+    counts = Counter(own.filter(kept).column("status").to_pylist())
+    n_failed = counts.pop("error", 0)
+    n_asked = sum(counts.values())
+    if n_failed and not n_asked:
+        raise ProviderError(
+            f"the provider failed in all {n_failed} dialogues of {arm['intervention']}, so there "
+            "is no verdict: `escalometer evaluate MODEL --retry error` asks again"
+        )
+    return Answered(n_asked, counts["ok"] + counts["forced"], n_failed)

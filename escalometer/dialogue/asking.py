@@ -1,0 +1,90 @@
+"""Asking a model: the engine for a card and its budget, and a run with progress.
+
+Every stage and command that asks a model does it by these functions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from escalometer.config import ModelCard, Params, Workspace
+from escalometer.dialogue.elicitation.budget import Budget
+from escalometer.dialogue.elicitation.engine import Engine, Plan
+from escalometer.dialogue.elicitation.rows import Answering
+from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.providers import RemoteProvider, connect
+from escalometer.errors import UsageError
+from escalometer.runtime.interruption import Interruption
+from escalometer.runtime.progress import progress
+
+
+@contextlib.contextmanager
+def writing_store(workspace: Workspace) -> Iterator[CompletionStore]:
+    """Yield the completion store, open for writing, and close it whatever happens."""
+    store = CompletionStore(workspace.store)
+    try:
+        with store.writing():
+            yield store
+    finally:
+        store.close()
+
+
+def hold(
+    engine: Engine, planned: Plan, title: str, interruption: Interruption
+) -> list[dict[str, Any]]:
+    """Return the rows of what was planned, with a progress bar, unless somebody interrupts."""
+    with progress(title, engine.n_answers(planned), "answers") as bar:
+
+        def on_answer(n: int, free: bool) -> None:
+            bar.advance(n, free=free)
+            interruption.check()
+
+        return engine.hold(planned, on_answer)
+
+
+def open_engine(
+    card: ModelCard, params: Params, workspace: Workspace, store: CompletionStore
+) -> Engine:
+    """Return the engine that asks the model of `card` within the budget of `params.ask`.
+
+    Raises
+    ------
+    UsageError
+        If the model has no price and nobody allowed that, or has no batches and they are wanted.
+    """
+    check_price(card, params)
+    provider = connect(card, workspace)
+    is_batch = params.ask.use_batches and isinstance(provider, RemoteProvider)
+    if is_batch and not (card.endpoint and card.endpoint.has_batches):
+        raise UsageError(f"models/{card.id}.yaml does not say that its endpoint takes batches")
+    n_requests, cost_usd = store.spent(workspace.run)
+    budget = Budget(
+        max_cost_usd=params.ask.max_cost_usd,
+        max_requests=params.ask.max_requests,
+        price=card.price,
+        thinking_tokens=card.thinking.max_tokens if card.thinking else 0,
+        is_batch=is_batch,
+        cost_usd=cost_usd,
+        n_requests=n_requests,
+    )
+    answering = Answering(
+        max_tokens=max(params.query.max_tokens, card.answer_tokens),
+        force_answer=params.query.force_answer,
+        counts_marker=card.counts_marker,
+        price=card.price,
+        is_batch=is_batch,
+    )
+    return Engine(
+        provider, store, answering, budget=budget, retry=workspace.retry, run=workspace.run
+    )
+
+
+def check_price(card: ModelCard, params: Params) -> None:
+    """Raise UsageError if nobody knows what the model costs, and nobody said that this is fine."""
+    if card.price is None and not params.ask.allow_unpriced:
+        raise UsageError(
+            f"models/{card.id}.yaml has no price, so no budget could be kept: add the price, or "
+            "say --allow-unpriced"
+        )

@@ -1,0 +1,116 @@
+"""A cell of model × domain: its scenarios, conditions and prompts, and what is asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from escalometer import layout
+from escalometer.cases.task import Task
+from escalometer.config import Params
+from escalometer.dialogue import interventions
+from escalometer.dialogue.elicitation.rows import Dialogue
+from escalometer.dialogue.protocol import Protocol
+from escalometer.errors import DataError
+from escalometer.runtime.files import read_json
+from escalometer.schema import CHOSEN, CONDITIONS, SCENARIOS, read_table
+
+
+class Cell:
+    """One domain as the models see it: scenarios, conditions, and the words of its prompts.
+
+    Raises
+    ------
+    DataError
+        If the scenarios are absent.
+    """
+
+    def __init__(self, domain: str, params: Params, root: Path = Path()) -> None:
+        self.domain = domain
+        self._folder = layout.scenarios_folder(domain, root)
+        about = read_json(layout.domain_file(domain, root))
+        words = about["task"]
+        self.is_main: bool = about["is_main"]
+        self.task = Task(words["question"], words["decider"], tuple(words["meanings"]))
+        self.scenarios = read_table(layout.scenarios_file(domain, root), SCENARIOS).to_pylist()
+        self.conditions: dict[str, dict[str, Any]] = {
+            row["condition"]: row
+            for row in read_table(layout.conditions_file(domain, root), CONDITIONS).to_pylist()
+        }
+        costs = interventions.Costs(params.query.cost_ratios, tuple(params.query.framings))
+        self._protocols = [
+            protocol
+            for name in params.query.interventions
+            for protocol in interventions.variants(name, costs)
+        ]
+        self._n_replicates = params.query.n_replicates
+        self._others: dict[str, str] = {}
+        if any(protocol.has_other_signal for protocol in self._protocols):
+            accuracy = {name: row["signal_accuracy"] for name, row in self.conditions.items()}
+            ranked = sorted(accuracy, key=lambda name: (accuracy[name], name))
+            self._others = interventions.other_condition(ranked)
+
+    def drawn(self) -> list[dict[str, Any]]:
+        """Return the fixed design: rows of `schema.CHOSEN`."""
+        return [
+            {"domain": self.domain, "condition": name, "scenario_id": row["scenario_id"]}
+            for row in self.scenarios
+            for name in row["drawn_for"]
+        ]
+
+    def dialogue(
+        self, scenario: Mapping[str, Any], condition: str, protocol: Protocol, replicate: int = 0
+    ) -> Dialogue:
+        """Return one dialogue about a scenario under a condition."""
+        told = self.conditions[self._others[condition] if protocol.has_other_signal else condition]
+        return Dialogue(
+            domain=self.domain,
+            condition=condition,
+            scenario_id=scenario["scenario_id"],
+            task=self.task,
+            scenario=scenario["text"],
+            signal=told["signal"],
+            signal_accuracy=told["signal_accuracy"],
+            label=scenario["label"],
+            protocol=protocol,
+            replicate=replicate,
+        )
+
+    def dialogues(self, chosen: Sequence[Mapping[str, Any]]) -> list[Dialogue]:
+        """Return the dialogues of a design: its rows × protocol variants × replicates.
+
+        Raises
+        ------
+        DataError
+            If the design is empty.
+        """
+        by_id = {row["scenario_id"]: row for row in self.scenarios}
+        found = [
+            self.dialogue(by_id[row["scenario_id"]], row["condition"], protocol, replicate)
+            for row in chosen
+            for protocol in self._protocols
+            for replicate in range(self._n_replicates)
+        ]
+        if not found:
+            raise DataError(f"{self._folder}: no scenario was drawn for evaluation")
+        return found
+
+
+def plan(
+    domain: str, params: Params, root: Path = Path(), model: str | None = None
+) -> list[Dialogue]:
+    """Return the dialogues of a domain: those of `model`'s design, or of the fixed one.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown.
+    DataError
+        If scenarios or the design are absent, or no scenario was drawn.
+    """
+    cell = Cell(domain, params, root)
+    if model is None or params.sample.precision is None:
+        return cell.dialogues(cell.drawn())
+    path = layout.design_table(model, domain, root)
+    return cell.dialogues(read_table(path, CHOSEN).to_pylist())

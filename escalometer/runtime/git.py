@@ -1,0 +1,21 @@
+"""The git commit that is checked out."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+
+def git_commit(root: Path) -> str:
+    """Return the commit that is checked out, or ``unknown`` outside of git.
+
+    ``-dirty`` follows where tracked files differ from it, dvc.lock aside: the pipeline writes that
+    while it runs.
+    """
+    git = ["git", "-C", str(root)]
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603
+    if head.returncode:
+        return "unknown"
+    command = [*git, "diff", "--quiet", "HEAD", "--", ".", ":(exclude)dvc.lock"]
+    is_clean = subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
+    return head.stdout.strip() + ("" if is_clean else "-dirty")

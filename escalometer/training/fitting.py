@@ -1,0 +1,101 @@
+"""Fitting an adapter: the model loaded, the cost estimated, every step shown and logged."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from escalometer import layout, tracking
+from escalometer.config import AdapterParams, ModelCard, Recipe, Workspace
+from escalometer.dialogue.providers.local import loading
+from escalometer.errors import ProviderError
+from escalometer.runtime.files import read_json, write_json
+from escalometer.runtime.interruption import Interruption
+from escalometer.runtime.progress import progress
+
+if TYPE_CHECKING:
+    from escalometer.training.trainer import Trained
+
+
+def normalize_files(folder: Path, card: ModelCard) -> None:
+    """Make the files of a fresh adapter reproducible: its base by name, its layers in order."""
+    (folder / "README.md").unlink(missing_ok=True)  # a form that nobody filled in
+    about = read_json(folder / layout.ADAPTER_CONFIG)
+    about["base_model_name_or_path"] = card.hub_id or card.id
+    about["target_modules"] = sorted(about["target_modules"])  # a set, in whatever order
+    write_json(about, folder / layout.ADAPTER_CONFIG)
+
+
+def fit_adapter(
+    rows: list[dict[str, Any]],
+    card: ModelCard,
+    recipe: Recipe,
+    adapter: AdapterParams,
+    seed: int,
+    kept: Path,
+    workspace: Workspace,
+    run: tracking.TrainingRun | None,
+) -> Trained:
+    """Train an adapter and return what was learned.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Rows of `schema.EXAMPLES`.
+    card, recipe, adapter : ModelCard, Recipe, AdapterParams
+        The base model, how it learns, and what params.yaml says of the adapter.
+    seed : int
+        Of the order of examples and of the adapter's first weights.
+    kept : Path
+        Folder of checkpoints and of the finished adapter.
+    workspace : Workspace
+        Where weights are.
+    run : TrainingRun or None
+        Where steps are logged; None in a process that keeps no record. With one, the duration and
+        memory are estimated and printed first, and progress is shown.
+
+    Raises
+    ------
+    ProviderError
+        If the model cannot be loaded, or memory does not suffice.
+    """
+    model, tokenizer = loading.read(card, workspace)
+    from escalometer.training import estimate, preferences, prefix_trees, trainer
+
+    interruption = Interruption()
+    kind = preferences if adapter.method == "dpo" else trainer
+    data = kind.prepare(rows, tokenizer, recipe, adapter.shares_prefixes)
+    is_padded = not isinstance(data[0], prefix_trees.Tree)
+    places = (kept / "checkpoints", kept / "adapter")
+
+    def fit(on_step: trainer.OnStep) -> Trained:
+        made: Trained = kind.fit(model, tokenizer, data, recipe, seed, *places, on_step)
+        return made
+
+    if run is None:
+        return fit(lambda _step, _numbers: interruption.check())
+    device = trainer.device()
+    is_compared = adapter.method == "dpo"
+    forecast = estimate.estimate(model, data, recipe, device, is_padded, is_compared)
+    free = loading.free_bytes(device)
+    print(f"{run.name}: {len(rows):,} examples, {forecast.spell()}", file=sys.stderr)
+    if forecast.memory_bytes > free:
+        raise ProviderError(
+            f"training needs about {forecast.memory_bytes / 1e9:.1f} GB of memory and "
+            f"{free / 1e9:.1f} GB are free: lower n_branches, rank or n_layers under `training` in "
+            f"models/{card.id}.yaml, or free memory"
+        )
+    n_steps = trainer.n_steps(len(data), recipe, is_padded)
+    with progress(f"training {run.name}", n_steps, "steps") as bar:
+        done = 0
+
+        def on_step(step: int, numbers: Mapping[str, float]) -> None:
+            nonlocal done
+            bar.advance(step - done, free=step - done > 1)  # more at once: kept from before
+            done = step
+            run.log(step, numbers)
+            interruption.check()
+
+        return fit(on_step)
