@@ -27,10 +27,10 @@ finetune-demo: model  ## Teach the default model to escalate by the rule: a shor
 		--cost-ratios 2,4,8,10,20,50 --framings ratio,dollars,words,plain
 
 test: model  ## All tests but the long ones
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: model  ## The long tests: simulations, and each broken value by itself
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m long
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long
 
 check: setup  ## Style, types, architecture, SQL
 	@$(BIN)/ruff format --check .
