@@ -24,10 +24,15 @@ BIN = Path(sys.executable).parent
 COMMAND = (sys.executable, "-m", "escalometer")
 
 
+#: What MLflow and Prefect write into the environment of a process that uses them.
+LEFT_OVER = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL")
+
+
 def environment(**changes: str) -> dict[str, str]:
     """Return this environment with the checkout's code and programs first, and `changes`."""
     programs = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": programs, "PYTHONPATH": str(ROOT), **changes}
+    kept = {name: value for name, value in os.environ.items() if name not in LEFT_OVER}
+    return {**kept, "PATH": programs, "PYTHONPATH": str(ROOT), **changes}
 
 
 def run(root: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -51,6 +56,8 @@ def run(root: Path, *arguments: str, **changes: str) -> subprocess.CompletedProc
     ):
         patch.chdir(root)
         patch.setattr(sys, "argv", ["escalometer", *arguments])
+        for name in LEFT_OVER:
+            patch.delenv(name, raising=False)
         for name, value in changes.items():
             patch.setenv(name, value)
         cli.main()
