@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := true
 
-.PHONY: help setup model demo finetune-demo test check format ui repro lock clean
+.PHONY: help setup model demo finetune-demo test test-long check format ui repro lock clean
 
 help:  ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,8 +26,11 @@ finetune-demo: model  ## Teach the default model to escalate by the rule: a shor
 	@$(BIN)/escalometer train $(MODEL) --name $(MODEL)-demo --examples 440 --first-answers brief --probes small \
 		--cost-ratios 2,4,8,10,20,50 --framings ratio,dollars,words,plain
 
-test: model  ## All tests
+test: model  ## All tests but the long ones
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-long: model  ## The long tests: simulations, and each broken value by itself
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long
 
 check: setup  ## Style, types, architecture, SQL
 	@$(BIN)/ruff format --check .

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,6 +22,30 @@ CHAT_TEMPLATE = (
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if enable_thinking is defined and enable_thinking %}<think>{% endif %}{% endif %}"
 )
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C where a shell's background job ignores it: what tests start inherits that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)  # of xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`, run all of tests/e2e in one worker, as if it were one file.
+
+    Fixtures of a session exist once a worker, and end-to-end tests share an evaluated project.
+    """
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "tests/e2e" if file.startswith("tests/e2e/") else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -103,10 +129,16 @@ def workspace(folder: Path, **secrets: str) -> Workspace:
     return Workspace(folder, folder, folder / "completions.sqlite", secrets)
 
 
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Path:
+    """A project as a fresh clone has it, to copy or to read: no test changes it."""
+    return clean_clone(tmp_path_factory.mktemp("clone") / "project", tiny_weights)
+
+
 @pytest.fixture
-def project(tmp_path: Path, tiny_weights: Path) -> Path:
-    """A project of its own (see `clean_clone`)."""
-    return clean_clone(tmp_path / "project", tiny_weights)
+def project(tmp_path: Path, clone: Path) -> Path:
+    """A copy of `clone` for one test."""
+    return shutil.copytree(clone, tmp_path / "project")
 
 
 def clean_clone(root: Path, tiny_weights: Path) -> Path:
@@ -129,13 +161,19 @@ def clean_clone(root: Path, tiny_weights: Path) -> Path:
     params["query"]["max_tokens"] = 6
     params["analyze"]["n_bootstrap"] = 100
     params["track"]["n_traces"] = 1
+    probes = params["train"]["probes"]
+    params["train"]["probes"] = {**dict.fromkeys(probes, 2), "small": []}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     (root / "models").mkdir()
-    (root / "models" / "tiny.yaml").write_text(yaml.safe_dump(tiny_card(tiny_weights)), "utf-8")
+    # It learns little and soon: byte by byte, texts are long.
+    recipe = {"rank": 4, "alpha": 8, "n_branches": 4, "batch_size": 4, "max_length": 4000}
+    card = {**tiny_card(tiny_weights), "training": recipe}
+    (root / "models" / "tiny.yaml").write_text(yaml.safe_dump(card), "utf-8")
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(root)]
-    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "init", "-q", "--template="], check=True)
     subprocess.run([*git, "add", "-A"], check=True)
     subprocess.run([*git, "commit", "-qm", "A project"], check=True)
+    subprocess.run([*git, "repack", "-adq"], check=True)  # few files, so that copies are quick
     return root
 
 

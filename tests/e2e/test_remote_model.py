@@ -1,69 +1,167 @@
-"""A model behind a server, through the whole pipeline: budgets, interventions, no key kept."""
+"""A model behind a server, through the whole pipeline: budgets, interventions, no key kept.
+
+One project, in which commands follow each other as a person's do: a dry run, a run that its budget
+stops, one that ends, one that asks again. Each is a fixture, which needs the one before.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
 from escalometer.dialogue import interventions
-from tests.e2e.test_pipeline import ENVIRONMENT, n_stored, run
-from tests.integration._server import in_process
-from tests.integration.test_remote_runs import KEY, card
+from tests import command_line
+from tests.e2e.runs import n_stored, run
+from tests.integration._remote import KEY, card
+from tests.integration._server import Remote, in_process
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(560)]
 
 THINKING = {"on": {"reasoning_effort": "medium"}, "off": {"reasoning_effort": "minimal"}}
 
 
-@pytest.mark.timeout(560)
-def test_every_intervention_within_a_budget_and_no_key_is_written(project: Path, monkeypatch):
-    monkeypatch.setitem(ENVIRONMENT, "THE_KEY", KEY)
+@dataclass(frozen=True)
+class Ran:
+    """What a command said, and how many requests had been made and were kept after it."""
+
+    done: subprocess.CompletedProcess[str]
+    n_asked: int
+    n_kept: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """The project and the server that its model is behind."""
+
+    root: Path
+    server: Remote
+    prefect_url: str
+
+    def evaluate(self, *options: str, code: int = 0) -> Ran:
+        """Evaluate the model with every intervention."""
+        command = ["escalometer", "evaluate", "remote", "--domains", "hmda_mortgages"]
+        command += ["--interventions", ",".join(interventions.names()), "--samples", "2"]
+        secrets = {"PREFECT_API_URL": self.prefect_url, "THE_KEY": KEY}
+        done = run(self.root, *command, *options, code=code, **secrets)
+        return Ran(done, self.server.state()["n_asked"], n_stored(self.root))
+
+    def store(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of `escalometer store`."""
+        done = command_line.run(self.root, "store", *arguments, THE_KEY=KEY)
+        assert done.returncode == 0, done.stderr
+        return done
+
+
+@pytest.fixture(scope="module")
+def place(
+    clone: Path, tmp_path_factory: pytest.TempPathFactory, prefect_url: str
+) -> Iterator[Place]:
+    root = shutil.copytree(clone, tmp_path_factory.mktemp("remote") / "project")
     with in_process(key=KEY) as server:
         content = card(server.url, key_env="THE_KEY", has_logprobs=True).model_dump(
             mode="json", exclude_none=True
         )
         content["thinking"] = THINKING
-        (project / "models" / "remote.yaml").write_text(yaml.safe_dump(content), "utf-8")
-        command = ["escalometer", "evaluate", "remote", "--domains", "hmda_mortgages"]
-        command += ["--interventions", ",".join(interventions.names()), "--samples", "2"]
+        (root / "models" / "remote.yaml").write_text(yaml.safe_dump(content), "utf-8")
+        yield Place(root, server, prefect_url)
 
-        # Nothing is asked by a dry run, which says what a run would cost.
-        dry = run(project, *command, "--dry-run")
-        assert "requests, about $" in dry.stderr
-        assert server.state()["n_asked"] == 0
 
-        stopped = run(project, *command, "--max-requests", "30", code=6)
-        assert "budget reached: 30 of 30 requests" in stopped.stderr
-        assert server.state()["n_asked"] == 30 == n_stored(project)
+@pytest.fixture(scope="module")
+def dry(place: Place) -> Ran:
+    return place.evaluate("--dry-run")
 
-        done = run(project, *command, "--max-requests", "5000", "--max-cost", "1")
-        assert server.state()["n_asked"] == n_stored(project)
-        assert "Escalation profile of remote" in done.stdout
 
-        profile = json.loads(run(project, "escalometer", "profile", "remote", "--json").stdout)
-        assert profile["statuses"]["ok"] == profile["n_decisions"] > 0
-        scored = {row["intervention"] for row in profile["interventions"]}
-        assert scored == set(interventions.names())
+@pytest.fixture(scope="module")
+def stopped(place: Place, dry: Ran) -> Ran:
+    return place.evaluate("--max-requests", "30", code=6)
 
-        # Asking again what ended well asks nothing; what was kept is explained.
-        again = run(project, *command, "--retry", "refused,error")
-        assert " 0 model calls," in again.stderr
-        explained = run(project, "escalometer", "store", "explain", "remote", "hmda_mortgages")
-        assert "0 are known to be missing" in explained.stdout
-        params = yaml.safe_load((project / "params.yaml").read_text("utf-8"))
-        params["query"]["max_tokens"] += 1
-        (project / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
-        explained = run(project, "escalometer", "store", "explain", "remote", "hmda_mortgages")
-        assert "max_tokens: 7 is asked, 6 is kept" in explained.stdout
 
-        canary = run(project, "escalometer", "store", "canary", "remote", "--n", "5", "--json")
-        assert json.loads(canary.stdout)["n_same_text"] == 5
-        assert json.loads(canary.stdout)["resolved_models"] == ["fake-1-2026-01-01"]
-        said = dry.stderr + stopped.stderr + done.stderr + done.stdout + again.stderr
-        assert KEY not in said
+@pytest.fixture(scope="module")
+def ended(place: Place, stopped: Ran) -> Ran:
+    return place.evaluate("--max-requests", "5000", "--max-cost", "1")
 
-    found = [p for p in project.rglob("*") if p.is_file() and KEY.encode() in p.read_bytes()]
+
+@pytest.fixture(scope="module")
+def again(place: Place, ended: Ran) -> Ran:
+    return place.evaluate("--max-requests", "5000", "--max-cost", "1", "--retry", "refused,error")
+
+
+def test_a_dry_run_says_what_a_run_would_cost_and_asks_nothing(dry: Ran):
+    assert "requests, about $" in dry.done.stderr
+    assert dry.n_asked == 0
+
+
+def test_a_budget_stops_the_run_at_its_last_request(stopped: Ran):
+    assert "budget reached: 30 of 30 requests" in stopped.done.stderr
+    assert stopped.n_asked == 30
+
+
+def test_what_a_stopped_run_was_answered_is_kept(stopped: Ran):
+    assert stopped.n_kept == stopped.n_asked
+
+
+def test_the_run_that_ends_prints_the_profile(ended: Ran):
+    assert "Escalation profile of remote" in ended.done.stdout
+
+
+def test_no_request_is_made_twice(ended: Ran):
+    assert ended.n_asked == ended.n_kept > 30
+
+
+def test_every_intervention_is_scored(place: Place, ended: Ran):
+    done = command_line.run(place.root, "profile", "remote", "--json")
+    profile = json.loads(done.stdout)
+    assert profile["statuses"]["ok"] == profile["n_decisions"] > 0
+    scored = {row["intervention"] for row in profile["interventions"]}
+    assert scored == set(interventions.names())
+
+
+def test_asking_again_asks_nothing_that_ended_well(again: Ran, ended: Ran):
+    assert " 0 model calls," in again.done.stderr
+    assert again.n_asked == ended.n_asked
+
+
+def test_what_is_kept_is_explained(place: Place, ended: Ran):
+    explained = place.store("explain", "remote", "hmda_mortgages")
+    assert "0 are known to be missing" in explained.stdout
+
+
+def test_a_parameter_that_differs_is_named(place: Place, again: Ran):
+    path = place.root / "params.yaml"
+    before = path.read_text("utf-8")
+    params = yaml.safe_load(before)
+    params["query"]["max_tokens"] += 1
+    path.write_text(yaml.safe_dump(params), "utf-8")
+    try:
+        explained = place.store("explain", "remote", "hmda_mortgages")
+    finally:
+        path.write_text(before, "utf-8")
+    assert "max_tokens: 7 is asked, 6 is kept" in explained.stdout
+
+
+@pytest.fixture(scope="module")
+def canary(place: Place, again: Ran) -> subprocess.CompletedProcess[str]:
+    return place.store("canary", "remote", "--n", "5", "--json")
+
+
+def test_a_canary_asks_anew_and_compares(canary: subprocess.CompletedProcess[str]):
+    found = json.loads(canary.stdout)
+    assert found["n_same_text"] == 5
+    assert found["resolved_models"] == ["fake-1-2026-01-01"]
+
+
+def test_no_command_says_the_key(dry: Ran, stopped: Ran, ended: Ran, again: Ran, canary):
+    for done in (dry.done, stopped.done, ended.done, again.done, canary):
+        assert KEY not in done.stdout + done.stderr
+
+
+def test_no_file_holds_the_key(place: Place, again: Ran, canary):
+    found = [p for p in place.root.rglob("*") if p.is_file() and KEY.encode() in p.read_bytes()]
     assert found == []

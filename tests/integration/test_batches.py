@@ -12,8 +12,8 @@ from escalometer.dialogue.providers.openai.batches import Batches, Progress
 from escalometer.dialogue.providers.openai.provider import OpenAIProvider
 from escalometer.errors import ProviderError
 from tests.integration import _server_answers as answers
+from tests.integration._asking import HASTY, KEY, card, place, request
 from tests.integration._server import Server, running
-from tests.integration.test_openai_provider import HASTY, KEY, card, place, request
 
 REQUESTS = {f"key-{i}": request(i) for i in range(10)}
 

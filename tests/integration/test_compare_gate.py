@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import yaml
 
 from escalometer import errors
 from escalometer.commands.gate import INTERNAL_ERROR
+from tests.command_line import process, run
 from tests.conftest import ROOT, read_json
 from tests.releases import DOMAINS, release, store
 
@@ -62,13 +61,6 @@ def rules(place: Path) -> Iterator[Any]:
     path.write_text(before, "utf-8")
 
 
-def _run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "escalometer", *arguments]
-    return subprocess.run(
-        command, cwd=place, capture_output=True, text=True, check=False, timeout=120
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "verdict"),
     [
@@ -86,7 +78,7 @@ def test_the_exit_code_is_the_verdict(
     place: Path, tmp_path: Path, arguments: list[str], code: int, verdict: str
 ) -> None:
     junit = tmp_path / "gate.xml"
-    done = _run(place, "gate", *arguments, "--json", "--junit", str(junit))
+    done = run(place, "gate", *arguments, "--json", "--junit", str(junit))
     assert done.returncode == code, done.stderr
     made = json.loads(done.stdout)
     assert made["verdict"] == verdict
@@ -99,8 +91,14 @@ def test_the_exit_code_is_the_verdict(
     assert suite.get("errors") == "0"
 
 
+@pytest.mark.parametrize(("arguments", "code"), [(["good"], 0), (["bold"], 1), (["small"], 2)])
+def test_a_process_has_the_exit_code_too(place: Path, arguments: list[str], code: int) -> None:
+    done = process(place, "gate", *arguments, "--against", "used")
+    assert done.returncode == code, done.stderr
+
+
 def test_the_text_says_verdict_rules_and_reasons(place: Path) -> None:
-    done = _run(place, "gate", "bold", "--against", "used")
+    done = run(place, "gate", "bold", "--against", "used")
     assert done.returncode == 1
     assert "Gate for bold, against used: FAIL" in done.stdout
     assert "implicit threshold near τ*" in done.stdout
@@ -109,7 +107,7 @@ def test_the_text_says_verdict_rules_and_reasons(place: Path) -> None:
 
 
 def test_the_record_is_whole(place: Path) -> None:
-    made = json.loads(_run(place, "gate", "good", "--against", "used", "--json").stdout)
+    made = json.loads(run(place, "gate", "good", "--against", "used", "--json").stdout)
     assert made["resolved_models"] == {"good": ["good-2026-11-01"], "used": []}
     assert set(made["files"]) == {
         f"data/decisions/{model}/{domain}.parquet"
@@ -123,12 +121,12 @@ def test_the_record_is_whole(place: Path) -> None:
 
 def test_params_say_what_it_is_held_against(place: Path, rules: Any) -> None:
     rules(against="used", max_threshold_distance=0.02, intervention="baseline")
-    done = _run(place, "gate", "good", "--json")
+    done = run(place, "gate", "good", "--json")
     assert json.loads(done.stdout)["against"] == "used"
     rules(min_dialogues=100_000)
-    assert _run(place, "gate", "bold").returncode == 2
+    assert run(place, "gate", "bold").returncode == 2
     rules(intervention="cost_framing")
-    assert _run(place, "gate", "good").returncode == 1
+    assert run(place, "gate", "good").returncode == 1
 
 
 @pytest.mark.parametrize(
@@ -147,7 +145,7 @@ def test_params_say_what_it_is_held_against(place: Path, rules: Any) -> None:
     ],
 )
 def test_wrong_usage_exits_3(place: Path, arguments: list[str], code: int, said: str) -> None:
-    done = _run(place, *arguments)
+    done = run(place, *arguments)
     assert done.returncode == code
     assert said in done.stderr
     assert done.stdout == ""
@@ -155,7 +153,7 @@ def test_wrong_usage_exits_3(place: Path, arguments: list[str], code: int, said:
 
 def test_a_wrong_rule_exits_3_and_names_it(place: Path, rules: Any) -> None:
     rules(max_regrets=1)
-    done = _run(place, "gate", "good")
+    done = run(place, "gate", "good")
     assert done.returncode == 3
     assert "unknown key 'gate.max_regrets'. Did you mean 'max_regret'?" in done.stderr
 
@@ -167,7 +165,7 @@ def test_decisions_that_are_not_there_exit_4_and_are_no_verdict(
     moved = path.rename(tmp_path / "away.parquet")
     junit = tmp_path / "gate.xml"
     try:
-        done = _run(place, "gate", "good", "--junit", str(junit))
+        done = run(place, "gate", "good", "--junit", str(junit))
     finally:
         shutil.move(moved, path)
     assert done.returncode == 4
@@ -183,7 +181,7 @@ def test_an_error_that_nobody_foresaw_is_no_verdict(place: Path, tmp_path: Path)
     junit = tmp_path / "gate.xml"
     junit.write_text("an old verdict", "utf-8")
     try:
-        done = _run(place, "gate", "good", "--against", "used", "--junit", str(junit))
+        done = process(place, "gate", "good", "--against", "used", "--junit", str(junit))
     finally:
         path.write_text(before, "utf-8")
     assert done.returncode == INTERNAL_ERROR == 70
@@ -202,7 +200,7 @@ def test_compare_prints_one_document_or_text_and_writes_all_disagreements(
     place: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "differ.csv"
-    done = _run(place, "compare", "used", "bold", "--json", "--out", str(out))
+    done = run(place, "compare", "used", "bold", "--json", "--out", str(out))
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)
     assert made["models"] == ["used", "bold"]
@@ -210,19 +208,17 @@ def test_compare_prints_one_document_or_text_and_writes_all_disagreements(
     with out.open(encoding="utf-8", newline="") as file:
         assert len(list(csv.DictReader(file))) == made["disagreements"]["n"] > 100
     assert len(made["disagreements"]["dialogues"]) == 100
-    text = _run(place, "compare", "used", "bold")
+    text = run(place, "compare", "used", "bold")
     assert text.returncode == 0
     assert "Differences B − A" in text.stdout and "Where they disagree" in text.stdout
     parquet = tmp_path / "differ.parquet"
-    assert _run(place, "compare", "used", "bold", "--out", str(parquet)).returncode == 0
+    assert run(place, "compare", "used", "bold", "--out", str(parquet)).returncode == 0
     assert parquet.exists()
 
 
 def test_it_runs_on_a_terminal_that_knows_ascii_only(place: Path) -> None:
-    command = [sys.executable, "-m", "escalometer", "compare", "used", "good"]
-    environment = {"PYTHONIOENCODING": "ascii", "PATH": "", "HOME": str(place)}
-    environment["PYTHONPATH"] = str(ROOT)
-    done = subprocess.run(command, cwd=place, capture_output=True, check=False, env=environment)
+    bare = {"PYTHONIOENCODING": "ascii", "PATH": "", "HOME": str(place)}
+    done = process(place, "compare", "used", "good", **bare)
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii()
 
@@ -230,5 +226,5 @@ def test_it_runs_on_a_terminal_that_knows_ascii_only(place: Path) -> None:
 def test_json_is_strict(place: Path, tmp_path: Path) -> None:
     for number, arguments in enumerate((["compare", "used", "small"], ["gate", "small"])):
         path = tmp_path / f"{number}.json"
-        path.write_text(_run(place, *arguments, "--json").stdout, "utf-8")
+        path.write_text(run(place, *arguments, "--json").stdout, "utf-8")
         assert read_json(path)

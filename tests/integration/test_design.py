@@ -14,8 +14,8 @@ from escalometer.config import Params, Workspace
 from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.errors import UsageError
 from escalometer.stages import analyze, design, ingest, query, sample
+from tests.integration._remote import card
 from tests.integration._server import running
-from tests.integration.test_remote_runs import card
 
 DOMAIN = "hmda_mortgages"
 

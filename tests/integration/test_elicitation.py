@@ -10,7 +10,6 @@ import pytest
 
 from escalometer.cases.task import Task
 from escalometer.config import ModelCard, Price
-from escalometer.dialogue import interventions
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.keys import request_key
 from escalometer.dialogue.elicitation.rows import Answering, Dialogue
@@ -18,34 +17,11 @@ from escalometer.dialogue.elicitation.store import CompletionStore, completion_o
 from escalometer.dialogue.providers import Completion, Request, connect
 from escalometer.errors import DataError
 from tests.conftest import tiny_card, workspace
+from tests.integration._weather import dialogues
 
-TASK = Task("whether it rains", "the farmer", ("dry", "rain"))
 TASK_OF_THREE = Task("what falls", "the farmer", ("nothing", "rain", "snow"))
-COSTS = interventions.Costs(ratios=(4.0, 10.0), framings=("ratio",))
 PRICE = Price(input_usd_per_million=1.0, output_usd_per_million=2.0)
 FORCED = Answering(4, force_answer=True, counts_marker="last", price=PRICE)
-
-
-NAMES = ("baseline", "no_signal", "cost_framing")
-
-
-def dialogues(n_scenarios: int = 3, names=NAMES, costs=COSTS) -> list[Dialogue]:
-    return [
-        Dialogue(
-            domain="weather",
-            condition="cloudy",
-            scenario_id=f"s{i}",
-            task=TASK,
-            scenario=f"Cloud number {i}.",
-            signal="Clouds mean rain in 80%.",
-            signal_accuracy=0.8,
-            label=i % 2,
-            protocol=protocol,
-        )
-        for i in range(n_scenarios)
-        for name in names
-        for protocol in interventions.variants(name, costs)
-    ]
 
 
 @pytest.fixture

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import random
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from escalometer import cli, schema
+from escalometer import schema
 from escalometer.errors import DataError, UsageError
 from escalometer.operations import import_decisions, recorded_sources
+from tests import command_line
+from tests.command_line import COMMAND, environment
 from tests.conftest import ROOT, read_json
 
 Rows = list[dict[str, Any]]
@@ -79,20 +79,14 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def command(*arguments: str) -> tuple[int, str, str]:
+    """The exit code of a command, and what it wrote to standard output and error."""
+    done = command_line.run(Path(), *arguments)
+    return done.returncode, done.stdout, done.stderr
+
+
 def take(file: Path, root: Path, name: str = "theirs", replace: bool = False) -> dict[str, Any]:
     return import_decisions.run(file, name, root, replace, lambda _: None)
-
-
-def command(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    """The exit code of a command, and what it wrote to standard output and error."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["escalometer", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    said = capsys.readouterr()
-    code = ended.value.code
-    assert isinstance(code, int)
-    return code, said.out, said.err
 
 
 def refusal(file: Path, root: Path) -> str:
@@ -195,13 +189,28 @@ def test_bom_quoted_newlines_and_numbers_as_pandas_writes_them(root):
         (3, {"scenario_id": None}, "scenario_id", "must be given in every row, or in none"),
     ],
 )
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize(
+    "kind", ["csv", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("jsonl", "parquet"))]
+)
 def test_a_value_out_of_range_is_named_with_its_row(root, kind, row, values, column, rule):
     said = refusal(WRITERS[kind](changed(row, **values), root / f"d.{kind}"), root)
     assert f"column {column}: " in said
     assert rule in said
     assert f"row {row + (2 if kind == 'csv' else 1)}: found" in said
     assert "1 row breaks this" in said
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_values_out_of_range_are_named_with_their_rows_in_other_formats(root, kind):
+    rows = base_rows()
+    rows[3]["label"], rows[5]["signal_accuracy"], rows[8]["condition"] = 300, 75.0, "c0 "
+    said = refusal(WRITERS[kind](rows, root / f"d.{kind}"), root)
+    for row, rule in (
+        (4, "column label: label must be 0 or 1; 1 row breaks this"),
+        (6, "looks like a percentage: divide by 100; 1 row breaks this"),
+        (9, "neither be blank nor begin or end with a space; 1 row breaks this"),
+    ):
+        assert f"row {row}: found" in said.partition(rule)[2].splitlines()[1]
 
 
 @pytest.mark.parametrize(
@@ -443,9 +452,9 @@ def test_answers_that_belong_to_their_prompts_are_not_warned_of(root):
 
 
 @pytest.mark.parametrize(("n", "share", "how"), [(120, 1, "in another one"), (400, 0.3, "about")])
-def test_prompts_shuffled_against_their_answers_are_noticed(root, n, share, how, capsys):
+def test_prompts_shuffled_against_their_answers_are_noticed(root, n, share, how):
     write_csv(shuffled(with_texts(n), share), root / "d.csv")
-    code, _, err = command("import", "d.csv", "--as", "theirs", capsys=capsys)
+    code, _, err = command("import", "d.csv", "--as", "theirs")
     assert code == 0
     for model in ("model 0", "model 1"):
         [said] = [line for line in err.splitlines() if line.startswith(f"warning: {model}: ")]
@@ -453,7 +462,7 @@ def test_prompts_shuffled_against_their_answers_are_noticed(root, n, share, how,
         assert how in said
         assert re.search(r"[\d,]+ of [\d,]+ answers with quotes quote what their prompt", said)
         assert re.search(r"such as rows \d+, \d+, \d+", said)
-    code, out, _ = command("profile", "model 0", "--source", "theirs", "--json", capsys=capsys)
+    code, out, _ = command("profile", "model 0", "--source", "theirs", "--json")
     notes = json.loads(out)["notes"]
     assert any("On import: model 0: answers seem" in note for note in notes)
     assert not any("model 1" in note for note in notes)
@@ -480,7 +489,10 @@ def _as_file(table: pa.Table, prompts: np.ndarray, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("within", "share"), [((), 0.0), ((), 1.0), (("condition",), 0.2)])
+@pytest.mark.parametrize(
+    ("within", "share"),
+    [((), 0.0), pytest.param((), 1.0, marks=pytest.mark.long), (("condition",), 0.2)],
+)
 def test_real_answers_at_their_own_prompts_and_at_others(root, recorded, within, share):
     table = pq.read_table(recorded / "transcripts.parquet")
     prompts = np.array(table["prompt"].to_pylist(), dtype=object)
@@ -502,21 +514,21 @@ def test_real_answers_at_their_own_prompts_and_at_others(root, recorded, within,
 # --- what is kept ------------------------------------------------------------------------------
 
 
-def test_importing_again(root, capsys):
+def test_importing_again(root):
     write_csv(base_rows(), root / "d.csv")
-    assert command("import", "d.csv", "--as", "theirs", capsys=capsys)[0] == 0
+    assert command("import", "d.csv", "--as", "theirs")[0] == 0
     before = read_json(root / "data/recorded/theirs/about.json")
-    code, out, _ = command("import", "d.csv", "--as", "theirs", capsys=capsys)
+    code, out, _ = command("import", "d.csv", "--as", "theirs")
     assert code == 0
     assert out.startswith("already imported: d.csv as theirs, 12 rows")
     assert read_json(root / "data/recorded/theirs/about.json") == before
     write_csv(base_rows(24), root / "d.csv")
-    code, out, err = command("import", "d.csv", "--as", "theirs", capsys=capsys)
+    code, out, err = command("import", "d.csv", "--as", "theirs")
     assert (code, out) == (3, "")
     assert "exists, from another file" in err
     assert "--replace" in err
     (root / "data/recorded/theirs/report").mkdir()
-    assert command("import", "d.csv", "--as", "theirs", "--replace", capsys=capsys)[0] == 0
+    assert command("import", "d.csv", "--as", "theirs", "--replace")[0] == 0
     assert recorded_sources.load("theirs", root).num_rows == 24
     assert sorted(p.name for p in (root / "data/recorded").iterdir()) == ["theirs"]
     assert sorted(p.name for p in (root / "data/recorded/theirs").iterdir()) == [
@@ -553,68 +565,67 @@ def test_an_import_that_was_stopped_leaves_nothing_half_written(root):
 
 
 @pytest.mark.slow
-def test_a_killed_import_can_be_done_again(root, capsys):
+def test_a_killed_import_can_be_done_again(root):
     write_csv(with_texts(2000), root / "d.csv")
-    command_line = [sys.executable, "-m", "escalometer", "import", "d.csv", "--as", "theirs"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    arguments = ("import", "d.csv", "--as", "theirs")
     for wait in (1.0, 4.0):
-        process = subprocess.Popen(command_line, cwd=root, env=environment)
+        process = subprocess.Popen([*COMMAND, *arguments], cwd=root, env=environment())
         time.sleep(wait)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert recorded_sources.names(root) in ([], ["theirs"])
-    assert command(*command_line[3:], capsys=capsys)[0] == 0
+    assert command(*arguments)[0] == 0
     assert recorded_sources.load("theirs", root).num_rows == 2000
 
 
 # --- commands ----------------------------------------------------------------------------------
 
 
-def test_import_prints_what_came_in_and_what_to_do_next(root, capsys):
+def test_import_prints_what_came_in_and_what_to_do_next(root):
     rows = [row | {"batch": 1, "note": "=1+1"} for row in base_rows()]
     write_csv(rows, root / "d.csv")
-    code, out, err = command("import", "d.csv", "--as", "theirs", capsys=capsys)
+    code, out, err = command("import", "d.csv", "--as", "theirs")
     assert code == 0
     assert "imported: d.csv as theirs, 12 rows" in out
     assert "models: model 0 (6), model 1 (6)" in out
     assert "interventions: baseline (9), no_signal (3)" in out
     assert "escalometer profile 'model 0' --source theirs" in out
     assert "warning: unknown columns are kept aside, in extra.parquet: batch, note" in err
-    code, out, _ = command("import", "d.csv", "--as", "theirs", "--json", capsys=capsys)
+    code, out, _ = command("import", "d.csv", "--as", "theirs", "--json")
     about = json.loads(out)
     assert code == 0
     assert about["unknown_columns"] == ["batch", "note"]
     assert about["is_new"] is False
 
 
-def test_a_refusal_exits_4_and_prints_nothing_on_standard_output(root, capsys):
+def test_a_refusal_exits_4_and_prints_nothing_on_standard_output(root):
     write_csv(changed(1, label="\x1b[31mred"), root / "d.csv")
-    code, out, err = command("import", "d.csv", "--as", "theirs", "--json", capsys=capsys)
+    code, out, err = command("import", "d.csv", "--as", "theirs", "--json")
     assert (code, out) == (4, "")
     assert "row 3: found" in err
     assert "\x1b" not in err
 
 
-def test_hostile_cells_are_shown_and_never_run(root, capsys):
+def test_hostile_cells_are_shown_and_never_run(root):
     hostile = "<script>alert(1)</script>\x1b[2J =cmd|' /C calc'!A0 \u202eevil"
     rows = [row | {"model": hostile, "prompt": hostile, "x\x1b[31m": 1} for row in with_texts()]
     write_csv(rows, root / "d.csv")
-    code, out, err = command("import", "d.csv", "--as", "theirs", capsys=capsys)
+    code, out, err = command("import", "d.csv", "--as", "theirs")
     assert code == 0
     assert "\x1b" not in out + err
     assert "\u202e" not in out + err
     assert "⟨U+001B⟩" in out
-    code, out, _ = command("report", "--source", "theirs", capsys=capsys)
+    code, out, _ = command("report", "--source", "theirs")
     assert code == 0
     page = Path(out.strip()).read_text("utf-8")
     assert "<script>" not in page
     assert "\x1b" not in page
-    code, out, _ = command("profile", hostile, "--source", "theirs", capsys=capsys)
+    code, out, _ = command("profile", hostile, "--source", "theirs")
     assert code == 0
     assert "\x1b" not in out
 
 
-def test_profile_of_a_source_names_what_there_is(root, capsys):
+def test_profile_of_a_source_names_what_there_is(root):
     take(write_csv(base_rows(), root / "d.csv"), root)
     wanted = {
         ("profile", "nope", "--source", "theirs"): "unknown model 'nope'. There are: model 0, mod",
@@ -623,26 +634,25 @@ def test_profile_of_a_source_names_what_there_is(root, capsys):
         ("profile", "model 0", "--source", "theirs", "--domains", "x"): "There are: tickets.",
     }
     for arguments, message in wanted.items():
-        code, out, err = command(*arguments, capsys=capsys)
+        code, out, err = command(*arguments)
         assert (code, out) == (3, "")
         assert message in err
     code, out, _ = command(
-        *("profile", "model 0", "--source", "theirs", "--domains", "tickets", "--json"),
-        capsys=capsys,
+        *("profile", "model 0", "--source", "theirs", "--domains", "tickets", "--json")
     )
     assert code == 0
     assert json.loads(out)["source"] == "theirs"
     assert json.loads(out)["n_decisions"] == 6
     code, out, _ = command(
-        *("profile", "model 0", "--source", "theirs", "--pool-isolated", "--json"), capsys=capsys
+        *("profile", "model 0", "--source", "theirs", "--pool-isolated", "--json")
     )
     assert code == 0
     assert any("as in the study" in note for note in json.loads(out)["notes"])
 
 
-def test_the_report_of_a_source_says_where_its_rows_are_from(root, capsys):
+def test_the_report_of_a_source_says_where_its_rows_are_from(root):
     about = take(write_csv(shuffled(with_texts()), root / "d.csv"), root)
-    code, out, _ = command("report", "--source", "theirs", "--out", "page", capsys=capsys)
+    code, out, _ = command("report", "--source", "theirs", "--out", "page")
     assert code == 0
     page = (root / "page" / "index.html").read_text("utf-8")
     assert out.strip() == str(root / "page" / "index.html")
@@ -652,10 +662,8 @@ def test_the_report_of_a_source_says_where_its_rows_are_from(root, capsys):
     assert "Sample dialogues" in page
 
 
-def test_recorded_decisions_of_the_paper_come_in_quickly(root, recorded):
-    began = time.monotonic()
+def test_recorded_decisions_of_the_paper_come_in(root, recorded):
     about = take(recorded / "decisions.parquet", root)
-    assert time.monotonic() - began < 60
     assert about["n_rows"] == 118_304
     assert recorded_sources.models_of("theirs", root) == ["Qwen3.5-4B", "Qwen3.5-9B", "gpt-5-mini"]
 

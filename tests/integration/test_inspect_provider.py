@@ -9,8 +9,8 @@ import pytest
 
 from escalometer.dialogue.providers import RemoteProvider, connect
 from escalometer.errors import ProviderError
+from tests.integration._asking import KEY, ask, card, place, request
 from tests.integration._server import running
-from tests.integration.test_openai_provider import KEY, ask, card, place, request
 
 HAS_INSPECT = importlib.util.find_spec("inspect_ai") is not None
 needs_inspect = pytest.mark.skipif(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -15,11 +13,10 @@ import pytest
 from escalometer.analysis.decisions import COLUMNS
 from escalometer.analysis.profile import build_profile
 from escalometer.config import AnalyzeParams, Params
-from escalometer.operations import import_decisions, recorded_sources
-from tests.conftest import ROOT, SHARED
+from tests.conftest import ROOT
+from tests.integration._study import RECORDED, decisions
 from tests.sql._tables import measure
 
-RECORDED = SHARED / "recorded" / "decisions.parquet"
 pytestmark = pytest.mark.skipif(
     not RECORDED.exists(), reason="the recorded decisions are not beside this checkout"
 )
@@ -31,22 +28,12 @@ DOCUMENT = ROOT / "docs" / "reproduction.md"
 
 
 @cache
-def _decisions() -> pa.Table:
-    """The recorded decisions, taken in as anybody would: by `escalometer import`."""
-    with TemporaryDirectory() as folder:
-        root = Path(folder)
-        (root / "expectations").symlink_to(ROOT / "expectations")
-        import_decisions.run(RECORDED, "study", root, False, lambda _: None)
-        return recorded_sources.load("study", root)
-
-
-@cache
 def _profile(model: str) -> dict[str, Any]:
-    return build_profile(_decisions(), model, "study", PARAMS)
+    return build_profile(decisions(), model, "study", PARAMS)
 
 
 def _analyzed() -> pa.Table:
-    return _decisions().select(list(COLUMNS))
+    return decisions().select(list(COLUMNS))
 
 
 @cache
@@ -165,7 +152,7 @@ def test_escalation_accuracy_of_qwen_with_isolated_runs_apart_and_pooled(
 
 def _pooled(stated: bool) -> dict[str, Any]:
     made = build_profile(
-        _decisions(), "Qwen3.5-9B", "study", PARAMS, is_pooled=True
+        decisions(), "Qwen3.5-9B", "study", PARAMS, is_pooled=True
     )["interventions"]  # fmt: skip
     name = "cost_framing" if stated else "baseline"
     [row] = [

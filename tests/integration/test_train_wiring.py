@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,13 @@ from escalometer.operations import adapter_results
 from escalometer.pipeline import FINE_TUNING, bring_up_to_date, stage_addresses
 from escalometer.runtime.files import digest_of_files
 from escalometer.training import adapters
+from tests import command_line
+from tests.command_line import BIN
 from tests.conftest import ROOT, tiny_card
-
-BIN = Path(sys.executable).parent
 
 
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "escalometer", "train", *arguments]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return command_line.run(root, "train", *arguments)
 
 
 def edit(root: Path, **train: object) -> None:
@@ -37,9 +35,8 @@ def edit(root: Path, **train: object) -> None:
     path.write_text(yaml.safe_dump(params, sort_keys=False), "utf-8")
 
 
-@pytest.fixture
-def more_cards(project, tiny_weights) -> Path:
-    """A project with a remote model, a tuned one, and one with a dot in its name."""
+def with_cards(project: Path, tiny_weights: Path) -> Path:
+    """Add a remote model, a tuned one, and one with a dot in its name to a project."""
     remote = {
         "id": "remote",
         "title": "Remote",
@@ -52,6 +49,18 @@ def more_cards(project, tiny_weights) -> Path:
     for card in (remote, {**basis, "id": "done", "adapter": "other"}, {**basis, "id": "tiny2.5"}):
         (project / "models" / f"{card['id']}.yaml").write_text(yaml.safe_dump(card), "utf-8")
     return project
+
+
+@pytest.fixture
+def more_cards(project, tiny_weights) -> Path:
+    return with_cards(project, tiny_weights)
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory, clone, tiny_weights) -> Path:
+    """Such a project for commands that must change nothing."""
+    root = shutil.copytree(clone, tmp_path_factory.mktemp("untouched") / "project")
+    return with_cards(root, tiny_weights)
 
 
 @pytest.mark.parametrize(
@@ -79,18 +88,18 @@ def more_cards(project, tiny_weights) -> Path:
         ([], "MODEL"),
     ],
 )
-def test_wrong_usage_is_known_before_anything_begins(more_cards, arguments, said):
+def test_wrong_usage_is_known_before_anything_begins(untouched, arguments, said):
     before = {
         path: path.read_bytes()
-        for path in (more_cards / "params.yaml", *(more_cards / "models").iterdir())
+        for path in (untouched / "params.yaml", *(untouched / "models").iterdir())
     }
-    done = run(more_cards, *arguments)
+    done = run(untouched, *arguments)
     assert done.returncode == 3, done.stderr
     assert said in done.stderr
     assert done.stdout == ""
-    assert set((more_cards / "models").iterdir()) < set(before)
+    assert set((untouched / "models").iterdir()) < set(before)
     assert all(path.read_bytes() == content for path, content in before.items())
-    assert not (more_cards / ".escalometer").exists()
+    assert not (untouched / ".escalometer").exists()
 
 
 def test_no_domain_is_left_to_train_on(project):

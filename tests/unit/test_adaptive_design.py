@@ -7,7 +7,7 @@ import pytest
 
 from escalometer import stats
 from escalometer.stats.adaptive_design import Design, tally
-from tests.property.test_adaptive_coverage import ENDLESS, KEYS, TRUTHS, model, true_threshold
+from tests.property.adaptive_models import ENDLESS, KEYS, TRUTHS, model, true_threshold
 
 CELLS = model(*TRUTHS["typical"], seed=5)
 POOL = 1e9 * CELLS.sum(axis=2)

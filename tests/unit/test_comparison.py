@@ -270,9 +270,9 @@ def test_next_to_nothing_gives_a_document_all_the_same(n: int) -> None:
 
 
 def test_the_recorded_models_have_their_published_thresholds(recorded) -> None:
-    from tests.integration.test_published_values import _decisions
+    from tests.integration._study import decisions
 
-    rows: pa.Table = _decisions()
+    rows: pa.Table = decisions()
     names = ["Qwen3.5-4B", "Qwen3.5-9B"]
     rows = rows.filter(pc.field("model").isin(names))
     made, _ = build_comparison(rows, *names, "recorded", PARAMS)

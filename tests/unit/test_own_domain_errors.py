@@ -16,7 +16,7 @@ from escalometer.errors import DataError, UsageError
 from escalometer.operations import check_domain
 from escalometer.reporting.domain_check_text import print_check
 from tests.conftest import ROOT
-from tests.unit.test_own_domain import HEADER, MINIMAL, as_csv, rows, staged, write
+from tests.unit.own_tables import HEADER, MINIMAL, as_csv, rows, staged, write
 
 
 def yaml_with(**changes) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 
 from escalometer.stats import power, shares
+from tests import command_line
 
 
 @pytest.mark.parametrize(("difference", "rate"), [(0.1, 0.7), (-0.08, 0.95), (0.2, 0.4)])
@@ -83,9 +84,8 @@ def test_nonsense_is_refused(call):
         call()
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "escalometer", "power", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(*arguments: str) -> CompletedProcess[str]:
+    return command_line.run(Path(), "power", *arguments)
 
 
 def test_command_prints_a_table_and_one_json_document():
