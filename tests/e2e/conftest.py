@@ -25,7 +25,7 @@ def evaluated(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluate
     return Evaluated(root, run(root, "escalometer", "evaluate", "tiny"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # it works a little while it waits: end it with these tests
 def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API of a Prefect server, for flows whose own server is not what is tested."""
     from flows._server import served

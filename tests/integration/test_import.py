@@ -491,7 +491,11 @@ def _as_file(table: pa.Table, prompts: np.ndarray, path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("within", "share"),
-    [((), 0.0), pytest.param((), 1.0, marks=pytest.mark.long), (("condition",), 0.2)],
+    [
+        pytest.param((), 0.0, marks=pytest.mark.long),
+        pytest.param((), 1.0, marks=pytest.mark.long),
+        (("condition",), 0.2),
+    ],
 )
 def test_real_answers_at_their_own_prompts_and_at_others(root, recorded, within, share):
     table = pq.read_table(recorded / "transcripts.parquet")
