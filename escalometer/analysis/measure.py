@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -60,7 +59,7 @@ class Measured:
 
 
 def measure(
-    connection: duckdb.DuckDBPyConnection,
+    connection: warehouse.Connection,
     cost_ratios: Sequence[float],
     human_error_rate: float,
     side: Sequence[str],
@@ -71,7 +70,7 @@ def measure(
 
     Parameters
     ----------
-    connection : duckdb.DuckDBPyConnection
+    connection : warehouse.Connection
         Holds `decisions` with the columns of `stages.analyze.COLUMNS`.
     cost_ratios : sequence of float
         R at which interventions that state none are scored, each above 1.
@@ -126,7 +125,7 @@ def condition_counts(rows: Sequence[Row]) -> Counts:
 
 
 def _scenario_counts(
-    connection: duckdb.DuckDBPyConnection, curve: Sequence[Row], seed: int, n_bootstrap: int
+    connection: warehouse.Connection, curve: Sequence[Row], seed: int, n_bootstrap: int
 ) -> tuple[Counts | None, np.ndarray[Any, np.dtype[np.int64]]]:
     """Return resamples of scenarios, and how many each row of the curve has; none known: nulls.
 

@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from escalometer.stats.shares import Z95
+
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
@@ -26,12 +28,10 @@ MARGIN = 0.03
 
 N_FOLDS = 5
 MAX_NGRAM = 4
-MIN_TEXTS = (
-    5  # a form in fewer texts cannot move the AUC by the margin, and is soon learned by rote
-)
+#: A form in fewer texts cannot move the AUC by the margin, and is soon learned by rote.
+MIN_TEXTS = 5
 MAX_COLUMNS = 1000
 N_TELLING = 5
-_Z = 1.959964  # of a 95 % interval
 #: 1 + folds · (share tested / share trained on), for a variance: folds are not independent.
 _FOLD_CORRECTION = 1 + N_FOLDS / (N_FOLDS - 1)
 _STRENGTH = 0.003  # inverse of the L2 penalty, on standardized columns; weak forms are many
@@ -177,7 +177,7 @@ def leak(
         return Leak(0.5, 0.5, 0.5, len(y), ())
     scores, weights = _cross_validate(columns, y, cluster, seed)
     auc, error = _auc(scores, y, cluster)
-    low, high = max(0.0, auc - _Z * error), min(1.0, auc + _Z * error)
+    low, high = max(0.0, auc - Z95 * error), min(1.0, auc + Z95 * error)
     telling: list[str] = []
     for j in sorted(range(len(names)), key=lambda j: (-weights[j].round(6), names[j])):
         # A piece within another one, or around it, says the same again.

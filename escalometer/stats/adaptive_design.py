@@ -25,6 +25,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from escalometer.stats.shares import Z95
+
 Floats: TypeAlias = NDArray[np.float64]
 Counts: TypeAlias = NDArray[np.int64]
 #: Domain and condition.
@@ -32,8 +34,6 @@ Key: TypeAlias = tuple[str, str]
 
 #: The last axis of the counts, as in `estimates`: what of each outcome is right, and escalated.
 OUTCOMES = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-#: Of a normal distribution, the middle 95 % ends here.
-Z = 1.959963984540054
 
 #: Dialogues that the expected outcome weighs in the mean of a label: one seen once says little.
 _PRIOR = 2.0
@@ -345,7 +345,11 @@ def _threshold(rates: _Rates) -> Estimate:
     )
     # Fieller: all t at which a + b·t is no further from 0 than chance allows. They have two ends
     # where the slope itself is further from 0 than that, and only then.
-    square, half, rest = b * b - Z * Z * var_b, a * b - Z * Z * cov, a * a - Z * Z * var_a
+    square, half, rest = (
+        b * b - Z95 * Z95 * var_b,
+        a * b - Z95 * Z95 * cov,
+        a * a - Z95 * Z95 * var_a,
+    )
     if estimate is None or b >= 0 or square <= 0:
         return Estimate(estimate, None, None, "unidentified")
     spread = math.sqrt(max(half * half - square * rest, 0.0))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from escalometer.stats.resamples import Floats, ratios
+from escalometer.stats.shares import Z95
 
 #: A slope below this is what rounding leaves of a flat line, as in implicit_threshold.sql.
 FLAT = 1e-9
@@ -197,7 +198,7 @@ def fit_overdispersed(
     design = np.column_stack([np.ones_like(accuracy), accuracy])
     # A dispersion below one is chance: it makes no interval narrower.
     covariance = np.linalg.inv(design.T @ (weight[:, None] * design)) * max(dispersion, 1.0)
-    z = float(student.ppf(0.975, len(accuracy) - 2)) if dispersion > 1 else 1.959963984540054
+    z = float(student.ppf(0.975, len(accuracy) - 2)) if dispersion > 1 else Z95
     # All t with (intercept + slope t)^2 <= z^2 var: a quadratic in t.
     a = slope**2 - z**2 * covariance[1, 1]
     b = 2 * (intercept * slope - z**2 * covariance[0, 1])

@@ -13,6 +13,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import t as student
 
 from escalometer.stats.resamples import Counts, Floats, resample_conditions, resample_dialogues
+from escalometer.stats.shares import Z95
 
 Interval: TypeAlias = dict[str, float | None]
 Ends: TypeAlias = tuple[float | None, float | None]
@@ -23,7 +24,6 @@ Statistic: TypeAlias = Callable[[Counts, Floats], Floats]
 #: Least share of the resamples that must give a number before an interval is given at all.
 MIN_DEFINED = 0.9
 
-_Z = 1.959963984540054
 #: Where a number is undefined.
 NO_INTERVAL: Interval = dict.fromkeys(
     ("estimate", "low", "high", "clustered_low", "clustered_high", "scenario_low", "scenario_high")
@@ -59,7 +59,7 @@ def percentiles(
     finite = values[np.isfinite(values)]
     if values.size == 0 or finite.size < MIN_DEFINED * values.size:
         return None, None
-    shift, reach = 0.0, _Z
+    shift, reach = 0.0, Z95
     if estimate is not None:
         below = np.count_nonzero(finite < estimate) + 0.5 * np.count_nonzero(finite == estimate)
         shift = float(ndtri((below + 0.5) / (finite.size + 1)))

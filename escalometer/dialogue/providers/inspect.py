@@ -116,7 +116,7 @@ class InspectProvider:
         try:
             output = await self._model.generate(messages, config=config)
         # The errors of two dozen SDKs, which have no base in common but this.
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             failure = self._explain(error)
         else:
             self.limiter.succeeded()
