@@ -264,3 +264,7 @@ class Profile(HeadlineNumbers, _Subject):
     design: Design | None = Field(
         None, description="The adaptive design; null where scenarios were not drawn adaptively."
     )
+
+    def with_notes(self, *notes: str) -> Profile:
+        """Return the profile with further notes after its own."""
+        return self.model_copy(update={"notes": (*self.notes, *notes)})
