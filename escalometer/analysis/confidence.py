@@ -50,18 +50,18 @@ def calibration_rows(measured: Measured, model: str) -> list[Calibration]:
         numbers = {name: row[name] for name in ReliabilityBin.model_fields}
         bins.setdefault((*variant_key(row), row["score"]), []).append(ReliabilityBin(**numbers))
     scored = {(*found.variant, found.score): found for found in _scored(measured, model)}
-    made = []
+    rows = []
     for row in _pooled(measured, "calibration", model):
         key = (*variant_key(row), row["score"])
         numbers = {name: value for name, value in row.items() if name not in ("model", "domain")}
-        made.append(
+        rows.append(
             Calibration(
                 **numbers,
                 smooth_calibration_error=_smooth_error(measured, model, scored[key]),
                 reliability=tuple(bins[key]),
             )
         )
-    return made
+    return rows
 
 
 def _smooth_error(measured: Measured, model: str, scored: _Scored) -> SmoothCalibrationError:
@@ -84,7 +84,7 @@ def external_rows(
     One row an intervention, score and cost ratio, over all main domains; where there is too little
     data, one with the ``reason`` and nulls.
     """
-    made = []
+    results = []
     for scored in _scored(measured, model):
         named = dict(zip(VARIANT_KEY, scored.variant, strict=True))
         stated = named.pop("cost_ratio")
@@ -106,12 +106,14 @@ def external_rows(
                 low=row["difference_low"],
                 high=row["difference_high"],
             )
-            made.append(ExternalThreshold(**shared, **numbers, difference=difference, reason=None))
+            results.append(
+                ExternalThreshold(**shared, **numbers, difference=difference, reason=None)
+            )
         if not rows:
-            made.append(
+            results.append(
                 ExternalThreshold(**shared, cost_ratio=stated, n=len(dialogues), reason=reason)
             )
-    return made
+    return results
 
 
 def _pooled(measured: Measured, table: str, model: str) -> list[Row]:

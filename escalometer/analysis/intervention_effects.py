@@ -40,10 +40,11 @@ def intervention_differences(
 ) -> list[InterventionDifference]:
     """Return what each intervention changes of escalation accuracy and cost, over main domains.
 
-    One row an intervention, cost ratio and yardstick; the reference is the baseline at the same
-    reasoning effort. Where both have dialogues about the same scenario under the same condition,
-    those pairs alone are compared (``is_paired``), by McNemar's exact test; elsewhere all dialogues
-    of the conditions that both have, as independent. ``p_corrected`` is Holm's, over the table.
+    One row an intervention, cost ratio and `scored_against`; the reference is the baseline at the
+    same reasoning effort. Where both have dialogues about the same scenario under the same
+    condition, those pairs alone are compared (``is_paired``), by McNemar's exact test; elsewhere
+    all dialogues of the conditions that both have, as independent. ``p_corrected`` is Holm's, over
+    the table.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def intervention_differences(
         From `scores.scored_variants`.
     """
     pairs = _pairs(measured, model)
-    made = []
+    rows = []
     for key, scored in variants.items():
         named = dict(zip(LEVEL_KEY, key, strict=True))
         reference = level_key({**named, **_BASELINE})
@@ -62,15 +63,15 @@ def intervention_differences(
         first, second = _shared(measured, scored, variants[reference])
         if first[0]:
             numbers = _difference(measured, first, second, pairs)
-            made.append(
+            rows.append(
                 InterventionDifference(
                     **{name: named[name] for name in SCORED_KEY}, **numbers, p_corrected=None
                 )
             )
-    corrected = holm([row.p_value for row in made])
+    corrected = holm([row.p_value for row in rows])
     return [
         row.model_copy(update={"p_corrected": p_value})
-        for row, p_value in zip(made, corrected, strict=True)
+        for row, p_value in zip(rows, corrected, strict=True)
     ]
 
 

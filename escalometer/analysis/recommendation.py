@@ -1,4 +1,4 @@
-"""For a cost ratio: which intervention, or which fixed rule, costs least."""
+"""Recommendations: the intervention or fixed rule that costs least at a cost ratio."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from escalometer.analysis import condition_key
 from escalometer.analysis.measure import Measured
 from escalometer.analysis.scores import LevelKey, Scored, level_key
-from escalometer.documents import WORDING_KEY
+from escalometer.documents import ScoredVariant
 from escalometer.documents.interval import Interval
 from escalometer.documents.profile import InterventionScores
 from escalometer.documents.recommendation import Candidate, Policy, Recommendation
@@ -17,11 +17,11 @@ from escalometer.stats import Counts, Floats, Statistic
 #: The fixed rules, and the share of decisions that people keep under each.
 _RULES: dict[Policy, float] = {"always_implement": 0.0, "always_escalate": 1.0}
 
-#: Yardstick of the rows that candidates are taken from; their cost does not depend on it.
-_YARDSTICK = "signal_accuracy"
+#: Rows that candidates are taken from, one of two: their cost is the same in both.
+_SCORED_AGAINST = "signal_accuracy"
 
-#: The name of a candidate's variant.
-_NAMED = (*WORDING_KEY, "is_cost_stated")
+#: The fields of a candidate that name its variant.
+_NAMED = tuple(name for name in Candidate.model_fields if name in ScoredVariant.model_fields)
 
 
 class _Choice(NamedTuple):
@@ -58,17 +58,19 @@ def recommendations(
     variants : mapping
         From `scores.scored_variants`.
     """
-    made = []
+    chosen = []
     for ratio in sorted({row.cost_ratio for row in scores}):
         rows = [
-            row for row in scores if row.cost_ratio == ratio and row.scored_against == _YARDSTICK
+            row
+            for row in scores
+            if row.cost_ratio == ratio and row.scored_against == _SCORED_AGAINST
         ]
         choices = _choices(measured, variants, rows)
         costs = [_value(measured, choice) for choice in choices]
         best, second = (choices[i] for i in sorted(range(len(choices)), key=costs.__getitem__)[:2])
         people = next(choice for choice in choices if choice.policy == "always_escalate")
         gap, saves = _gap(measured, best, second), _gap(measured, best, people)
-        made.append(
+        chosen.append(
             Recommendation(
                 cost_ratio=ratio,
                 **dict(best.candidate(measured)),
@@ -81,7 +83,7 @@ def recommendations(
                 conditions=tuple(sorted(condition_key(measured.curve[i]) for i in best.places)),
             )
         )
-    return made
+    return chosen
 
 
 def _choices(

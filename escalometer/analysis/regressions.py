@@ -24,7 +24,7 @@ WORSE = {
 }
 _COSTS = ("realized_cost", "regret")
 _AT_A_RATIO = (*_COSTS, "threshold_distance", "escalation_accuracy")
-_BY_A_YARDSTICK = ("regret", "escalation_accuracy")
+_WITH_OPTIMAL_ACTION = ("regret", "escalation_accuracy")
 #: The one that is measured in the dialogues without a signal, whatever is deployed.
 _OF_THE_BASELINE = "calibration_bias_size"
 
@@ -57,7 +57,7 @@ def _row(
         "domain": None,
         "reasoning_effort": deployed.reasoning_effort,
         "is_thinking": deployed.is_thinking,
-        "scored_against": rules.scored_against if metric in _BY_A_YARDSTICK else None,
+        "scored_against": rules.scored_against if metric in _WITH_OPTIMAL_ACTION else None,
     }
     if metric == _OF_THE_BASELINE:
         wanted |= {"intervention": "no_signal", "cost_ratio": None}

@@ -29,7 +29,7 @@ _Counts: TypeAlias = dict[str, int]
 def score_rows(matched: MatchedConditions) -> list[ModelDifference]:
     """Return the differences in escalation accuracy, cost and regret.
 
-    One row a variant, level, cost ratio and yardstick.
+    One row a variant, level, cost ratio and `scored_against`.
     """
     first, second = (scored_variants(matched.measured, model) for model in matched.models)
     rows = []
@@ -44,7 +44,7 @@ def score_rows(matched: MatchedConditions) -> list[ModelDifference]:
         policies = _restricted(first[key], shared.first), _restricted(second[key], shared.second)
         is_paired = matched.is_paired(variant, shared)
         for name in ("escalation_accuracy", "realized_cost", "regret"):
-            # The cost is the same by either yardstick: one row, which names none.
+            # The cost does not depend on the optimal action: one row, which names no accuracy.
             if name == "realized_cost" and against == "predictive_accuracy":
                 continue
             terms = (

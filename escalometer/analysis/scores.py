@@ -1,4 +1,4 @@
-"""How well each intervention's actions fit a cost ratio: escalation accuracy, cost, regret."""
+"""Scores of each intervention's actions at a cost ratio: escalation accuracy, cost, regret."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def right_actions(measured: Measured, scored: Scored) -> tuple[int, int]:
 def intervention_rows(
     measured: Measured, model: str, variants: Mapping[LevelKey, Scored]
 ) -> list[InterventionScores]:
-    """Return one row a variant of the protocol, cost ratio and yardstick, over all main domains.
+    """Return the scores over all main domains: by variant, cost ratio and `scored_against`.
 
     Parameters
     ----------
@@ -159,10 +159,10 @@ def intervention_rows(
     points = _points(measured.tables, model)
     completed = [_points(tables, model) for tables in measured.completed]
     taken: dict[tuple[int, ...], Resamples] = {}
-    made = []
+    rows = []
     for key, score in points.items():
         places, policy = variants[key]
-        # Scores of the same dialogues share their resamples: they differ in R and yardstick only.
+        # Scores of the same dialogues share their resamples: only R and the optimal actions differ.
         resamples = taken.setdefault(tuple(places), measured.resamples.take(places))
         found = resamples.each(policy.measures)
         intervals: dict[str, BoundedInterval] = {}
@@ -178,7 +178,7 @@ def intervention_rows(
             )
         named = dict(zip(LEVEL_KEY, key, strict=True))
         costs = ("optimal_cost", "always_implement_cost", "always_escalate_cost")
-        made.append(
+        rows.append(
             InterventionScores(
                 **{name: named[name] for name in SCORED_KEY},
                 n=score["n"],
@@ -186,7 +186,7 @@ def intervention_rows(
                 **{name: score[name] for name in costs},
             )
         )
-    return made
+    return rows
 
 
 def _points(tables: Tables, model: str) -> dict[LevelKey, Row]:

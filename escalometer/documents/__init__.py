@@ -14,7 +14,6 @@ from escalometer.documents.variant import (
     CONDITION_KEY,
     SCORED_KEY,
     VARIANT_KEY,
-    WORDING_KEY,
     ScoredVariant,
     Variant,
 )
@@ -24,7 +23,6 @@ __all__ = [
     "CONDITION_KEY",
     "SCORED_KEY",
     "VARIANT_KEY",
-    "WORDING_KEY",
     "Comparison",
     "Disagreements",
     "Document",

@@ -58,9 +58,6 @@ class Variant(Document):
 #: order gives other random numbers.
 VARIANT_KEY = tuple(Variant.model_fields)
 
-#: The same without the cost ratio.
-WORDING_KEY = tuple(name for name in VARIANT_KEY if name != "cost_ratio")
-
 
 class ScoredVariant(Document):
     """A protocol variant, and the cost ratio at which its decisions are scored."""
@@ -79,8 +76,8 @@ class ScoredVariant(Document):
     @property
     def variant(self) -> Variant:
         """The variant as it was asked."""
-        named = {name: getattr(self, name) for name in WORDING_KEY}
-        return Variant(**named, cost_ratio=self.cost_ratio if self.is_cost_stated else None)
+        named = {name: getattr(self, name) for name in VARIANT_KEY}
+        return Variant(**named) if self.is_cost_stated else Variant(**named | {"cost_ratio": None})
 
 
 #: What tells two rows of scores of one model apart, beside the domain.
