@@ -1,4 +1,4 @@
-"""Reading a prediction or an action off an answer, strictly."""
+"""Strict parsing of a prediction, an action or a confidence from an answer."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def stop_pattern(marker: str, choices: Sequence[str] = BINARY) -> re.Pattern[str
 
 
 def strip_thinking(text: str) -> str:
-    """Return `text` without what stands between think tags; an unclosed tag hides the rest."""
+    """Return `text` without the text between think tags; an unclosed tag hides the rest."""
     return _THINKING.sub("", text)
 
 
