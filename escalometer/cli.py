@@ -236,9 +236,9 @@ def profile(
         design = None if domains else load_design(model)
         made = build_profile(decisions, model, source, params, domains, design, pool_isolated)
     if as_json:
-        click.echo(json.dumps(made, allow_nan=False, indent=2))
+        click.echo(json.dumps(made.as_json(), allow_nan=False, indent=2))
     else:
-        _print_profile(made)
+        _print_profile(made.as_json())
 
 
 @cli.command()

@@ -39,7 +39,7 @@ def compare(
     from escalometer.reporting.comparison_text import print_comparison
 
     params = load_params()
-    made = stage_compare.run(first, second, params, workspace().root, source, out)
+    made = stage_compare.run(first, second, params, workspace().root, source, out).as_json()
     if as_json:
         click.echo(json.dumps(made, allow_nan=False, indent=2))
     else:

@@ -79,7 +79,8 @@ def _judged(
     from escalometer.config import load_params
     from escalometer.operations import gate as stage_gate
 
-    return stage_gate.run(model, load_params(), workspace().root, against, cost_ratio, source)
+    verdict = stage_gate.run(model, load_params(), workspace().root, against, cost_ratio, source)
+    return verdict.as_json()
 
 
 def _code(made: dict[str, Any]) -> int:

@@ -1,1 +1,38 @@
-"""Documents: what analysis says of a model, as typed models that everything else reads."""
+"""Documents: profile, comparison, verdict and probes as typed models.
+
+`analysis` makes them; reporting, tracking, the gate and ``--json`` read them. docs/documents.md and
+the JSON Schemas in docs/schemas/ are generated from the models (``make docs``): the docstring of a
+model and the description of a field are what a reader of the JSON gets.
+"""
+
+from escalometer.documents.comparison import Comparison, Disagreements, ModelDifference
+from escalometer.documents.document import Document
+from escalometer.documents.interval import Fit, Interval
+from escalometer.documents.probes import Probes
+from escalometer.documents.profile import Profile
+from escalometer.documents.variant import (
+    CONDITION_KEY,
+    SCORED_KEY,
+    VARIANT_KEY,
+    ScoredVariant,
+    Variant,
+)
+from escalometer.documents.verdict import RuleResult, Verdict
+
+__all__ = [
+    "CONDITION_KEY",
+    "SCORED_KEY",
+    "VARIANT_KEY",
+    "Comparison",
+    "Disagreements",
+    "Document",
+    "Fit",
+    "Interval",
+    "ModelDifference",
+    "Probes",
+    "Profile",
+    "RuleResult",
+    "ScoredVariant",
+    "Variant",
+    "Verdict",
+]

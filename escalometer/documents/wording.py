@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+
+#: An interval of a document, whatever its kind, or the same as a mapping.
+AnyInterval: TypeAlias = BaseModel | Mapping[str, Any]
 
 DASH = "—"
 
@@ -89,7 +94,7 @@ def _signless(value: float, digits: int) -> str:
 
 
 def span(
-    interval: Mapping[str, Any] | None,
+    interval: AnyInterval | None,
     unit: str = "share",
     prefix: str = "",
     pattern: str = "[{low}, {high}]",
@@ -98,7 +103,7 @@ def span(
 
     Parameters
     ----------
-    interval : mapping or None
+    interval : model, mapping or None
         With ``low`` and ``high``, after `prefix`.
     unit : {"share", "points", "cost", "more"}
         Shares and points are printed as per cent, costs and differences of costs as they are.
@@ -107,7 +112,7 @@ def span(
     pattern : str
         How the bounds are put together.
     """
-    low, high = ((interval or {}).get(f"{prefix}{end}") for end in ("low", "high"))
+    low, high = (_part(interval, f"{prefix}{end}") for end in ("low", "high"))
     if low is None or high is None:
         return DASH
     scale, digits = (1, 2) if unit in ("cost", "more") else (100, 1)
@@ -115,15 +120,24 @@ def span(
     return pattern.format_map(ends)
 
 
-def estimate(interval: Mapping[str, Any] | None, unit: str = "share") -> str:
+def estimate(interval: AnyInterval | None, unit: str = "share") -> str:
     """Return the interval's estimate alone, in `unit`; a dash where it is undefined."""
-    value = (interval or {}).get("estimate")
+    value = _part(interval, "estimate")
     return {"share": share, "points": points, "cost": cost, "more": more}[unit](value)
 
 
-def with_span(interval: Mapping[str, Any] | None, unit: str = "share") -> str:
+def with_span(interval: AnyInterval | None, unit: str = "share") -> str:
     """Return estimate and interval: ``0.63 [0.60, 0.66]``; the estimate alone where that is all."""
-    ends = {(interval or {}).get(end) for end in ("low", "high")}
-    is_exact = ends == {(interval or {}).get("estimate")}  # of a rule that leaves nothing to chance
+    ends = {_part(interval, end) for end in ("low", "high")}
+    is_exact = ends == {_part(interval, "estimate")}  # of a rule that leaves nothing to chance
     bounds = DASH if is_exact else span(interval, unit)
     return estimate(interval, unit) if bounds == DASH else f"{estimate(interval, unit)} {bounds}"
+
+
+def _part(interval: AnyInterval | None, name: str) -> float | None:
+    """Return one number of an interval; None where it is undefined or the kind has none."""
+    if isinstance(interval, Mapping):
+        value: float | None = interval.get(name)
+    else:
+        value = getattr(interval, name, None)
+    return value

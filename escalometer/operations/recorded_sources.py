@@ -13,6 +13,7 @@ from escalometer import layout
 from escalometer.analysis.dialogue_samples import counted, sampled
 from escalometer.analysis.profile import build_profile
 from escalometer.config import Params
+from escalometer.documents import Profile
 from escalometer.errors import unknown_name
 from escalometer.layout import PIPELINE
 from escalometer.operations.import_decisions import restore
@@ -29,7 +30,7 @@ def names(root: Path = Path()) -> list[str]:
 
 
 def about(source: str, root: Path = Path()) -> dict[str, Any]:
-    """Return what is known of a source: its file, digest, rows, models and warnings.
+    """Return the record of a source: its file, digest, rows, models and warnings.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def profile(
     domains: Sequence[str] | None = None,
     is_pooled: bool = False,
     root: Path = Path(),
-) -> dict[str, Any]:
+) -> Profile:
     """Return the profile of a model of a source; the import's warnings stand among its notes.
 
     Parameters
@@ -86,7 +87,7 @@ def profile(
     domains : sequence of str, optional
         Only these; they need be no plug-ins.
     is_pooled : bool
-        Whether isolated dialogues count among the others.
+        True to count isolated dialogues among the others.
     root : Path
         The project.
 
@@ -111,14 +112,16 @@ def _profile(
     domains: Sequence[str] | None,
     known: Mapping[str, Any],
     is_pooled: bool = False,
-) -> dict[str, Any]:
-    made = build_profile(decisions, model, known["source"], params, domains, is_pooled=is_pooled)
+) -> Profile:
+    found = build_profile(decisions, model, known["source"], params, domains, is_pooled=is_pooled)
     of_others = {
-        said for other, own in known["model_warnings"].items() if other != model for said in own
+        warning
+        for other, warnings in known["model_warnings"].items()
+        if other != model
+        for warning in warnings
     }
-    said = [warning for warning in known["warnings"] if warning not in of_others]
-    made["notes"] = [*made.get("notes", []), *(f"On import: {warning}" for warning in said)]
-    return made
+    warnings = [warning for warning in known["warnings"] if warning not in of_others]
+    return found.with_notes(*(f"On import: {warning}" for warning in warnings))
 
 
 def report(source: str, params: Params, root: Path = Path(), out: Path | None = None) -> Path:
@@ -147,10 +150,10 @@ def report(source: str, params: Params, root: Path = Path(), out: Path | None = 
     samples: list[dict[str, Any]] = []
     profiles = []
     for model in sorted(known["models"]):
-        profiles.append(_profile(decisions, model, params, None, known))
-        own = decisions.filter(pc.field("model") == model)
-        for domain in sorted(own["domain"].unique().to_pylist()) if has_texts else ():
-            samples += sampled(own.filter(pc.field("domain") == domain))
+        profiles.append(_profile(decisions, model, params, None, known).as_json())
+        rows = decisions.filter(pc.field("model") == model)
+        for domain in sorted(rows["domain"].unique().to_pylist()) if has_texts else ():
+            samples += sampled(rows.filter(pc.field("domain") == domain))
     write_report(
         profiles,
         [_provenance(known)],
@@ -172,7 +175,7 @@ def _provenance(known: dict[str, Any]) -> dict[str, Any]:
     return {
         "domain": f"{known['source']}: decisions that others recorded",
         **{name: known[name] for name in shown},
-        "warnings": {str(i): said for i, said in enumerate(known["warnings"], 1)},
+        "warnings": {str(i): warning for i, warning in enumerate(known["warnings"], 1)},
     }
 
 

@@ -1,4 +1,4 @@
-"""Stage report: put all that is known of the models asked about into one page."""
+"""Stage report: one page about all models that were asked."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any
 from escalometer import layout
 from escalometer.analysis.dialogue_samples import counted, sampled
 from escalometer.config import Params
+from escalometer.documents import Probes, Profile
+from escalometer.documents.document import read_document
 from escalometer.reporting.dvc_plots import write_plots_template
 from escalometer.reporting.page import write_report
 from escalometer.runtime.files import read_json
 from escalometer.runtime.git import git_commit
 from escalometer.schema import CONDITIONS, DECISIONS, read_table
 
-#: What the validate stages leave behind, in the order of the pipeline.
+#: The validate stages, in the order of the pipeline.
 VALIDATED = ("raw", "scenarios", "decisions")
 
 
@@ -35,7 +37,7 @@ def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
     DataError
         If what an earlier stage writes is absent or unreadable.
     """
-    profiles = [read_json(layout.profile_file(model, root)) for model in params.models]
+    profiles = [read_document(Profile, layout.profile_file(model, root)) for model in params.models]
     conditions: list[dict[str, Any]] = []
     provenance = []
     for domain in params.domains:
@@ -53,7 +55,7 @@ def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
             samples += sampled(decisions)
     page = (out or layout.report_folder(root)) / layout.report_file().name
     write_report(
-        profiles,
+        [profile.as_json() for profile in profiles],
         provenance,
         _validation(root),
         samples,
@@ -65,7 +67,9 @@ def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
             "conditions": conditions,
             "statuses": statuses,
             # Adapters that were evaluated; most projects have none.
-            "probes": [read_json(path) for path in layout.all_probes_files(root)],
+            "probes": [
+                read_document(Probes, path).as_json() for path in layout.all_probes_files(root)
+            ],
         },
     )
     write_plots_template(page.parent / "plots_template.html")
