@@ -8,6 +8,7 @@ from typing import Any
 from escalometer.analysis import Row
 from escalometer.analysis.rule_results import ROUNDING, Answered, absent, missing, rule, too_little
 from escalometer.config import GateParams
+from escalometer.documents.interval import BoundedInterval
 from escalometer.documents.wording import cost, points, span
 from escalometer.stats.shares import holm
 
@@ -115,7 +116,7 @@ def _written(metric: str, value: float) -> str:
 def _words(metric: str, worse: Mapping[str, Any], used: str) -> str:
     """Return by how much the release is worse or better than the one in use."""
     value = worse["estimate"]
-    bounds = span(worse, "cost" if metric in _COSTS else "points")
+    bounds = span(BoundedInterval(**worse), "cost" if metric in _COSTS else "points")
     if float(f"{value:.4f}") == 0:
         return f"no different from {used} (worsening {bounds})"
     change = "worse" if value > 0 else "better"

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from escalometer.analysis import Row
 from escalometer.config import GateParams
+from escalometer.documents.verdict import Observed
 from escalometer.documents.wording import cost, count, ratio, share, span
 
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -112,7 +113,7 @@ def limited(
     low, high = observed["low"], observed["high"]
     if observed["estimate"] is None:
         return rule(name, "fail", None, limit, f"missing: nothing to hold against {allowed}")
-    said = f"{write(observed['estimate'])} {span(observed, unit)}, allowed is {allowed}"
+    said = f"{write(observed['estimate'])} {span(Observed(**observed), unit)}, allowed is {allowed}"
     if low is None or high is None:
         return rule(name, "inconclusive", observed, limit, f"{said}; it has no interval")
     lowest = -float("inf") if least is None else least - ROUNDING

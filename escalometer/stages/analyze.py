@@ -12,6 +12,7 @@ from escalometer.analysis.decisions import load_decisions, load_design, measure_
 from escalometer.analysis.flat_metrics import flat_metrics
 from escalometer.analysis.profile import build_profile, profile_of
 from escalometer.config import Params
+from escalometer.documents import Profile
 from escalometer.reporting.curve_figure import escalation_curve_figure
 from escalometer.runtime.files import replacing, write_json
 
@@ -69,4 +70,4 @@ def run(model: str, params: Params, root: Path = Path()) -> None:
         writer = csv.DictWriter(file, CURVE_COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(profile["curve"])
-    escalation_curve_figure(profile, layout.curve_figure(model, root))
+    escalation_curve_figure(Profile.model_validate(profile), layout.curve_figure(model, root))

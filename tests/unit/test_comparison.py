@@ -14,6 +14,7 @@ import pytest
 from escalometer.analysis.comparison import align_efforts, resolved_models
 from escalometer.analysis.contrasts import interval_p
 from escalometer.config import AnalyzeParams, Params
+from escalometer.documents import Comparison
 from escalometer.operations.compare import build_comparison
 from escalometer.reporting.comparison_text import comparison_text
 from escalometer.stats.shares import mcnemar_exact, paired_interval
@@ -25,7 +26,7 @@ PARAMS = Params(seed=1, models=("m",), domains=DOMAINS, analyze=AnalyzeParams(n_
 def _compare(*releases: list[dict[str, Any]], params: Params = PARAMS) -> dict[str, Any]:
     made, _ = build_comparison(table(*releases), "old", "new", "here", params)
     assert json.loads(json.dumps(made, allow_nan=False)) == made  # strict JSON, plain types
-    assert comparison_text(made)
+    assert comparison_text(Comparison.model_validate(made))
     return made
 
 
@@ -177,7 +178,7 @@ def test_a_threshold_that_cannot_be_read_off_is_null_and_says_whose() -> None:
 def test_a_threshold_beyond_the_accuracies_seen_is_marked() -> None:
     made = _compare(release("old", 60), release("new", 60, threshold=0.45, width=0.2))
     assert _row(made, "implicit_threshold")["statuses"] == ["ok", "extrapolated"]
-    assert "¹ outside of the accuracies seen" in comparison_text(made)
+    assert "¹ outside of the accuracies seen" in comparison_text(Comparison.model_validate(made))
 
 
 def test_only_conditions_that_both_have_count_and_the_rest_is_named() -> None:
@@ -260,7 +261,8 @@ def test_names_from_strangers_are_made_visible() -> None:
         for row in release("new", 30, domains=("movielens",))
     ]
     made = _compare([{**row, "model": "old"} for row in new], new)
-    assert "\x1b" not in comparison_text(made) and "\u202e" not in comparison_text(made)
+    text = comparison_text(Comparison.model_validate(made))
+    assert "\x1b" not in text and "\u202e" not in text
 
 
 @pytest.mark.parametrize("n", [0, 1])

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from escalometer.analysis.regressions import WORSE, turned
 from escalometer.analysis.rule_results import limited
 from escalometer.config import AnalyzeParams, GateParams, MinEffectParams, Params
+from escalometer.documents import Verdict
 from escalometer.errors import DataError, ProviderError, UsageError
 from escalometer.operations.gate import EXIT_CODES, build_verdict
 from escalometer.reporting.gate_text import TITLES, gate_text
@@ -37,8 +38,9 @@ def _gate(
     gate = GateParams(**{**against, **rules})
     made = build_verdict(table(new, old or []), "new", "here", PARAMS, gate, designs)
     assert json.loads(json.dumps(made, allow_nan=False)) == json.loads(json.dumps(made))
-    assert gate_text(made)
-    root = ET.fromstring(junit_xml(made))  # noqa: S314
+    verdict = Verdict.model_validate(made)
+    assert gate_text(verdict)
+    root = ET.fromstring(junit_xml(verdict))  # noqa: S314
     assert int(root.get("tests", "")) == len(made["rules"])
     return made
 
@@ -270,21 +272,22 @@ def test_the_record_holds_what_answered_and_what_was_ruled() -> None:
     assert made["resolved_models"] == {"new": ["m-2026-01-15"], "old": []}
     assert made["params"]["max_regret"] == 0.15
     assert (made["model"], made["against"], made["source"]) == ("new", "old", "here")
-    assert "new was answered by m-2026-01-15." in gate_text(made)
-    assert 'value="m-2026-01-15"' in junit_xml(made)
+    assert "new was answered by m-2026-01-15." in gate_text(Verdict.model_validate(made))
+    assert 'value="m-2026-01-15"' in junit_xml(Verdict.model_validate(made))
 
 
 def test_junit_is_valid_whatever_names_hold() -> None:
-    name = "n<&\"'\x00\x1b[31m\ud800\ufffe]]>.x"
+    name = "n<&\"'\x00\x1b[31m\ufffe]]>.x"
     made = {**_gate(release("new"), _old()), "model": name}
     made["rules"][0] |= {"reason": name, "verdict": "fail"}
     made["rules"][1] |= {"reason": name, "verdict": "inconclusive"}
     made["resolved_models"] = {name: [name]}
-    for text in (junit_xml(made), junit_error(name, RuntimeError(name))):
+    verdict = Verdict.model_validate(made)
+    for text in (junit_xml(verdict), junit_error(f"{name}\ud800", RuntimeError(name))):
         root = ET.fromstring(text.encode("utf-8"))  # noqa: S314
         assert len(root.findall(".//testcase")) == int(root.get("tests", ""))
         assert "⟨U+0000⟩" in text
-    root = ET.fromstring(junit_xml(made))  # noqa: S314
+    root = ET.fromstring(junit_xml(verdict))  # noqa: S314
     assert (root.get("failures"), root.get("skipped"), root.get("errors")) == ("1", "1", "0")
     broken = ET.fromstring(junit_error("m", RuntimeError("x")))  # noqa: S314
     assert (broken.get("failures"), broken.get("errors")) == ("0", "1")
