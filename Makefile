@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := true
 
-.PHONY: help setup model demo finetune-demo test check format ui repro lock clean
+.PHONY: docs help setup model demo finetune-demo test check format ui repro lock clean
 
 help:  ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ format: setup  ## Put style right
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/sqlfluff fix sql
+
+docs: setup  ## docs/documents.md and JSON Schemas, from the typed documents
+	@PYTHONPATH=. $(BIN)/python tools/write_documents.py
 
 ui: setup  ## MLflow in the browser, on this machine only
 	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --host 127.0.0.1 \

@@ -226,21 +226,19 @@ def profile(
     from escalometer.analysis.profile import build_profile
     from escalometer.cases import domains as all_domains
     from escalometer.config import load_card, load_params
-    from escalometer.documents import Profile
 
     params = load_params()
     if source != PIPELINE:
         from escalometer.operations import recorded_sources
 
-        document = recorded_sources.profile(model, source, params, domains, pool_isolated)
+        found = recorded_sources.profile(model, source, params, domains, pool_isolated)
     else:
         load_card(model)
         for name in domains or ():
             all_domains.load(name)
         decisions = load_decisions(model, domains or params.domains, Path())
         design = None if domains else load_design(model)
-        document = build_profile(decisions, model, source, params, domains, design, pool_isolated)
-    found = Profile.model_validate(document)
+        found = build_profile(decisions, model, source, params, domains, design, pool_isolated)
     if as_json:
         click.echo(json.dumps(found.as_json(), allow_nan=False, indent=2))
     else:

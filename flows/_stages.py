@@ -63,7 +63,7 @@ def settle(n_tasks: int) -> None:
 
 
 def run_served(check: Callable[[], object], run: Callable[[], object]) -> int:
-    """Run a flow on a server of its own and return the exit code of interface.md.
+    """Run a flow on a server of its own and return its exit code (README.md, "Commands").
 
     Parameters
     ----------

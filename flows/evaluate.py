@@ -62,7 +62,7 @@ def evaluate(ask_again: bool = False, dry_run: bool = False) -> int:
 
 
 def main() -> int:
-    """Run the flow on a server of its own and return the exit code of interface.md."""
+    """Run the flow on a server of its own and return its exit code (README.md, "Commands")."""
     flags = sys.argv[1:]
 
     def check() -> None:

@@ -72,7 +72,7 @@ def _check(arguments: list[str]) -> None:
 
 
 def main() -> int:
-    """Run the flow on a server of its own and return the exit code of interface.md."""
+    """Run the flow on a server of its own and return its exit code (README.md, "Commands")."""
     flags = {word for word in sys.argv[1:] if word.startswith("-")}
     arguments = [word for word in sys.argv[1:] if word not in flags]
     return run_served(

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from escalometer.analysis import ARM, Row
+from escalometer.analysis import VariantKey
 from escalometer.analysis.decisions import COLUMNS, measure_decisions
 from escalometer.analysis.headline_differences import headline_rows
-from escalometer.analysis.matched_conditions import Both
+from escalometer.analysis.matched_conditions import MatchedConditions
 from escalometer.analysis.measure import Measured
-from escalometer.analysis.paired_dialogues import Pairs, disagreements, pair
+from escalometer.analysis.paired_dialogues import disagreements, pair
 from escalometer.analysis.score_differences import score_rows, status_rows
 from escalometer.config import Params
+from escalometer.documents import VARIANT_KEY
+from escalometer.documents.comparison import Comparison, ModelDifference
 from escalometer.stats.shares import holm
 
 #: Dialogues that the document lists; `Pairs.disagreements` has all.
 MOST_DIALOGUES = 100
 
-
-#: Said where scenarios of a model that is compared were drawn adaptively.
+#: Note where scenarios of a model that is compared were drawn adaptively.
 ADAPTIVE = (
     "Scenarios of {} were drawn adaptively. Thresholds compared are those of the plain line, which "
     "leans towards low ones then: `escalometer profile` has the adaptive design's own."
@@ -36,19 +36,21 @@ def build_comparison(
     source: str,
     params: Params,
     effort: str | None = None,
-) -> tuple[dict[str, Any], pa.Table]:
+) -> tuple[Comparison, pa.Table]:
     """Return the comparison of two models, and every dialogue in which they disagree.
+
+    Every difference is the second's number minus the first's, over the conditions that both have.
 
     Parameters
     ----------
     decisions : Table
         With at least the columns of `decisions.COLUMNS`; rows of other models are left aside.
     first, second : str
-        Differences are the second's numbers minus the first's.
+        Names of the models.
     source : str
         Where the decisions are from.
     params : Params
-        Uses `seed` and `analyze`.
+        Uses `seed` and `analyze`; thresholds are held against τ* at its cost ratios.
     effort : str, optional
         Reasoning effort of the second that a first without that one is compared with.
     """
@@ -56,69 +58,49 @@ def build_comparison(
     rows, notes = align_efforts(rows, moved=first, kept=second, wanted=effort)
     measured = measure_decisions(rows, params)
     pairs = pair(rows, first, second)
-    made = compare(measured, pairs, first, second, params.analyze.cost_ratios)
+    matched = MatchedConditions(measured, pairs, first, second)
+    differences = _differences(matched, params.analyze.cost_ratios)
     resolved = resolved_models(rows, (first, second))
     notes += [
         f"{model} was answered by several models under one name: {', '.join(names)}."
         for model, names in resolved.items()
         if len(names) > 1
     ]
-    made["notes"] = [*notes, *made["notes"]]
-    named = {"models": made.pop("models"), "source": source, "resolved_models": resolved}
-    return {**named, **made}, pairs.disagreements
+    comparison = Comparison(
+        models=(first, second),
+        source=source,
+        resolved_models=resolved,
+        direction="second minus first",
+        n_dialogues=(_n_dialogues(measured, first), _n_dialogues(measured, second)),
+        n_paired=pairs.n,
+        is_paired=pairs.n > 0,
+        n_tests=sum(row.p_value is not None for row in differences),
+        differences=differences,
+        disagreements=disagreements(pairs, MOST_DIALOGUES),
+        notes=(*notes, *_notes(matched)),
+    )
+    return comparison, pairs.disagreements
 
 
-def compare(
-    measured: Measured,
-    pairs: Pairs,
-    first: str,
-    second: str,
-    cost_ratios: Sequence[float],
-    most_dialogues: int = MOST_DIALOGUES,
-) -> Row:
-    """Return what ``escalometer compare FIRST SECOND --json`` says of the decisions.
-
-    Every difference is the second's number minus the first's, over the conditions that both have.
-    ``p_corrected`` is Holm's, over the whole table.
-
-    Parameters
-    ----------
-    measured : Measured
-        Of both models.
-    pairs : Pairs
-        From `pairs.pair`.
-    first, second : str
-        Names of the models.
-    cost_ratios : sequence of float
-        R at which thresholds are held against τ*.
-    most_dialogues : int
-        Dialogues to list that the models disagree in.
-    """
-    both = Both(measured, pairs, first, second)
+def _differences(
+    matched: MatchedConditions, cost_ratios: Sequence[float]
+) -> tuple[ModelDifference, ...]:
+    """Return all rows of the comparison; ``p_corrected`` is Holm's, over the whole table."""
     rows = [
         row
-        for level in both.levels
-        for row in (*headline_rows(both, level, cost_ratios), *status_rows(both, level))
+        for level in matched.levels
+        for row in (*headline_rows(matched, level, cost_ratios), *status_rows(matched, level))
     ]
-    rows += score_rows(both)
-    corrected = holm([row["p_value"] for row in rows])
-    for row, p_value in zip(rows, corrected, strict=True):
-        row["p_corrected"] = p_value
-    return {
-        "models": [first, second],
-        "direction": "second minus first",
-        "n_dialogues": [_n_dialogues(measured, model) for model in (first, second)],
-        "n_paired": pairs.n,
-        "is_paired": pairs.n > 0,
-        "n_tests": sum(row["p_value"] is not None for row in rows),
-        "differences": rows,
-        "disagreements": disagreements(pairs, most_dialogues),
-        "notes": _notes(both),
-    }
+    rows += score_rows(matched)
+    corrected = holm([row.p_value for row in rows])
+    return tuple(
+        row.model_copy(update={"p_corrected": p_value})
+        for row, p_value in zip(rows, corrected, strict=True)
+    )
 
 
-def resolved_models(decisions: pa.Table, models: Sequence[str]) -> dict[str, list[str]]:
-    """Return by model what answered under its name, where the provider said; sorted.
+def resolved_models(decisions: pa.Table, models: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return by model the names that answered under its name, where the provider said; sorted.
 
     Parameters
     ----------
@@ -131,7 +113,7 @@ def resolved_models(decisions: pa.Table, models: Sequence[str]) -> dict[str, lis
     for row in named.aggregate([]).to_pylist():
         if row["model"] in found and row["resolved_model"] is not None:
             found[row["model"]].add(row["resolved_model"])
-    return {model: sorted(names) for model, names in found.items()}
+    return {model: tuple(sorted(names)) for model, names in found.items()}
 
 
 def align_efforts(
@@ -159,8 +141,8 @@ def align_efforts(
         for model in (moved, kept)
     }
     choice = [wanted] if wanted in efforts[kept] else efforts[kept]
-    own = efforts[moved]
-    if len(own) != 1 or len(choice) != 1 or own[0] in efforts[kept]:
+    moving = efforts[moved]
+    if len(moving) != 1 or len(choice) != 1 or moving[0] in efforts[kept]:
         return decisions, []
     column = decisions.column("reasoning_effort")
     renamed = pc.if_else(
@@ -168,7 +150,7 @@ def align_efforts(
     )
     place = decisions.column_names.index("reasoning_effort")
     note = (
-        f"{moved} was asked at reasoning effort {own[0] or 'none'}, {kept} at "
+        f"{moved} was asked at reasoning effort {moving[0] or 'none'}, {kept} at "
         f"{choice[0] or 'none'}: they are compared all the same, and rows name the latter."
     )
     return decisions.set_column(place, decisions.schema.field(place), renamed), [note]
@@ -179,27 +161,27 @@ def _n_dialogues(measured: Measured, model: str) -> int:
     return sum(row["n"] for row in rows if row["model"] == model)
 
 
-def _notes(both: Both) -> list[str]:
-    """Return what a reader has to know of how the differences came about."""
+def _notes(matched: MatchedConditions) -> list[str]:
+    """Return remarks on how the differences came about."""
     notes = []
-    first, second = both.models
-    left_out = [level for level in both.levels if level in both.measured.side]
+    first, second = matched.models
+    left_out = [level for level in matched.levels if level in matched.measured.side_domains]
     if left_out:
         notes.append(f"Left out of every pooled number: {', '.join(map(str, left_out))}.")
-    if not both.pairs.n:
+    if not matched.pairs.n:
         notes.append(
             "No dialogue of one model is known to be about the same scenario as one of the other: "
             "differences are those of independent dialogues, and disagreements are unknown."
         )
     for model, other in ((first, second), (second, first)):
-        alone = sorted(set(both.places[model]) - set(both.places[other]), key=repr)
+        alone = sorted(set(matched.places[model]) - set(matched.places[other]), key=repr)
         if alone:
-            named = ", ".join(dict.fromkeys(_called(arm) for arm in alone))
+            named = ", ".join(dict.fromkeys(_label(variant) for variant in alone))
             notes.append(f"Only {model} has: {named}; left out.")
     n_apart = {
         condition
-        for arm in both.arms()
-        for condition in set(both.places[first][arm]) ^ set(both.places[second][arm])
+        for variant in matched.variants()
+        for condition in set(matched.places[first][variant]) ^ set(matched.places[second][variant])
     }
     if n_apart:
         notes.append(
@@ -209,8 +191,8 @@ def _notes(both: Both) -> list[str]:
     return notes
 
 
-def _called(arm: tuple[Any, ...]) -> str:
-    named = dict(zip(ARM, arm, strict=True))
+def _label(variant: VariantKey) -> str:
+    named = dict(zip(VARIANT_KEY, variant, strict=True))
     parts = [
         named["intervention"],
         named["framing"],

@@ -1,68 +1,93 @@
-"""One number of two models: its difference, with an interval and a p-value."""
+"""Contrasts: the difference of one number of two models, with an interval and a p-value."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from escalometer import stats
-from escalometer.analysis import CELL, Row
-from escalometer.analysis.headlines import put_bounds
+from escalometer.analysis import curve_key
+from escalometer.analysis.bounds import UNDEFINED, bounded
 from escalometer.analysis.measure import Measured, condition_counts
 from escalometer.analysis.paired_dialogues import FourFold
+from escalometer.documents.interval import BoundedInterval
 from escalometer.stats import Counts, Floats, Resamples, Statistic
 from escalometer.stats.shares import Z95, mcnemar_exact, newcombe, paired_interval, unpaired_p
 
-#: How a p-value came about.
-MCNEMAR, RESAMPLES, INDEPENDENT = "mcnemar", "resamples", "independent"
+Test: TypeAlias = Literal["mcnemar", "resamples", "independent"]
 
 
 @dataclass(frozen=True)
-class Side:
-    """What one of two models contributes: rows of the curve, and what is computed of them."""
+class Term:
+    """One of the two numbers of a contrast: rows of the curve, and a statistic of them."""
 
     places: Sequence[int]
     statistic: Statistic
 
 
-def missing_ways(measured: Measured) -> list[Counts]:
-    """Return the counts of the curve's rows, all missing answers having gone one way or another.
+@dataclass(frozen=True)
+class Contrast:
+    """A statistic of two models, and second minus first with interval and p-value.
+
+    Attributes
+    ----------
+    first, second : float or None
+        The statistic of each; null where it is undefined.
+    difference : BoundedInterval
+    is_paired : bool
+        True if both are about the same scenarios, and paired.
+    test : {"mcnemar", "resamples", "independent"} or None
+        The source of the p-value.
+    p_value : float or None
+    reason : str or None
+        Why there is no difference; null where there is one.
+    """
+
+    first: float | None
+    second: float | None
+    difference: BoundedInterval
+    is_paired: bool
+    test: Test | None
+    p_value: float | None
+    reason: str | None = None
+
+
+def completed_counts(measured: Measured) -> list[Counts]:
+    """Return the counts of the curve's rows for each way that missing answers could have gone.
 
     Empty where no answer is missing.
     """
-    made = []
+    completed = []
     for tables in measured.completed:
-        found = {
-            tuple(row[name] for name in CELL): row for row in tables["escalation_curve"].to_pylist()
-        }
-        own = [found[tuple(row[name] for name in CELL)] for row in measured.curve]
-        made.append(condition_counts(own))
-    return made
+        rows = {curve_key(row): row for row in tables["escalation_curve"].to_pylist()}
+        completed.append(condition_counts([rows[curve_key(row)] for row in measured.curve]))
+    return completed
 
 
 def contrast(
     resamples: Resamples,
-    first: Side,
-    second: Side,
+    first: Term,
+    second: Term,
     is_paired: bool,
-    ways: Sequence[Counts] = (),
+    completed: Sequence[Counts] = (),
     n_conditions: int | None = None,
-) -> Row:
-    """Return a statistic of both sides, and second minus first with intervals and p-value.
+) -> Contrast:
+    """Return a statistic of both terms, and second minus first with intervals and p-value.
 
     Parameters
     ----------
     resamples : Resamples
         Of the whole curve.
-    first, second : Side
+    first, second : Term
     is_paired : bool
-        Whether both are about the same scenarios. If so ``low`` and ``high`` come from resamples of
+        True if both are about the same scenarios. If so ``low`` and ``high`` come from resamples of
         scenarios, which are the same for both; else from resamples of dialogues, one by one.
-    ways : sequence of ndarray
-        From `missing_ways`, for ``bound_low`` and ``bound_high``.
+    completed : sequence of ndarray
+        From `completed_counts`, for ``bound_low`` and ``bound_high``.
     n_conditions : int, optional
         How many conditions the statistic rests on, where some rows serve another purpose.
     """
@@ -74,43 +99,30 @@ def contrast(
             counts[:, :n_first], weight[:, :n_first]
         )
 
-    values = [_value(resamples.counts, side) for side in (first, second)]
-    made = together.interval(difference, n_conditions=n_conditions)
+    interval = together.interval(difference, n_conditions=n_conditions)
     if is_paired:
-        made["low"], made["high"] = made["scenario_low"], made["scenario_high"]
-    # However the missing answers of either side had gone.
-    firsts, seconds = ([_value(way, side) for way in ways] for side in (first, second))
-    put_bounds(
-        made,
-        [
-            None if earlier is None or later is None else later - earlier
-            for earlier in firsts
-            for later in seconds
-        ],
-    )
+        interval["low"], interval["high"] = interval["scenario_low"], interval["scenario_high"]
+    # However the missing answers of either model had gone.
+    firsts, seconds = ([_value(counts, term) for counts in completed] for term in (first, second))
+    differences = [
+        None if earlier is None or later is None else later - earlier
+        for earlier in firsts
+        for later in seconds
+    ]
     n_bootstrap = together.dialogues.shape[0]
-    return {
-        "first": values[0],
-        "second": values[1],
-        "difference": made,
-        "is_paired": is_paired,
-        "test": RESAMPLES,
-        "p_value": interval_p(made["estimate"], made["low"], made["high"], n_bootstrap),
-    }
+    return Contrast(
+        first=_value(resamples.counts, first),
+        second=_value(resamples.counts, second),
+        difference=bounded(interval, differences),
+        is_paired=is_paired,
+        test="resamples",
+        p_value=interval_p(interval["estimate"], interval["low"], interval["high"], n_bootstrap),
+    )
 
 
-def undefined(values: tuple[float | None, float | None], reason: str) -> Row:
-    """Return a comparison that cannot be made, and why."""
-    nothing = {**stats.NO_INTERVAL, "bound_low": None, "bound_high": None}
-    return {
-        "first": values[0],
-        "second": values[1],
-        "difference": nothing,
-        "is_paired": False,
-        "test": None,
-        "p_value": None,
-        "reason": reason,
-    }
+def undefined(first: float | None, second: float | None, reason: str) -> Contrast:
+    """Return a contrast of numbers that cannot be compared, and why."""
+    return Contrast(first, second, UNDEFINED, False, None, None, reason)
 
 
 def interval_p(
@@ -140,13 +152,13 @@ def interval_p(
 
 
 def share_contrast(
-    found: Row, first: tuple[int, int], second: tuple[int, int], table: FourFold | None
-) -> Row:
+    found: Contrast, first: tuple[int, int], second: tuple[int, int], table: FourFold | None
+) -> Contrast:
     """Return the contrast of two shares, by exact methods where these hold.
 
     Parameters
     ----------
-    found : dict
+    found : Contrast
         From `contrast`.
     first, second : pair of int
         So many of so many dialogues.
@@ -159,19 +171,20 @@ def share_contrast(
     low: float | None
     high: float | None
     p_value: float | None
+    test: Test
     if table is not None:
-        both, only_first, only_second, neither = table
-        low, high = paired_interval(both, only_second, only_first, neither)
-        test, p_value = MCNEMAR, mcnemar_exact(only_first, only_second)
-    elif not found["is_paired"]:
+        n_both, n_only_first, n_only_second, n_neither = table
+        low, high = paired_interval(n_both, n_only_second, n_only_first, n_neither)
+        test, p_value = "mcnemar", mcnemar_exact(n_only_first, n_only_second)
+    elif not found.is_paired:
         low, high = newcombe(*second, *first)
-        test, p_value = INDEPENDENT, unpaired_p(*second, *first)
+        test, p_value = "independent", unpaired_p(*second, *first)
     else:
         return found
-    ends = {**found["difference"], "low": low, "high": high}
-    return {**found, "difference": ends, "test": test, "p_value": p_value}
+    difference = found.difference.model_copy(update={"low": low, "high": high})
+    return replace(found, difference=difference, test=test, p_value=p_value)
 
 
-def _value(counts: Counts, side: Side) -> float | None:
-    own = counts[np.asarray(side.places, dtype=np.intp)]
-    return stats.plain(side.statistic(own[None], np.ones((1, len(own))))[0])
+def _value(counts: Counts, term: Term) -> float | None:
+    rows = counts[np.asarray(term.places, dtype=np.intp)]
+    return stats.plain(term.statistic(rows[None], np.ones((1, len(rows))))[0])

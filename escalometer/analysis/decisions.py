@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,13 +12,15 @@ from escalometer import layout, warehouse
 from escalometer.analysis.measure import Measured, measure
 from escalometer.cases import domains as all_domains
 from escalometer.config import Params
+from escalometer.documents.document import read_document
+from escalometer.documents.profile import Design
 from escalometer.runtime.files import read_json
 from escalometer.schema import DECISIONS, read_table
 
 #: Side domains also where no plug-in says so, as in decisions that others recorded.
 SIDE_DOMAINS = frozenset({"moral_machine"})
 
-#: What the metrics read of a decision.
+#: Columns of decisions that the metrics read.
 COLUMNS = (
     "model",
     "domain",
@@ -59,16 +60,24 @@ def load_decisions(model: str, domains: Sequence[str], root: Path = Path()) -> p
     return pa.concat_tables(parts)
 
 
-def load_design(model: str, root: Path = Path()) -> dict[str, Any] | None:
-    """Return what an adaptive design of `model` achieved; None where the design is fixed."""
+def load_design(model: str, root: Path = Path()) -> Design | None:
+    """Return the result of an adaptive design of `model`; None where the design is fixed.
+
+    Raises
+    ------
+    DataError
+        If the stored design is not readable.
+    """
     path = layout.design_file(model, root)
-    about = read_json(path) if path.exists() else {"kind": "fixed"}
-    return about if about["kind"] == "adaptive" else None
+    if not path.exists() or read_json(path)["kind"] == "fixed":
+        return None
+    return read_document(Design, path)
 
 
 def is_unfinished(model: str, root: Path = Path()) -> bool:
     """Return whether the budget ended the design of `model` before its precision was reached."""
-    return (load_design(model, root) or {}).get("stopped_by") == "budget"
+    design = load_design(model, root)
+    return design is not None and design.stopped_by == "budget"
 
 
 def pool_isolated(decisions: pa.Table) -> pa.Table:
@@ -132,11 +141,11 @@ def side_domains(present: Iterable[str], asked: Sequence[str] | None = None) -> 
         Domains that the user named; if these are all side domains, none stays out.
     """
     plug_ins = all_domains.names()
-    side = {
+    found = {
         name
         for name in present
         if (not all_domains.load(name).is_main if name in plug_ins else name in SIDE_DOMAINS)
     }
-    if asked is not None and set(present) <= side:
+    if asked is not None and set(present) <= found:
         return []
-    return sorted(side)
+    return sorted(found)

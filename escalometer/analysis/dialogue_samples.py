@@ -7,17 +7,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from escalometer.analysis import ARM
+from escalometer.documents import VARIANT_KEY
 
 #: Sample dialogues shown of one model in one domain.
 N_SAMPLES = 6
 
-#: What tells dialogues apart that are counted together.
+#: The key of dialogues that are counted together.
 COUNTED_BY = (
     "model",
     "domain",
     "condition",
-    *ARM,
+    *VARIANT_KEY,
     "status",
 )
 

@@ -1,17 +1,19 @@
-"""What two models are as a whole, compared: accuracy, threshold, idea of themselves."""
+"""Differences of two models' headline numbers: accuracy, threshold, self-estimates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from escalometer import stats
-from escalometer.analysis import ARM, Row
-from escalometer.analysis.contrasts import Side, contrast, undefined
+from escalometer.analysis import VariantKey
+from escalometer.analysis.contrasts import Term, contrast, undefined
 from escalometer.analysis.headlines import mean_accuracy, mean_rate
-from escalometer.analysis.matched_conditions import Arm, Both, Shared
+from escalometer.analysis.matched_conditions import MatchedConditions, Shared
+from escalometer.documents import VARIANT_KEY
+from escalometer.documents.comparison import ModelDifference
 from escalometer.stats import Counts, Floats
 from escalometer.stats.policy import optimal_threshold
 
@@ -20,71 +22,72 @@ Ends = tuple[float | None, float | None]
 UNIDENTIFIED = "{} {} no threshold: escalation is not known to fall where accuracy rises"
 
 
-def headline_rows(both: Both, level: str | None, cost_ratios: Sequence[float]) -> list[Row]:
+def headline_rows(
+    matched: MatchedConditions, level: str | None, cost_ratios: Sequence[float]
+) -> list[ModelDifference]:
     """Return the differences in headline numbers, for every variant with a signal that both have.
 
     Thresholds are compared as such, and by their distance from τ* at each of `cost_ratios`; biases
     as such, and by their size: less of either is better.
     """
-    made = []
-    for arm in both.arms():
-        named = dict(zip(ARM, arm, strict=True))
-        shared = both.shared(arm, level)
+    rows = []
+    for variant in matched.variants():
+        named = dict(zip(VARIANT_KEY, variant, strict=True))
+        shared = matched.shared(variant, level)
         if not named["has_signal"] or not shared.conditions:
             continue
         stated = named["cost_ratio"]
-        is_paired = both.is_paired(arm, shared)
+        is_paired = matched.is_paired(variant, shared)
         for name, statistic in (
             ("predictive_accuracy", mean_accuracy),
             ("escalation_rate", mean_rate),
         ):
-            found = both.contrast(shared, statistic, is_paired)
-            made.append(both.row(name, arm, level, shared, found))
+            found = matched.contrast(shared, statistic, is_paired)
+            rows.append(matched.row(name, variant, level, shared, found))
         ratios = cost_ratios if stated is None else [stated]
-        made += _thresholds(both, arm, level, shared, is_paired, ratios)
+        rows += _thresholds(matched, variant, level, shared, is_paired, ratios)
         if named["intervention"] == "baseline" and stated is None and not named["is_isolated"]:
-            made += _self_estimates(both, arm, level)
-    return made
+            rows += _self_estimates(matched, variant, level)
+    return rows
 
 
 class _Fits(NamedTuple):
-    """Both models' thresholds (null where there is none), what they are worth, who has none."""
+    """Both models' thresholds (null where there is none), their statuses, who has none."""
 
     values: Ends
-    statuses: list[Any]
+    statuses: tuple[str, ...]
     reason: str
 
 
-def _fits(both: Both, shared: Shared) -> _Fits:
+def _fits(matched: MatchedConditions, shared: Shared) -> _Fits:
     values: list[float | None] = []
     statuses = []
     lacking = []
-    for model, places in zip(both.models, (shared.first, shared.second), strict=True):
-        own = both.measured.resamples.take(places)
-        statuses.append(stats.threshold_fit("linear", own)["status"])
+    for model, places in zip(matched.models, (shared.first, shared.second), strict=True):
+        resamples = matched.measured.resamples.take(places)
+        statuses.append(str(stats.threshold_fit("linear", resamples)["status"]))
         is_known = statuses[-1] != "unidentified"
-        values.append(own.value(stats.threshold("linear")) if is_known else None)
+        values.append(resamples.value(stats.threshold("linear")) if is_known else None)
         lacking += [] if is_known else [model]
     verb = "have" if len(lacking) > 1 else "has"
     reason = UNIDENTIFIED.format(" and ".join(lacking), verb) if lacking else ""
-    return _Fits((values[0], values[1]), statuses, reason)
+    return _Fits((values[0], values[1]), tuple(statuses), reason)
 
 
 def _thresholds(
-    both: Both,
-    arm: Arm,
+    matched: MatchedConditions,
+    variant: VariantKey,
     level: str | None,
     shared: Shared,
     is_paired: bool,
     cost_ratios: Sequence[float],
-) -> list[Row]:
-    values, statuses, reason = _fits(both, shared)
+) -> list[ModelDifference]:
+    values, statuses, reason = _fits(matched, shared)
     cross = stats.threshold("linear")
-    found = undefined(values, reason) if reason else both.contrast(shared, cross, is_paired)
-    found["statuses"] = statuses
-    made = [both.row("implicit_threshold", arm, level, shared, found)]
+    found = undefined(*values, reason) if reason else matched.contrast(shared, cross, is_paired)
+    rows = [matched.row("implicit_threshold", variant, level, shared, found, statuses=statuses)]
     for ratio in cost_ratios:
-        best = max(0.0, float(optimal_threshold(ratio, both.measured.human_error_rate)))
+        best = max(0.0, float(optimal_threshold(ratio, matched.measured.human_error_rate)))
 
         def distance(counts: Counts, weight: Floats, best: float = best) -> Floats:
             away: Floats = np.abs(cross(counts, weight) - best)
@@ -92,22 +95,26 @@ def _thresholds(
 
         if reason:
             first, second = (None if value is None else abs(value - best) for value in values)
-            found = undefined((first, second), reason)
+            found = undefined(first, second, reason)
         else:
-            found = both.contrast(shared, distance, is_paired)
-        made.append(both.row("threshold_distance", arm, level, shared, found, cost_ratio=ratio))
-    return made
+            found = matched.contrast(shared, distance, is_paired)
+        rows.append(
+            matched.row("threshold_distance", variant, level, shared, found, cost_ratio=ratio)
+        )
+    return rows
 
 
-def _self_estimates(both: Both, arm: Arm, level: str | None) -> list[Row]:
-    named = dict(zip(ARM, arm, strict=True))
+def _self_estimates(
+    matched: MatchedConditions, variant: VariantKey, level: str | None
+) -> list[ModelDifference]:
+    named = dict(zip(VARIANT_KEY, variant, strict=True))
     without = tuple({**named, "intervention": "no_signal", "has_signal": False}.values())
-    # A domain's idea of itself is read off the line of all main domains, as in the paper.
-    shared, line = both.shared(without, level), both.shared(arm, None)
+    # A domain's accuracy is self-estimated by the line of all main domains, as in the paper.
+    shared, line = matched.shared(without, level), matched.shared(variant, None)
     if not shared.conditions:
         return []
     n_line = len(line.conditions)
-    reason = _fits(both, line).reason
+    reason = _fits(matched, line).reason
     read = stats.self_estimates(n_line)
 
     def bias(counts: Counts, weight: Floats) -> Floats:
@@ -117,21 +124,24 @@ def _self_estimates(both: Both, arm: Arm, level: str | None) -> list[Row]:
         away: Floats = np.abs(bias(counts, weight))
         return away
 
-    is_paired = both.is_paired(without, shared) and both.is_paired(arm, line)
-    made = []
+    is_paired = matched.is_paired(without, shared) and matched.is_paired(variant, line)
+    rows = []
     for name, statistic in (
         ("self_estimated_accuracy", read),
         ("calibration_bias", bias),
         ("calibration_bias_size", size),
     ):
-        if reason:
-            found = undefined((None, None), reason)
-        else:
-            sides = (
-                Side([*line.first, *shared.first], statistic),
-                Side([*line.second, *shared.second], statistic),
+        found = (
+            undefined(None, None, reason)
+            if reason
+            else contrast(
+                matched.measured.resamples,
+                Term([*line.first, *shared.first], statistic),
+                Term([*line.second, *shared.second], statistic),
+                is_paired,
+                matched.completed,
+                len(shared.conditions),
             )
-            n = len(shared.conditions)
-            found = contrast(both.measured.resamples, *sides, is_paired, both.ways, n)
-        made.append(both.row(name, without, level, shared, found))
-    return made
+        )
+        rows.append(matched.row(name, without, level, shared, found))
+    return rows

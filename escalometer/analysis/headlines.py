@@ -1,8 +1,8 @@
-"""What describes a model as a whole, or on one domain: threshold, idea of itself, bias."""
+"""Headline numbers of a model, over all main domains or in one: accuracy, threshold, bias."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 
 from escalometer import stats
 from escalometer.analysis import Row, Tables
+from escalometer.analysis.bounds import bounded, with_bounds
 from escalometer.analysis.measure import Measured, condition_counts
-from escalometer.stats import Counts, Fit, Floats, Interval, Kind, Resamples
-
-KINDS: tuple[Kind, ...] = ("linear", "logit")
+from escalometer.documents.interval import BoundedFit, LogitFit, SelfEstimate
+from escalometer.documents.profile import HeadlineNumbers, Thresholds
+from escalometer.stats import Counts, Fit, Floats, Interval, Resamples
 
 
 class Headlines:
@@ -40,18 +41,19 @@ class Headlines:
     ) -> None:
         self.measured, self.model, self.domain = measured, model, domain
         self.effort, self.is_thinking = effort, is_thinking
-        with_signal = measured.places(lambda row: self._is_own(row, "baseline", True, domain))
-        without = measured.places(lambda row: self._is_own(row, "no_signal", False, domain))
-        # A domain's idea of itself is read off the line of all main domains, as in the paper.
-        line = measured.places(lambda row: self._is_own(row, "baseline", True, None))
+        with_signal = measured.places(lambda row: self._counts(row, "baseline", True, domain))
+        without = measured.places(lambda row: self._counts(row, "no_signal", False, domain))
+        # A domain's accuracy is self-estimated by the line of all main domains, as in the paper.
+        line = measured.places(lambda row: self._counts(row, "baseline", True, None))
         self.rows = [measured.curve[i] for i in with_signal]
         self.signalled: Resamples = measured.resamples.take(with_signal)
         asked = {measured.resamples.conditions[i] for i in without}
         matched = [i for i in with_signal if measured.resamples.conditions[i] in asked]
-        self._own = measured.resamples.take([*line, *without, *matched])
-        self._blocks = len(line), len(without)
+        self._blocks = measured.resamples.take([*line, *without, *matched])
+        self._n_line, self._n_without = len(line), len(without)
 
-    def _is_own(self, row: Row, intervention: str, has_signal: bool, domain: str | None) -> bool:
+    def _counts(self, row: Row, intervention: str, has_signal: bool, domain: str | None) -> bool:
+        """Return whether a row of the curve counts towards these headline numbers."""
         return (
             row["model"] == self.model
             and row["intervention"] == intervention
@@ -61,7 +63,7 @@ class Headlines:
             and row["reasoning_effort"] == self.effort
             and bool(row["is_thinking"]) == self.is_thinking
             and (
-                row["domain"] not in self.measured.side
+                row["domain"] not in self.measured.side_domains
                 if domain is None
                 else row["domain"] == domain
             )
@@ -82,75 +84,75 @@ class Headlines:
 
     def on(self, domain: str) -> Headlines:
         """Return the same model's headline numbers on one domain."""
-        own = Headlines(self.measured, self.model, self.effort, self.is_thinking, domain)
-        own.__dict__["line"] = self.line  # it is the same, and takes a while
-        return own
+        headlines = Headlines(self.measured, self.model, self.effort, self.is_thinking, domain)
+        headlines.__dict__["line"] = self.line  # it is the same, and takes a while
+        return headlines
 
     @cached_property
     def line(self) -> Fit:
         """The linear fit over all main domains' conditions with a signal."""
-        return stats.threshold_fit("linear", self._own.take(range(self._blocks[0])))
+        return stats.threshold_fit("linear", self._blocks.take(range(self._n_line)))
 
-    def document(self) -> Row:
+    def numbers(self) -> HeadlineNumbers:
         """Return accuracy, both thresholds, self-estimated accuracy and both biases."""
-        linear = (
-            dict(self.line)
-            if self.domain is None
-            else stats.threshold_fit("linear", self.signalled)
+        linear = self.line if self.domain is None else stats.threshold_fit("linear", self.signalled)
+        logit = stats.threshold_fit("logit", self.signalled)
+        points = [self.points(tables) for tables in self.measured.completed]
+        completed = {name: [found[name] for found in points] for name in _NAMES}
+        estimates, n_clipped = self._self_estimates(self.line["status"] != "unidentified")
+        self_estimate = estimates["self_estimated_accuracy"]
+        return HeadlineNumbers(
+            predictive_accuracy=bounded(
+                self.signalled.interval(mean_accuracy), completed["predictive_accuracy"]
+            ),
+            implicit_threshold=Thresholds(
+                linear=BoundedFit.model_validate(with_bounds(linear, completed["linear"])),
+                logit=LogitFit.model_validate(with_bounds(logit, completed["logit"])),
+            ),
+            self_estimated_accuracy=SelfEstimate.model_validate(
+                {
+                    **with_bounds(self_estimate, completed["self_estimated_accuracy"]),
+                    "n_clipped": n_clipped,
+                }
+            ),
+            calibration_bias=bounded(estimates["calibration_bias"], completed["calibration_bias"]),
+            calibration_bias_signalled=bounded(
+                estimates["calibration_bias_signalled"], completed["calibration_bias_signalled"]
+            ),
         )
-        made: Row = {
-            "predictive_accuracy": self.signalled.interval(mean_accuracy),
-            "implicit_threshold": {
-                "linear": linear,
-                "logit": stats.threshold_fit("logit", self.signalled),
-            },
-            **self._self_estimates(self.line["status"] != "unidentified"),
-        }
-        self._bound(made)
-        return made
 
-    def _self_estimates(self, is_identified: bool) -> Row:
-        n_line, n_without = self._blocks
+    def _self_estimates(self, is_identified: bool) -> tuple[dict[str, Interval], int]:
+        """Return the intervals of `_SELF_ESTIMATES`, and how many conditions were clipped."""
+        n_line, n_without = self._n_line, self._n_without
         read = stats.self_estimates(n_line)
         without, with_signal = slice(n_line, n_line + n_without), slice(n_line + n_without, None)
 
-        def own(counts: Counts, weight: Floats) -> Floats:
+        def self_estimate(counts: Counts, weight: Floats) -> Floats:
             return read(counts[:, : n_line + n_without], weight[:, : n_line + n_without])
 
         def bias(counts: Counts, weight: Floats) -> Floats:
-            return own(counts, weight) - mean_accuracy(counts[:, without], weight[:, without])
+            accuracy = mean_accuracy(counts[:, without], weight[:, without])
+            return self_estimate(counts, weight) - accuracy
 
         def signalled_bias(counts: Counts, weight: Floats) -> Floats:
-            return own(counts, weight) - mean_accuracy(
-                counts[:, with_signal], weight[:, with_signal]
-            )
+            accuracy = mean_accuracy(counts[:, with_signal], weight[:, with_signal])
+            return self_estimate(counts, weight) - accuracy
 
         # Through a line that may as well rise there is no accuracy to read off.
         summary = (self._summary(self.measured.tables) or {}) if is_identified else {}
-        statistics = {
-            "self_estimated_accuracy": own,
-            "calibration_bias": bias,
-            "calibration_bias_signalled": signalled_bias,
-        }
-        made: Row = {}
-        for name, statistic in statistics.items():
+        intervals = {}
+        for name, statistic in zip(
+            _SELF_ESTIMATES, (self_estimate, bias, signalled_bias), strict=True
+        ):
             value = summary.get(name)
-            made[name] = (
+            intervals[name] = (
                 dict(stats.NO_INTERVAL)
                 if value is None
-                else self._own.interval(statistic, value, n_conditions=n_without)
+                else self._blocks.interval(statistic, value, n_conditions=n_without)
             )
-        made["self_estimated_accuracy"]["n_clipped"] = summary.get("n_clipped", 0)
-        return made
+        return intervals, summary.get("n_clipped", 0)
 
-    def _bound(self, made: Row) -> None:
-        """Put the bounds of the missing answers beside each number that is defined."""
-        ways = [self.points(tables) for tables in self.measured.completed]
-        for place, numbers in _placed(made).items():
-            found = [way[place] for way in ways]
-            put_bounds(numbers, found)
-
-    def points(self, tables: Tables) -> dict[tuple[str, ...], float | None]:
+    def points(self, tables: Tables) -> dict[str, float | None]:
         """Return the headline numbers of one set of metric tables, without intervals."""
         line, read = self._line(tables, self.domain), self._line(tables, None)
         falls, is_read = (row["slope"] is not None and row["slope"] < 0 for row in (line, read))
@@ -158,21 +160,18 @@ class Headlines:
         rows = [
             row
             for row in tables["escalation_curve"].to_pylist()
-            if self._is_own(row, "baseline", True, self.domain)
+            if self._counts(row, "baseline", True, self.domain)
         ]
-        counts = condition_counts(rows)
         logit = None
         if rows:
-            ones = np.ones((1, len(rows)))
+            counts, ones = condition_counts(rows), np.ones((1, len(rows)))
             logit = stats.plain(stats.threshold("logit")(counts[None], ones)[0])
-        made: dict[tuple[str, ...], float | None] = {
-            ("predictive_accuracy",): line["predictive_accuracy"],
-            ("implicit_threshold", "linear"): line["implicit_threshold"] if falls else None,
-            ("implicit_threshold", "logit"): logit,
+        return {
+            "predictive_accuracy": line["predictive_accuracy"],
+            "linear": line["implicit_threshold"] if falls else None,
+            "logit": logit,
+            **{name: summary.get(name) if is_read else None for name in _SELF_ESTIMATES},
         }
-        for name in ("self_estimated_accuracy", "calibration_bias", "calibration_bias_signalled"):
-            made[(name,)] = summary.get(name) if is_read else None
-        return made
 
     def _line(self, tables: Tables, domain: str | None) -> Mapping[str, Any]:
         for row in tables["implicit_threshold"].to_pylist():
@@ -189,6 +188,11 @@ class Headlines:
         return dict.fromkeys(("predictive_accuracy", "implicit_threshold", "slope"))
 
 
+_SELF_ESTIMATES = ("self_estimated_accuracy", "calibration_bias", "calibration_bias_signalled")
+#: Headline numbers that have bounds for missing answers.
+_NAMES = ("predictive_accuracy", "linear", "logit", *_SELF_ESTIMATES)
+
+
 def mean_accuracy(counts: Counts, weight: Floats) -> Floats:
     """Return the mean over conditions of the share that is predicted right; a `Statistic`."""
     return stats.weighted_mean(stats.predictive_accuracies(counts), weight)
@@ -197,31 +201,3 @@ def mean_accuracy(counts: Counts, weight: Floats) -> Floats:
 def mean_rate(counts: Counts, weight: Floats) -> Floats:
     """Return the mean over conditions of the escalation rate; a `Statistic`."""
     return stats.weighted_mean(stats.escalation_rates(counts), weight)
-
-
-def _placed(made: Row) -> dict[tuple[str, ...], Row]:
-    """Return the intervals of a document by where they stand."""
-    return {
-        ("predictive_accuracy",): made["predictive_accuracy"],
-        **{("implicit_threshold", kind): made["implicit_threshold"][kind] for kind in KINDS},
-        **{
-            (name,): made[name]
-            for name in (
-                "self_estimated_accuracy",
-                "calibration_bias",
-                "calibration_bias_signalled",
-            )
-        },
-    }
-
-
-def put_bounds(numbers: Interval | Row, found: Sequence[float | None]) -> None:
-    """Add what the number is at least and at most, whichever way missing answers had gone.
-
-    Both are null where the number is, or where one of the ways leaves it undefined: it then has
-    no bound.
-    """
-    known = [float(value) for value in (numbers["estimate"], *found) if value is not None]
-    has_bounds = len(known) == len(found) + 1
-    numbers["bound_low"] = min(known) if has_bounds else None
-    numbers["bound_high"] = max(known) if has_bounds else None

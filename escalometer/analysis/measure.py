@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from escalometer import layout, stats, warehouse
-from escalometer.analysis import ANSWERED, CELL, CONDITION, Row, Tables
+from escalometer.analysis import ANSWERED, Row, Tables, condition_key, curve_key
 from escalometer.stats import Counts, Resamples
 
 #: Cost ratios of the curves; whole numbers from a person's mistake being no worse to a hundredfold.
@@ -25,7 +25,7 @@ RESAMPLES_FOLDER = layout.SQL_FOLDER / "resamples"
 
 @dataclass(frozen=True)
 class Measured:
-    """What is measured of decisions.
+    """Metric tables of decisions, and resamples of their conditions.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Measured:
         Rows of the escalation curve.
     resamples : Resamples
         Of the curve's rows, in their order.
-    side : tuple of str
+    side_domains : tuple of str
         Domains that stay out of what pools domains.
     human_error_rate : float
         h, in [0, 1).
@@ -49,20 +49,20 @@ class Measured:
     completed: tuple[Tables, ...]
     curve: list[Row]
     resamples: Resamples
-    side: tuple[str, ...]
+    side_domains: tuple[str, ...]
     human_error_rate: float
     scored: pa.Table
 
-    def places(self, holds: Callable[[Row], bool]) -> list[int]:
-        """Return which rows of the curve satisfy `holds`."""
-        return [i for i, row in enumerate(self.curve) if holds(row)]
+    def places(self, predicate: Callable[[Row], bool]) -> list[int]:
+        """Return the places of the rows of the curve that satisfy a predicate."""
+        return [i for i, row in enumerate(self.curve) if predicate(row)]
 
 
 def measure(
     connection: warehouse.Connection,
     cost_ratios: Sequence[float],
     human_error_rate: float,
-    side: Sequence[str],
+    side_domains: Sequence[str],
     seed: int,
     n_bootstrap: int,
 ) -> Measured:
@@ -71,12 +71,12 @@ def measure(
     Parameters
     ----------
     connection : warehouse.Connection
-        Holds `decisions` with the columns of `stages.analyze.COLUMNS`.
+        Holds `decisions` with the columns of `decisions.COLUMNS`.
     cost_ratios : sequence of float
         R at which interventions that state none are scored, each above 1.
     human_error_rate : float
         h, in [0, 1).
-    side : sequence of str
+    side_domains : sequence of str
         Domains that stay out of what pools domains.
     seed : int
         Where the randomness of the resamples comes from.
@@ -87,7 +87,7 @@ def measure(
         "cost_ratios": list(cost_ratios),
         "curve_ratios": list(CURVE_RATIOS),
         "human_error_rate": human_error_rate,
-        "side_domains": sorted(side),
+        "side_domains": sorted(side_domains),
     }
     tables = warehouse.run_metrics(connection, values)
     curve = tables["escalation_curve"].to_pylist()
@@ -99,8 +99,8 @@ def measure(
             filled = {"filled_correct": filled_correct, "filled_escalated": filled_escalated}
             completed.append(warehouse.run_metrics(connection, values | filled, only=only))
     resamples = Resamples.draw(
-        [tuple(row[name] for name in CELL) for row in curve],
-        [tuple(row[name] for name in CONDITION) for row in curve],
+        [curve_key(row) for row in curve],
+        [condition_key(row) for row in curve],
         condition_counts(curve),
         seed,
         n_bootstrap,
@@ -112,7 +112,7 @@ def measure(
         tuple(completed),
         curve,
         resamples,
-        tuple(sorted(side)),
+        tuple(sorted(side_domains)),
         human_error_rate,
         warehouse.run_file(connection, RESAMPLES_FOLDER / "scored_dialogues.sql"),
     )
@@ -139,7 +139,7 @@ def _scenario_counts(
     cell, scenario, outcome, n = (
         rows.column(name).to_numpy() for name in ("cell", "scenario", "outcome", "n")
     )
-    held = np.bincount(cell, weights=n, minlength=len(curve)).astype(np.int64)
+    n_known = np.bincount(cell, weights=n, minlength=len(curve)).astype(np.int64)
     total = np.array([row["n"] for row in curve], dtype=np.int64)
     drawn = np.zeros((n_bootstrap, len(curve), 4), dtype=np.int64)
     domains = np.array([row["domain"] for row in curve])
@@ -155,5 +155,5 @@ def _scenario_counts(
             rng, number, place, outcome[inside], n[inside], len(cells), n_bootstrap
         )
         known[cells] = len(different)
-    known[held < total] = 0  # some dialogues of the row are about nobody knows which scenario
+    known[n_known < total] = 0  # some dialogues of the row are about nobody knows which scenario
     return drawn, known

@@ -1,4 +1,4 @@
-"""Two models in the same dialogues: what both did, and where they disagree."""
+"""Dialogues of two models about the same scenario: outcomes of the pairs, disagreements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from escalometer import layout, warehouse
-from escalometer.analysis import ANSWERED, ARM, CONDITION, Row
+from escalometer.analysis import (
+    ANSWERED,
+    ConditionKey,
+    Row,
+    VariantKey,
+    condition_key,
+    variant_key,
+)
+from escalometer.documents.comparison import (
+    ConditionDisagreements,
+    Disagreement,
+    Disagreements,
+)
 
 FOLDER = Path("comparison")
 
@@ -21,13 +33,13 @@ FourFold: TypeAlias = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Dialogues that two models both held.
+    """Pairs of dialogues of two models.
 
     Attributes
     ----------
     outcomes : list of dict
-        Rows of sql/comparison/paired_outcomes.sql, with ``arm`` and ``place`` (the condition) as
-        tuples.
+        Rows of sql/comparison/paired_outcomes.sql, with ``variant_key`` and
+        ``condition_key`` beside.
     disagreements : Table
         From sql/comparison/disagreements.sql: one row a dialogue.
     """
@@ -38,12 +50,16 @@ class Pairs:
     @property
     def n(self) -> int:
         """How many there are, whatever came of them."""
-        return _sum(self.outcomes, "n")
+        return sum(row["n"] for row in self.outcomes)
 
-    def within(self, arm: tuple[Any, ...], conditions: Iterable[tuple[Any, ...]]) -> list[Row]:
+    def within(self, variant: VariantKey, conditions: Iterable[ConditionKey]) -> list[Row]:
         """Return the outcomes under one variant of the protocol, in some conditions."""
         wanted = set(conditions)
-        return [row for row in self.outcomes if row["arm"] == arm and row["place"] in wanted]
+        return [
+            row
+            for row in self.outcomes
+            if row["variant_key"] == variant and row["condition_key"] in wanted
+        ]
 
 
 def pair(decisions: pa.Table, first: str, second: str, folder: Path = layout.SQL_FOLDER) -> Pairs:
@@ -52,7 +68,7 @@ def pair(decisions: pa.Table, first: str, second: str, folder: Path = layout.SQL
     Parameters
     ----------
     decisions : Table
-        Of both models, with at least the columns of `stages.analyze.COLUMNS`.
+        Of both models, with at least the columns of `decisions.COLUMNS`.
     first, second : str
         Names of the models.
     folder : Path
@@ -68,8 +84,8 @@ def pair(decisions: pa.Table, first: str, second: str, folder: Path = layout.SQL
             warehouse.add_table(connection, name, tables[name])
     outcomes = tables["paired_outcomes"].to_pylist()
     for row in outcomes:
-        row["arm"] = tuple(row[name] for name in ARM)
-        row["place"] = tuple(row[name] for name in CONDITION)
+        row["variant_key"] = variant_key(row)
+        row["condition_key"] = condition_key(row)
     return Pairs(outcomes, tables["disagreements"])
 
 
@@ -90,7 +106,7 @@ def four_fold(
     return counts[True][True], counts[True][False], counts[False][True], counts[False][False]
 
 
-def disagreements(pairs: Pairs, most: int) -> Row:
+def disagreements(pairs: Pairs, most: int) -> Disagreements:
     """Return the dialogues in which the models predict or act differently, and where they lie.
 
     Parameters
@@ -113,26 +129,29 @@ def disagreements(pairs: Pairs, most: int) -> Row:
         [("domain", "count"), ("is_other_prediction", "sum"), ("is_other_action", "sum")]
     )
     by_condition = [
-        {
+        ConditionDisagreements(
             **{name: row[name] for name in where},
-            "n_pairs": n_pairs[tuple(row[name] for name in where)],
-            "n": row["domain_count"],
-            "n_other_prediction": row["is_other_prediction_sum"],
-            "n_other_action": row["is_other_action_sum"],
-        }
+            n_pairs=n_pairs[tuple(row[name] for name in where)],
+            n=row["domain_count"],
+            n_other_prediction=row["is_other_prediction_sum"],
+            n_other_action=row["is_other_action_sum"],
+        )
         for row in counted.to_pylist()
     ]
-    by_condition.sort(key=lambda row: (-row["n"] / row["n_pairs"], *(row[k] for k in where)))
-    return {
-        # Without pairs nobody knows whether there are any.
-        "n": table.num_rows if pairs.n else None,
-        "n_other_prediction": _sum(by_condition, "n_other_prediction") if pairs.n else None,
-        "n_other_action": _sum(by_condition, "n_other_action") if pairs.n else None,
-        "by_condition": by_condition,
-        "n_listed": min(most, table.num_rows),
-        "dialogues": table.slice(0, most).to_pylist(),
-    }
-
-
-def _sum(rows: Iterable[Row], name: str) -> int:
-    return sum(row[name] for row in rows)
+    by_condition.sort(
+        key=lambda row: (-row.n / row.n_pairs, row.domain, row.condition, row.intervention)
+    )
+    if not pairs.n:  # without pairs nobody knows whether there are any
+        n = n_other_prediction = n_other_action = None
+    else:
+        n = table.num_rows
+        n_other_prediction = sum(row.n_other_prediction for row in by_condition)
+        n_other_action = sum(row.n_other_action for row in by_condition)
+    return Disagreements(
+        n=n,
+        n_other_prediction=n_other_prediction,
+        n_other_action=n_other_action,
+        by_condition=tuple(by_condition),
+        n_listed=min(most, table.num_rows),
+        dialogues=tuple(Disagreement(**row) for row in table.slice(0, most).to_pylist()),
+    )

@@ -1,8 +1,8 @@
-"""The profile of a model: all that its decisions say, in one document."""
+"""The profile of a model, as the typed document."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from escalometer import stats
-from escalometer.analysis import ARM, Row
+from escalometer.analysis import Row, variant_key
 from escalometer.analysis.comparison import resolved_models
 from escalometer.analysis.confidence import calibration_rows, external_rows
 from escalometer.analysis.decisions import measure_decisions, pool_isolated
@@ -19,10 +19,30 @@ from escalometer.analysis.headlines import Headlines
 from escalometer.analysis.intervention_effects import intervention_differences
 from escalometer.analysis.measure import Measured
 from escalometer.analysis.recommendation import recommendations
-from escalometer.analysis.scores import intervention_rows, scored_arms
+from escalometer.analysis.scores import intervention_rows, scored_variants
 from escalometer.config import Params
+from escalometer.documents import VARIANT_KEY
+from escalometer.documents.interval import Fit
+from escalometer.documents.profile import (
+    CostCurve,
+    CurvePoint,
+    Design,
+    DomainProfile,
+    HeadlineNumbers,
+    Overlap,
+    Profile,
+    Statuses,
+    VariantCurve,
+)
 from escalometer.schema import STATUSES
 from escalometer.stats import Resamples
+
+#: Note on a profile whose scenarios were drawn adaptively.
+ADAPTIVE = (
+    "Scenarios were drawn adaptively: the threshold to go by is the adaptive design's. The "
+    "linear and the logit fit are made for the same number of dialogues in each condition, "
+    "and lean towards low thresholds here."
+)
 
 
 def build_profile(
@@ -31,9 +51,9 @@ def build_profile(
     source: str,
     params: Params,
     domains: Sequence[str] | None = None,
-    design: Mapping[str, Any] | None = None,
+    design: Design | None = None,
     is_pooled: bool = False,
-) -> dict[str, Any]:
+) -> Profile:
     """Return the document of ``escalometer profile --json``.
 
     Parameters
@@ -47,20 +67,22 @@ def build_profile(
         Uses `seed` and `analyze`.
     domains : sequence of str, optional
         Only these. If all of them are side domains they are analyzed as if they were main ones.
-    design : mapping, optional
-        What an adaptive design achieved, from `decisions.load_design`; its own interval is the one
-        that holds for its rows, and stands beside the fits.
+    design : Design, optional
+        The result of an adaptive design; its own interval is the one that holds for its rows, and
+        stands beside the fits.
     is_pooled : bool
-        Whether isolated dialogues count among the others, see `pool_isolated`.
+        True to count isolated dialogues among the others, see `pool_isolated`.
     """
     rows = decisions.filter(pc.field("model") == model)
     if is_pooled:
         rows = pool_isolated(rows)
     measured = measure_decisions(rows, params, domains)
-    made = profile_of(measured, rows, model, source, params, design)
+    profile = profile_of(measured, rows, model, source, params, design)
     if is_pooled:
-        made["notes"].append("Isolated second turns are counted among the others, as in the study.")
-    return made
+        return profile.with_notes(
+            "Isolated second turns are counted among the others, as in the study."
+        )
+    return profile
 
 
 def profile_of(
@@ -69,83 +91,81 @@ def profile_of(
     model: str,
     source: str,
     params: Params,
-    design: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+    design: Design | None,
+) -> Profile:
     """Return the profile of decisions that have been measured; parameters as `build_profile`."""
     present = sorted({row["domain"] for row in measured.tables["statuses"].to_pylist()})
-    own = decisions.filter(pc.is_in(decisions.column("domain"), pa.array(present, pa.string())))
-    profile = {
-        "model": model,
-        "source": source,
-        "editions": _editions(decisions, model, present),
-        "resolved_models": resolved_models(own, [model])[model],
-        **assemble(measured, model, params.analyze.cost_ratios),
-        "force_answer": bool(pc.any(own.column("force_answer")).as_py()),
-        "human_error_rate": params.analyze.human_error_rate,
-    }
+    rows = decisions.filter(pc.is_in(decisions.column("domain"), pa.array(present, pa.string())))
+    curve = [row for row in measured.curve if row["model"] == model]
+    effort, is_thinking, efforts = headline_variant(curve, measured.side_domains)
+    headlines = Headlines(measured, model, effort, is_thinking)
+    numbers = headlines.numbers()
     if design is not None:
-        keys = ("estimate", "low", "high", "status")
-        known = {"clustered_low": None, "clustered_high": None, "slope": None}
-        known |= {"intercept": None, "r_squared": None}
-        profile["implicit_threshold"]["adaptive"] = {k: design[k] for k in keys} | known
-        profile["design"] = dict(design)
-        profile["notes"].append(
-            "Scenarios were drawn adaptively: the threshold to go by is the adaptive design's. The "
-            "linear and the logit fit are made for the same number of dialogues in each condition, "
-            "and lean towards low thresholds here."
-        )
-    return profile
+        numbers = _with_design(numbers, design)
+    parts = [headlines.on(domain) for domain in sorted({row["domain"] for row in curve})]
+    parts = [part for part in parts if part.rows]
+    variants = scored_variants(measured, model)
+    scores = intervention_rows(measured, model, variants)
+    statuses = _statuses(measured, model)
+    return Profile(
+        model=model,
+        source=source,
+        editions=_editions(decisions, model, present),
+        resolved_models=resolved_models(rows, [model])[model],
+        n_decisions=sum(n for _, n in statuses),
+        n_usable=statuses.ok + statuses.forced,
+        statuses=statuses,
+        reasoning_effort=effort,
+        is_thinking=is_thinking,
+        **dict(numbers),
+        domains=tuple(_domain(part) for part in parts),
+        curve=_points(
+            headlines.signalled, [row for part in parts for row in part.rows], measured.side_domains
+        ),
+        arms=tuple(_variant_curves(measured, model)),
+        interventions=tuple(scores),
+        differences=tuple(intervention_differences(measured, model, variants)),
+        calibration=tuple(calibration_rows(measured, model)),
+        external_threshold=tuple(external_rows(measured, model, params.analyze.cost_ratios)),
+        overlap=tuple(_overlap(measured, model)),
+        cost_curves=tuple(_cost_curves(measured, model)),
+        recommendations=tuple(recommendations(measured, scores, variants)),
+        notes=(
+            *_notes(numbers, curve, measured.side_domains, effort, is_thinking, efforts),
+            *([] if design is None else [ADAPTIVE]),
+        ),
+        force_answer=bool(pc.any(rows.column("force_answer")).as_py()),
+        human_error_rate=params.analyze.human_error_rate,
+        design=design,
+    )
+
+
+def _with_design(numbers: HeadlineNumbers, design: Design) -> HeadlineNumbers:
+    """Return the headline numbers with the threshold of the adaptive design beside the fits."""
+    fit = Fit.model_validate(
+        {
+            **dict.fromkeys(Fit.model_fields),
+            **{name: getattr(design, name) for name in ("estimate", "low", "high", "status")},
+        }
+    )
+    thresholds = numbers.implicit_threshold.model_copy(update={"adaptive": fit})
+    return numbers.model_copy(update={"implicit_threshold": thresholds})
 
 
 def _editions(decisions: pa.Table, model: str, present: Sequence[str]) -> dict[str, str]:
-    """Return which edition of its data each domain was asked about; recorded ones may not say."""
+    """Return the edition of each domain's data; recorded decisions may not say."""
     if "edition" not in decisions.column_names:
         return {}
-    own = decisions.select(["model", "domain", "edition"]).filter(pc.field("model") == model)
-    pairs = own.group_by(["domain", "edition"]).aggregate([]).to_pylist()
-    found: dict[str, list[str]] = {}
-    for pair in pairs:
-        if pair["domain"] in present and pair["edition"] is not None:
-            found.setdefault(pair["domain"], []).append(pair["edition"])
-    return {domain: ", ".join(sorted(found[domain])) for domain in sorted(found)}
-
-
-def assemble(measured: Measured, model: str, cost_ratios: Sequence[float]) -> Row:
-    """Return what `profile --json` says beyond the model's and the source's name.
-
-    Parameters
-    ----------
-    measured : Measured
-    model : str
-    cost_ratios : sequence of float
-        R at which what states no cost is scored.
-    """
-    curve = [row for row in measured.curve if row["model"] == model]
-    effort, is_thinking, efforts = headline_variant(curve, measured.side)
-    headlines = Headlines(measured, model, effort, is_thinking)
-    made: Row = statuses(measured, model)
-    made["reasoning_effort"] = effort
-    made["is_thinking"] = is_thinking
-    made |= headlines.document()
-    parts = [headlines.on(domain) for domain in sorted({row["domain"] for row in curve})]
-    made["domains"] = [_domain(part) for part in parts if part.rows]
-    everywhere = [row for part in parts for row in part.rows]
-    made["curve"] = _curve(headlines.signalled, everywhere, measured.side)
-    made["arms"] = _arms(measured, model)
-    arms = scored_arms(measured, model)
-    made["interventions"] = intervention_rows(measured, model, arms)
-    made["differences"] = intervention_differences(measured, model, arms)
-    made["calibration"] = calibration_rows(measured, model)
-    made["external_threshold"] = external_rows(measured, model, cost_ratios)
-    made["overlap"] = _overlap(measured, model)
-    made["cost_curves"] = _cost_curves(measured, model)
-    made["recommendations"] = recommendations(measured, made["interventions"], arms)
-    made["notes"] = _notes(made, curve, measured.side, efforts)
-    return made
+    rows = decisions.select(["model", "domain", "edition"]).filter(pc.field("model") == model)
+    editions: dict[str, list[str]] = {}
+    for row in rows.group_by(["domain", "edition"]).aggregate([]).to_pylist():
+        if row["domain"] in present and row["edition"] is not None:
+            editions.setdefault(row["domain"], []).append(row["edition"])
+    return {domain: ", ".join(sorted(editions[domain])) for domain in sorted(editions)}
 
 
 def headline_variant(
-    curve: Iterable[Row], side: Sequence[str]
+    curve: Iterable[Row], side_domains: Sequence[str]
 ) -> tuple[str | None, bool, list[str | None]]:
     """Return the effort and thinking of the headline numbers, and all efforts that there were.
 
@@ -154,13 +174,13 @@ def headline_variant(
     """
     tally: dict[tuple[str | None, bool], list[int]] = {}
     for row in curve:
-        if row["domain"] in side or row["is_isolated"] or row["cost_ratio"] is not None:
+        if row["domain"] in side_domains or row["is_isolated"] or row["cost_ratio"] is not None:
             continue
         key = (row["reasoning_effort"], bool(row["is_thinking"]))
         if row["intervention"] == "baseline" and row["has_signal"]:
-            found = tally.setdefault(key, [0, 0, 0])
-            found[1] += 1
-            found[2] += row["n"]
+            counts = tally.setdefault(key, [0, 0, 0])
+            counts[1] += 1
+            counts[2] += row["n"]
         elif row["intervention"] == "no_signal":
             tally.setdefault(key, [0, 0, 0])[0] += 1
     with_baseline = {key: counts for key, counts in tally.items() if counts[1]} or tally
@@ -171,39 +191,37 @@ def headline_variant(
     return effort, is_thinking, sorted({key[0] for key in ranked}, key=lambda name: name or "")
 
 
-def statuses(measured: Measured, model: str, domain: str | None = None) -> Row:
-    """Return how many dialogues there are, and how they ended."""
+def _statuses(measured: Measured, model: str) -> Statuses:
+    """Return the dialogues by how they ended."""
     counts = dict.fromkeys(STATUSES, 0)
     for row in measured.tables["statuses"].to_pylist():
-        if row["model"] == model and domain in (None, row["domain"]):
-            counts[row["status"]] = counts.get(row["status"], 0) + row["n"]
-    return {
-        "n_decisions": sum(counts.values()),
-        "n_usable": counts["ok"] + counts["forced"],
-        "statuses": counts,
-    }
+        if row["model"] == model:
+            counts[row["status"]] += row["n"]
+    return Statuses(**counts)
 
 
-def _domain(part: Headlines) -> Row:
-    """Return a domain's means over conditions, its own threshold, its idea of itself."""
+def _domain(part: Headlines) -> DomainProfile:
+    """Return a domain's headline numbers, and its means over conditions."""
     rates = [row["escalation_rate"] for row in part.rows]
-    return {
-        "domain": part.domain,
-        "is_main": part.domain not in part.measured.side,
-        "n_conditions": len(part.rows),
-        "n": sum(row["n"] for row in part.rows),
-        "escalation_rate": sum(rates) / len(rates),
-        **part.document(),
-    }
+    return DomainProfile(
+        domain=str(part.domain),
+        is_main=part.domain not in part.measured.side_domains,
+        n_conditions=len(part.rows),
+        n=sum(row["n"] for row in part.rows),
+        escalation_rate=sum(rates) / len(rates),
+        **dict(part.numbers()),
+    )
 
 
-def _curve(fitted_to: Resamples, rows: Sequence[Row], side: Sequence[str]) -> list[Row]:
-    """Return points of a curve, each with what the line through the main domains' has there.
+def _points(
+    fitted_to: Resamples, rows: Sequence[Row], side_domains: Sequence[str]
+) -> tuple[CurvePoint, ...]:
+    """Return points of a curve, each with the value there of the line through the main domains'.
 
     ``clustered_*`` is the line's interval when whole conditions are drawn.
     """
     lines = fitted_to.each(lambda counts, weight: stats.fit("linear", counts, weight)[:2])
-    made = []
+    points = []
     for row in rows:
         fitted, drawn = (
             np.clip(intercept + slope * row["predictive_accuracy"], 0, 1)
@@ -211,105 +229,110 @@ def _curve(fitted_to: Resamples, rows: Sequence[Row], side: Sequence[str]) -> li
         )
         value = stats.plain(fitted[0])
         low, high = stats.percentiles(drawn, value, fitted_to.n_conditions)
-        made.append(
-            {**_point(row, side), "fitted": value, "clustered_low": low, "clustered_high": high}
+        points.append(
+            CurvePoint(
+                domain=row["domain"],
+                condition=row["condition"],
+                signal_accuracy=row["signal_accuracy"],
+                predictive_accuracy=row["predictive_accuracy"],
+                escalation_rate=row["escalation_rate"],
+                low=row["escalation_rate_low"],
+                high=row["escalation_rate_high"],
+                n=row["n"],
+                is_main=row["domain"] not in side_domains,
+                fitted=value,
+                clustered_low=low,
+                clustered_high=high,
+            )
         )
-    return made
+    return tuple(points)
 
 
-def _point(row: Row, side: Sequence[str]) -> Row:
-    return {
-        "domain": row["domain"],
-        "condition": row["condition"],
-        "signal_accuracy": row["signal_accuracy"],
-        "predictive_accuracy": row["predictive_accuracy"],
-        "escalation_rate": row["escalation_rate"],
-        "low": row["escalation_rate_low"],
-        "high": row["escalation_rate_high"],
-        "n": row["n"],
-        "is_main": row["domain"] not in side,
-    }
+def _variant_curves(measured: Measured, model: str) -> list[VariantCurve]:
+    """Return each variant: its points, and (with a signal) its own linear threshold."""
 
+    def key(place: int) -> tuple[Any, ...]:
+        return variant_key(measured.curve[place])
 
-def _arms(measured: Measured, model: str) -> list[Row]:
-    """Return each intervention: its points, and (with a signal) its own linear threshold."""
     places = measured.places(lambda row: bool(row["model"] == model))
-    ordered = sorted(places, key=lambda i: [str(measured.curve[i][name]) for name in ARM])
-    made = []
-    for values, group in groupby(
-        ordered, key=lambda i: tuple(measured.curve[i][name] for name in ARM)
-    ):
-        own = list(group)
-        rows = [measured.curve[i] for i in own]
+    ordered = sorted(places, key=lambda place: [str(value) for value in key(place)])
+    curves = []
+    for values, group in groupby(ordered, key=key):
+        inside = list(group)
+        rows = [measured.curve[i] for i in inside]
         main = measured.resamples.take(
-            [i for i in own if measured.curve[i]["domain"] not in measured.side]
+            [i for i in inside if measured.curve[i]["domain"] not in measured.side_domains]
         )
-        arm = dict(zip(ARM, values, strict=True))
-        made.append(
-            {
-                **arm,
-                "n_conditions": len(own),
-                "n": sum(row["n"] for row in rows),
-                "implicit_threshold": stats.threshold_fit("linear", main)
-                if arm["has_signal"]
-                else None,
-                "points": _curve(main, rows, measured.side),
-            }
+        variant = dict(zip(VARIANT_KEY, values, strict=True))
+        fit = stats.threshold_fit("linear", main) if variant["has_signal"] else None
+        curves.append(
+            VariantCurve(
+                **variant,
+                n_conditions=len(inside),
+                n=sum(row["n"] for row in rows),
+                implicit_threshold=None if fit is None else Fit.model_validate(fit),
+                points=_points(main, rows, measured.side_domains),
+            )
         )
-    return made
+    return curves
 
 
-def _overlap(measured: Measured, model: str) -> list[Row]:
-    """Return what dialogues about the same scenario are worth, over all main domains."""
+def _overlap(measured: Measured, model: str) -> list[Overlap]:
+    """Return the design effects of shared scenarios, over all main domains."""
     return [
-        {name: value for name, value in row.items() if name not in ("model", "domain")}
+        Overlap(**{name: row[name] for name in Overlap.model_fields})
         for row in measured.tables["scenario_overlap"].to_pylist()
         if row["model"] == model and row["domain"] is None
     ]
 
 
-def _cost_curves(measured: Measured, model: str) -> list[Row]:
-    """Return each intervention's costs against the cost ratio, over all main domains."""
+def _cost_curves(measured: Measured, model: str) -> list[CostCurve]:
+    """Return each variant's costs against the cost ratio, over all main domains."""
     rows = [
         row
         for row in measured.tables["cost_curve"].to_pylist()
         if row["model"] == model and row["domain"] is None
     ]
-    costs = [name for name in rows[0] if name.endswith("_cost")] if rows else []
-    made = []
-    for values, group in groupby(rows, key=lambda row: tuple(row[name] for name in ARM)):
-        own = list(group)
-        made.append(
-            {
-                **dict(zip(ARM, values, strict=True)),
-                "n": own[0]["n"],
-                "escalation_rate": own[0]["escalation_rate"],
-                "cost_ratios": [row["scored_ratio"] for row in own],
-                **{name: [row[name] for row in own] for name in costs},
-            }
+    costs = [name for name in CostCurve.model_fields if name.endswith("_cost")]
+    curves = []
+    for values, group in groupby(rows, key=variant_key):
+        points = list(group)
+        curves.append(
+            CostCurve(
+                **dict(zip(VARIANT_KEY, values, strict=True)),
+                n=points[0]["n"],
+                escalation_rate=points[0]["escalation_rate"],
+                cost_ratios=tuple(row["scored_ratio"] for row in points),
+                **{name: tuple(row[name] for row in points) for name in costs},
+            )
         )
-    return made
+    return curves
 
 
 def _notes(
-    made: Row, curve: Sequence[Row], side: Sequence[str], efforts: Sequence[str | None]
+    numbers: HeadlineNumbers,
+    curve: Sequence[Row],
+    side_domains: Sequence[str],
+    effort: str | None,
+    is_thinking: bool,
+    efforts: Sequence[str | None],
 ) -> list[str]:
-    """Return what a reader has to know of how the numbers came about."""
+    """Return remarks on how the numbers came about."""
     notes = []
-    left_out = sorted({row["domain"] for row in curve} & set(side))
+    left_out = sorted({row["domain"] for row in curve} & set(side_domains))
     if left_out:
         notes.append(f"Left out of every pooled number: {', '.join(left_out)}.")
     if len(efforts) > 1:
-        named = ", ".join(str(effort) for effort in efforts)
+        named = ", ".join(str(name) for name in efforts)
         notes.append(
             f"There are dialogues at several reasoning efforts ({named}); threshold, "
-            f"self-estimated accuracy, bias and curve are those at {made['reasoning_effort']}."
+            f"self-estimated accuracy, bias and curve are those at {effort}."
         )
-    if made["is_thinking"]:
+    if is_thinking:
         notes.append("There is no baseline without thinking; the headline numbers are with it.")
     if not any(row["intervention"] == "no_signal" for row in curve):
         notes.append("No dialogue is without signal, so nothing is self-estimated.")
-    elif made["implicit_threshold"]["linear"]["status"] == "unidentified":
+    elif numbers.implicit_threshold.linear.status == "unidentified":
         notes.append(
             "Nothing is self-estimated: the line that it would be read off is not known to fall."
         )

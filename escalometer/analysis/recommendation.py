@@ -5,125 +5,123 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from escalometer import stats
-from escalometer.analysis import ARM, CONDITION, Row
+from escalometer.analysis import condition_key
 from escalometer.analysis.measure import Measured
-from escalometer.analysis.scores import SCORED, Scored
+from escalometer.analysis.scores import LevelKey, Scored, level_key
+from escalometer.documents import WORDING_KEY
+from escalometer.documents.interval import Interval
+from escalometer.documents.profile import InterventionScores
+from escalometer.documents.recommendation import Candidate, Policy, Recommendation
 from escalometer.stats import Counts, Floats, Statistic
 
 #: The fixed rules, and the share of decisions that people keep under each.
-_RULES = {"always_implement": 0.0, "always_escalate": 1.0}
+_RULES: dict[Policy, float] = {"always_implement": 0.0, "always_escalate": 1.0}
 
 #: Yardstick of the rows that candidates are taken from; their cost does not depend on it.
 _YARDSTICK = "signal_accuracy"
 
+#: The name of a candidate's variant.
+_NAMED = (*WORDING_KEY, "is_cost_stated")
 
-class _Candidate(NamedTuple):
-    name: Row  # the intervention, nulls for a fixed rule
-    policy: str  # model | always_implement | always_escalate
+
+class _Choice(NamedTuple):
+    """A variant of the protocol, or a fixed rule, over some conditions."""
+
+    named: dict[str, Any]  # the variant, nulls for a fixed rule
+    policy: Policy
     places: list[int]  # rows of the curve
     cost: Statistic
     escalation_rate: float | None  # the share that people keep
 
-    def document(self, measured: Measured) -> Row:
+    def candidate(self, measured: Measured) -> Candidate:
         resamples = measured.resamples.take(self.places)
-        return {
-            **self.name,
-            "policy": self.policy,
-            "realized_cost": resamples.interval(self.cost),
-            "escalation_rate": self.escalation_rate,
-            "n": int(resamples.counts.sum()),
-        }
+        return Candidate(
+            **self.named,
+            policy=self.policy,
+            realized_cost=Interval(**resamples.interval(self.cost)),
+            escalation_rate=self.escalation_rate,
+            n=int(resamples.counts.sum()),
+        )
 
 
 def recommendations(
-    measured: Measured, scored: Sequence[Row], arms: Mapping[tuple[Any, ...], Scored]
-) -> list[Row]:
+    measured: Measured,
+    scores: Sequence[InterventionScores],
+    variants: Mapping[LevelKey, Scored],
+) -> list[Recommendation]:
     """Return for each scored cost ratio what costs least, with its interval and what people keep.
-
-    Candidates are the interventions that state no cost or this one, and the two fixed rules, all
-    over the same ``conditions``: those that every intervention has which has at least half of the
-    conditions of the one with most. Interventions with fewer are left out (``n_left_out``).
-    ``is_clear`` says whether the intervals of the difference from the next best, for these
-    conditions and beyond them, leave out zero. ``saves`` is what it costs less than people taking
-    every decision; unless that is shown (``is_shown``), nobody should act on the recommendation.
 
     Parameters
     ----------
     measured : Measured
-    scored : sequence of dict
-        From `scores.intervention_rows`.
-    arms : mapping
-        From `scores.scored_arms`.
+    scores : sequence of InterventionScores
+    variants : mapping
+        From `scores.scored_variants`.
     """
     made = []
-    for ratio in sorted({row["cost_ratio"] for row in scored}):
+    for ratio in sorted({row.cost_ratio for row in scores}):
         rows = [
-            row
-            for row in scored
-            if row["cost_ratio"] == ratio and row["scored_against"] == _YARDSTICK
+            row for row in scores if row.cost_ratio == ratio and row.scored_against == _YARDSTICK
         ]
-        found = _candidates(measured, arms, rows)
-        costs = [_value(measured, candidate) for candidate in found]
-        best, second = (found[i] for i in sorted(range(len(found)), key=costs.__getitem__)[:2])
-        gap = _gap(measured, best, second)
-        saves = _gap(measured, best, next(own for own in found if own.policy == "always_escalate"))
-        lows = [gap["low"], gap["clustered_low"]]
-        shared = sorted([measured.curve[i][name] for name in CONDITION] for i in best.places)
+        choices = _choices(measured, variants, rows)
+        costs = [_value(measured, choice) for choice in choices]
+        best, second = (choices[i] for i in sorted(range(len(choices)), key=costs.__getitem__)[:2])
+        people = next(choice for choice in choices if choice.policy == "always_escalate")
+        gap, saves = _gap(measured, best, second), _gap(measured, best, people)
         made.append(
-            {
-                "cost_ratio": ratio,
-                **best.document(measured),
-                "next_best": second.document(measured),
-                "gap": gap,
-                "is_clear": all(low is not None and low > 0 for low in lows),
-                "saves": saves,
-                "is_shown": saves["low"] is not None and saves["low"] > 0,
-                "n_left_out": len(rows) - len(found) + len(_RULES),
-                "conditions": shared,
-            }
+            Recommendation(
+                cost_ratio=ratio,
+                **dict(best.candidate(measured)),
+                next_best=second.candidate(measured),
+                gap=gap,
+                is_clear=_is_positive(gap.low) and _is_positive(gap.clustered_low),
+                saves=saves,
+                is_shown=_is_positive(saves.low),
+                n_left_out=len(rows) - len(choices) + len(_RULES),
+                conditions=tuple(sorted(condition_key(measured.curve[i]) for i in best.places)),
+            )
         )
     return made
 
 
-def _candidates(
+def _choices(
     measured: Measured,
-    arms: Mapping[tuple[Any, ...], Scored],
-    rows: Iterable[Row],
-) -> list[_Candidate]:
+    variants: Mapping[LevelKey, Scored],
+    rows: Iterable[InterventionScores],
+) -> list[_Choice]:
     """Return what there is to choose from, all over the same conditions."""
     conditions = measured.resamples.conditions
-    keyed = [(row, *arms[tuple({**row, "domain": None}[name] for name in SCORED)]) for row in rows]
+    keyed = [(row, *variants[level_key({**dict(row), "domain": None})]) for row in rows]
     covered = [{conditions[i] for i in places} for _, places, _ in keyed]
     most = max(map(len, covered))
-    kept = [i for i, own in enumerate(covered) if 2 * len(own) >= most]
+    kept = [i for i, found in enumerate(covered) if 2 * len(found) >= most]
     shared = set.intersection(*(covered[i] for i in kept))
     if not shared:  # they have nothing in common: the one with most stands alone
         kept = [max(kept, key=lambda i: len(covered[i]))]
         shared = covered[kept[0]]
-    found = []
+    choices = []
     for row, places, policy in (keyed[i] for i in kept):
         inside = [k for k, place in enumerate(places) if conditions[place] in shared]
-        own, where = policy.restricted(inside), [places[k] for k in inside]
-        coverage = measured.resamples.take(where).value(own.statistic("coverage"))
-        name = {name: row[name] for name in (*ARM, "is_cost_stated") if name != "cost_ratio"}
+        restricted, where = policy.restricted(inside), [places[k] for k in inside]
+        coverage = measured.resamples.take(where).value(restricted.statistic("coverage"))
+        named = {name: getattr(row, name) for name in _NAMED}
         rate = None if coverage is None else 1 - coverage
-        found.append(_Candidate(name, "model", where, own.statistic("realized_cost"), rate))
+        choices.append(_Choice(named, "model", where, restricted.statistic("realized_cost"), rate))
     # The fixed rules follow all predictions, or none, of the intervention with most dialogues.
-    most_held = max(found, key=lambda own: int(measured.resamples.counts[own.places].sum()))
-    nobody = dict.fromkeys(most_held.name)
+    largest = max(choices, key=lambda choice: int(measured.resamples.counts[choice.places].sum()))
+    nobody = dict.fromkeys(_NAMED)
     for rule, rate in _RULES.items():
-        cost = own.statistic(f"{rule}_cost")  # the same whatever is optimal
-        found.append(_Candidate(nobody, rule, most_held.places, cost, rate))
-    return found
+        cost = restricted.statistic(f"{rule}_cost")  # the same whatever is optimal
+        choices.append(_Choice(nobody, rule, largest.places, cost, rate))
+    return choices
 
 
-def _value(measured: Measured, candidate: _Candidate) -> float:
-    value = measured.resamples.take(candidate.places).value(candidate.cost)
+def _value(measured: Measured, choice: _Choice) -> float:
+    value = measured.resamples.take(choice.places).value(choice.cost)
     return float("inf") if value is None else value
 
 
-def _gap(measured: Measured, best: _Candidate, second: _Candidate) -> stats.Interval:
+def _gap(measured: Measured, best: _Choice, second: _Choice) -> Interval:
     """Return what the second costs more; both are drawn together."""
     n_first = len(best.places)
 
@@ -132,4 +130,8 @@ def _gap(measured: Measured, best: _Candidate, second: _Candidate) -> stats.Inte
             counts[:, :n_first], weight[:, :n_first]
         )
 
-    return measured.resamples.take([*best.places, *second.places]).interval(gap)
+    return Interval(**measured.resamples.take([*best.places, *second.places]).interval(gap))
+
+
+def _is_positive(value: float | None) -> bool:
+    return value is not None and value > 0

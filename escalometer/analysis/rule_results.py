@@ -1,16 +1,14 @@
-"""What a rule of the gate can say: pass, fail or inconclusive, and why."""
+"""Results of the gate's rules: pass, fail or inconclusive, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from escalometer.analysis import Row
 from escalometer.config import GateParams
-from escalometer.documents.verdict import Observed
+from escalometer.documents.verdict import Observed, Outcome, RuleResult
 from escalometer.documents.wording import cost, count, ratio, share, span
 
-Verdict = Literal["pass", "fail", "inconclusive"]
+Limit: TypeAlias = float | tuple[float, float]
 
 #: Largest share of dialogues with provider errors at which a missing number is still a fail.
 MOST_FAILED = 0.05
@@ -47,89 +45,96 @@ class Answered(NamedTuple):
         return self.n_answered == self.n_asked and not self.n_failed
 
 
-def rule(name: str, verdict: Verdict, observed: Any, limit: Any, reason: str) -> Row:
-    """Return what one rule of the gate says."""
-    return {
-        "rule": name,
-        "verdict": verdict,
-        "observed": observed,
-        "limit": limit,
-        "reason": reason,
-    }
+def rule(
+    name: str, verdict: Outcome, observed: Observed | None, limit: Limit, reason: str
+) -> RuleResult:
+    """Return the result of one rule of the gate."""
+    return RuleResult(rule=name, verdict=verdict, observed=observed, limit=limit, reason=reason)
 
 
-def too_little(name: str, n: int, what: str, limit: Any, rules: GateParams) -> Row | None:
+def too_little(name: str, n: int, what: str, limit: Limit, rules: GateParams) -> RuleResult | None:
     """Return the rule as inconclusive where there are too few dialogues, else None."""
     if n >= rules.min_dialogues:
         return None
-    said = f"too little data: {count(n)} {what}, and gate.min_dialogues is {rules.min_dialogues}"
-    return rule(name, "inconclusive", None, limit, said)
+    reason = f"too little data: {count(n)} {what}, and gate.min_dialogues is {rules.min_dialogues}"
+    return rule(name, "inconclusive", None, limit, reason)
 
 
-def absent(name: str, limit: Any, rules: GateParams) -> Row:
+def absent(name: str, limit: Limit, rules: GateParams) -> RuleResult:
     """Return the rule as failed: not one dialogue of what it judges was asked for."""
-    said = (
+    reason = (
         f"missing: no dialogue of {rules.intervention} at R = {ratio(rules.cost_ratio)}"
         + (f", effort {rules.reasoning_effort}" if rules.reasoning_effort else "")
         + (f", framing {rules.framing}" if rules.framing else "")
     )
-    return rule(name, "fail", None, limit, said)
+    return rule(name, "fail", None, limit, reason)
 
 
-def missing(name: str, limit: Any, why: str, answered: Answered) -> Row:
+def missing(name: str, limit: Limit, why: str, answered: Answered) -> RuleResult:
     """Return the rule as failed for want of its number; inconclusive if the provider is to blame.
 
     An outage must not be reported as a failure of the release.
     """
     if answered.is_disrupted:
-        said = f"missing: {why}; the provider failed in {count(answered.n_failed)} dialogues"
-        return rule(name, "inconclusive", None, limit, said)
+        outage = f"the provider failed in {count(answered.n_failed)} dialogues"
+        return rule(name, "inconclusive", None, limit, f"missing: {why}; {outage}")
     return rule(name, "fail", None, limit, f"missing: {why}")
 
 
 def limited(
     name: str,
-    found: Mapping[str, Any],
+    observed: Observed,
     least: float | None,
     most: float | None,
     unit: str,
     is_missing: bool,
-) -> Row:
+) -> RuleResult:
     """Return the verdict on a number with limits: pass inside, fail outside, else inconclusive.
 
     It is the interval for these conditions that has to be inside, or outside. Where answers are
     missing a pass holds only if it would whichever way these had gone; they excuse no fail.
+
+    Parameters
+    ----------
+    name : str
+        Of the rule.
+    observed : Observed
+        The number.
+    least, most : float or None
+        The limits, one at least.
+    unit : {"share", "cost"}
+    is_missing : bool
+        True if answers are missing.
     """
-    keys = ("estimate", "low", "high", "bound_low", "bound_high")
-    observed = {key: found[key] for key in keys if key in found}
-    limit = least if most is None else most if least is None else [least, most]
     write = {"share": share, "cost": cost}[unit]
-    allowed = " and ".join(
-        [
-            *([f"at least {write(least)}"] if least is not None else []),
-            *([f"at most {write(most)}"] if most is not None else []),
-        ]
-    )
-    low, high = observed["low"], observed["high"]
-    if observed["estimate"] is None:
+    limit: Limit
+    if least is not None and most is not None:
+        limit, allowed = (least, most), f"at least {write(least)} and at most {write(most)}"
+    elif least is not None:
+        limit, allowed = least, f"at least {write(least)}"
+    elif most is not None:
+        limit, allowed = most, f"at most {write(most)}"
+    else:
+        raise ValueError(f"rule {name} has no limit")
+    low, high = observed.low, observed.high
+    if observed.estimate is None:
         return rule(name, "fail", None, limit, f"missing: nothing to hold against {allowed}")
-    said = f"{write(observed['estimate'])} {span(Observed(**observed), unit)}, allowed is {allowed}"
+    reason = f"{write(observed.estimate)} {span(observed, unit)}, allowed is {allowed}"
     if low is None or high is None:
-        return rule(name, "inconclusive", observed, limit, f"{said}; it has no interval")
+        return rule(name, "inconclusive", observed, limit, f"{reason}; it has no interval")
     lowest = -float("inf") if least is None else least - ROUNDING
     highest = float("inf") if most is None else most + ROUNDING
     if high < lowest or low > highest:
-        return rule(name, "fail", observed, limit, said)
+        return rule(name, "fail", observed, limit, reason)
     if low < lowest or high > highest:
-        wide = f"{said}: the interval holds both, and more dialogues would tell"
+        wide = f"{reason}: the interval holds both, and more dialogues would tell"
         return rule(name, "inconclusive", observed, limit, wide)
     if is_missing:
-        bounds = observed.get("bound_low"), observed.get("bound_high")
-        if bounds[0] is None or bounds[1] is None:
-            unknown = f"{said}; what the missing answers could have changed has no bound"
+        if observed.bound_low is None or observed.bound_high is None:
+            unknown = f"{reason}; what the missing answers could have changed has no bound"
             return rule(name, "inconclusive", observed, limit, unknown)
-        if bounds[0] < lowest or bounds[1] > highest:
-            reach = f"{write(bounds[0])} to {write(bounds[1])}"
-            open_ = f"{said}; with the missing answers it could be anything from {reach}"
+        if observed.bound_low < lowest or observed.bound_high > highest:
+            reach = f"{write(observed.bound_low)} to {write(observed.bound_high)}"
+            open_ = f"{reason}; with the missing answers it could be anything from {reach}"
             return rule(name, "inconclusive", observed, limit, open_)
-    return rule(name, "pass", observed, limit, said)
+    return rule(name, "pass", observed, limit, reason)

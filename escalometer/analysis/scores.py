@@ -8,24 +8,18 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from escalometer import stats
-from escalometer.analysis import CELL, Row, Tables
-from escalometer.analysis.headlines import put_bounds
+from escalometer.analysis import Row, Tables, curve_key
+from escalometer.analysis.bounds import UNDEFINED, bounded
 from escalometer.analysis.measure import Measured
+from escalometer.documents import SCORED_KEY
+from escalometer.documents.interval import BoundedInterval
+from escalometer.documents.profile import InterventionScores
 from escalometer.stats import Counts, Floats, Resamples, Statistic, ratios
 
-#: What tells two rows of scores apart, beside the model.
-SCORED = (
-    "domain",
-    "intervention",
-    "reasoning_effort",
-    "framing",
-    "is_thinking",
-    "is_isolated",
-    "has_signal",
-    "cost_ratio",
-    "is_cost_stated",
-    "scored_against",
-)
+#: The key of a policy's scores within one model: a domain (None: all main ones) and `SCORED_KEY`.
+LEVEL_KEY = ("domain", *SCORED_KEY)
+
+#: Statistics of a policy that have intervals.
 MEASURES = (
     "escalation_accuracy",
     "realized_cost",
@@ -95,40 +89,49 @@ class Policy:
         return lambda counts, weight: self.measures(counts, weight)[name]
 
 
-#: Rows of the curve, and the policy that they are scored by.
+#: Places of rows in the curve, and the policy that they are scored by.
 Scored: TypeAlias = tuple[list[int], Policy]
+#: Values of `LEVEL_KEY`.
+LevelKey: TypeAlias = tuple[Any, ...]
 
 
-def scored_arms(measured: Measured, model: str) -> dict[tuple[Any, ...], Scored]:
-    """Return, by the values of `SCORED`, which rows of the curve are scored and by which policy.
+def scored_variants(measured: Measured, model: str) -> dict[LevelKey, Scored]:
+    """Return, by the values of `LEVEL_KEY`, which rows of the curve are scored by which policy.
 
     Every domain has its own, and all main domains together theirs (domain None).
     """
     place = {name: i for i, name in enumerate(measured.resamples.names)}
-    rows: dict[tuple[Any, ...], list[tuple[int, bool]]] = {}
+    rows: dict[LevelKey, list[tuple[int, bool]]] = {}
     for row in measured.tables["scored_conditions"].to_pylist():
         if row["model"] != model:
             continue
-        where = place[tuple(row[name] for name in CELL)]
+        where = place[curve_key(row)]
         scored = {
             **row,
             "is_cost_stated": row["cost_ratio"] is not None,
             "cost_ratio": row["scored_ratio"],
         }
-        levels = [row["domain"], *([] if row["domain"] in measured.side else [None])]
-        for level in levels:
-            key = tuple({**scored, "domain": level}[name] for name in SCORED)
+        is_main = row["domain"] not in measured.side_domains
+        for level in (row["domain"], None) if is_main else (row["domain"],):
+            key = level_key({**scored, "domain": level})
             rows.setdefault(key, []).append((where, row["is_escalation_optimal"]))
-    ratio = SCORED.index("cost_ratio")
+    ratio = LEVEL_KEY.index("cost_ratio")
     return {
         key: (
-            [where for where, _ in found],
+            [where for where, _ in optimal],
             Policy(
-                np.array([escalate for _, escalate in found]), key[ratio], measured.human_error_rate
+                np.array([escalate for _, escalate in optimal]),
+                key[ratio],
+                measured.human_error_rate,
             ),
         )
-        for key, found in rows.items()
+        for key, optimal in rows.items()
     }
+
+
+def level_key(row: Mapping[str, Any]) -> LevelKey:
+    """Return the values of `LEVEL_KEY` in a row."""
+    return tuple(row[name] for name in LEVEL_KEY)
 
 
 def right_actions(measured: Measured, scored: Scored) -> tuple[int, int]:
@@ -142,52 +145,55 @@ def right_actions(measured: Measured, scored: Scored) -> tuple[int, int]:
 
 
 def intervention_rows(
-    measured: Measured,
-    model: str,
-    arms: Mapping[tuple[Any, ...], Scored],
-    domain: str | None = None,
-) -> list[Row]:
-    """Return one row a variant of the protocol, cost ratio and yardstick, with intervals.
+    measured: Measured, model: str, variants: Mapping[LevelKey, Scored]
+) -> list[InterventionScores]:
+    """Return one row a variant of the protocol, cost ratio and yardstick, over all main domains.
 
     Parameters
     ----------
     measured : Measured
     model : str
-    arms : mapping
-        From `scored_arms`.
-    domain : str, optional
-        This domain's alone; by default all main domains together.
+    variants : mapping
+        From `scored_variants`.
     """
-    points = _points(measured.tables, model, domain)
-    ways = [_points(tables, model, domain) for tables in measured.completed]
+    points = _points(measured.tables, model)
+    completed = [_points(tables, model) for tables in measured.completed]
     taken: dict[tuple[int, ...], Resamples] = {}
     made = []
     for key, score in points.items():
-        places, policy = arms[key]
+        places, policy = variants[key]
         # Scores of the same dialogues share their resamples: they differ in R and yardstick only.
         resamples = taken.setdefault(tuple(places), measured.resamples.take(places))
-        row = {name: value for name, value in zip(SCORED, key, strict=True) if name != "domain"}
-        row["n"] = score["n"]
         found = resamples.each(policy.measures)
+        intervals: dict[str, BoundedInterval] = {}
         for name in MEASURES:
             ends = (score[f"{name}_low"], score[f"{name}_high"]) if f"{name}_low" in score else None
-            row[name] = (
-                dict(stats.NO_INTERVAL)
+            intervals[name] = (
+                UNDEFINED
                 if score[name] is None
-                else resamples.interval_from(stats.part(found, name), score[name], ends)
+                else bounded(
+                    resamples.interval_from(stats.part(found, name), score[name], ends),
+                    [way.get(key, {}).get(name) for way in completed],
+                )
             )
-            put_bounds(row[name], [way.get(key, {}).get(name) for way in ways])
-        for name in ("optimal_cost", "always_implement_cost", "always_escalate_cost"):
-            row[name] = score[name]
-        made.append(row)
+        named = dict(zip(LEVEL_KEY, key, strict=True))
+        costs = ("optimal_cost", "always_implement_cost", "always_escalate_cost")
+        made.append(
+            InterventionScores(
+                **{name: named[name] for name in SCORED_KEY},
+                n=score["n"],
+                **intervals,
+                **{name: score[name] for name in costs},
+            )
+        )
     return made
 
 
-def _points(tables: Tables, model: str, domain: str | None) -> dict[tuple[Any, ...], Row]:
-    """Return the scores of one set of metric tables, without resampled intervals."""
-    found: dict[tuple[Any, ...], Row] = {}
+def _points(tables: Tables, model: str) -> dict[LevelKey, Row]:
+    """Return the scores over main domains of one set of metric tables, without intervals."""
+    found: dict[LevelKey, Row] = {}
     for name in ("escalation_accuracy", "realized_cost"):
         for row in tables[name].to_pylist():
-            if row["model"] == model and row["domain"] == domain:
-                found.setdefault(tuple(row[key] for key in SCORED), {}).update(row)
+            if row["model"] == model and row["domain"] is None:
+                found.setdefault(level_key(row), {}).update(row)
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +14,8 @@ from escalometer.analysis.gate import deployed, judge
 from escalometer.analysis.profile import build_profile
 from escalometer.analysis.rule_results import Answered
 from escalometer.config import GateParams, Params
+from escalometer.documents import Profile, Verdict
+from escalometer.documents.profile import Design
 from escalometer.errors import DataError, ProviderError
 
 
@@ -24,8 +25,8 @@ def build_verdict(
     source: str,
     params: Params,
     rules: GateParams,
-    designs: Mapping[str, Mapping[str, Any] | None] | None = None,
-) -> dict[str, Any]:
+    designs: Mapping[str, Design | None] | None = None,
+) -> Verdict:
     """Return the verdict on `model`, with what was asked, compared and ruled.
 
     Parameters
@@ -38,7 +39,7 @@ def build_verdict(
         Uses `seed` and `analyze`.
     rules : GateParams
     designs : mapping, optional
-        What an adaptive design achieved, by model.
+        Results of adaptive designs, by model.
 
     Raises
     ------
@@ -54,50 +55,57 @@ def build_verdict(
     for name in models:
         if name not in present:
             raise DataError(f"there is not one decision of {name} in {source}: evaluate it first")
-    own = decisions.filter(pc.field("model") == model)
-    profile = build_profile(own, model, source, params, design=designs.get(model))
+    rows = decisions.filter(pc.field("model") == model)
+    profile = build_profile(rows, model, source, params, design=designs.get(model))
     comparison = None
-    notes = list(profile["notes"])
+    notes = list(profile.notes)
     if rules.against is None:
         notes.append("No release in use was named: nothing is compared (--against, gate.against).")
     else:
-        effort = rules.reasoning_effort or profile["reasoning_effort"]
+        effort = rules.reasoning_effort or profile.reasoning_effort
         comparison, _ = build_comparison(decisions, rules.against, model, source, params, effort)
-        notes += [said for said in comparison["notes"] if said not in notes]
+        notes += [note for note in comparison.notes if note not in notes]
         adaptive = [name for name in (rules.against, model) if designs.get(name)]
         notes += [ADAPTIVE.format(" and ".join(adaptive))] if adaptive else []
-    answered = _answered(own, profile, rules)
+    answered = _answered(rows, profile, rules)
     if answered.n_failed:
         notes.append(
             f"The provider failed in {answered.n_failed} further dialogues. They count as missing, "
             "not against the model: `escalometer evaluate MODEL --retry error` asks again."
         )
-    verdict = judge(profile, comparison, answered, rules)
-    return {
-        "model": model,
-        "against": rules.against,
-        "source": source,
-        "resolved_models": resolved_models(decisions, models),
-        **verdict,
-        "n_paired": None if comparison is None else comparison["n_paired"],
-        "notes": notes,
-        "params": rules.model_dump(),
-        "seed": params.seed,
-        "n_bootstrap": params.analyze.n_bootstrap,
-        "human_error_rate": params.analyze.human_error_rate,
-    }
+    judgement = judge(profile, comparison, answered, rules)
+    return Verdict(
+        model=model,
+        against=rules.against,
+        source=source,
+        resolved_models=resolved_models(decisions, models),
+        verdict=judgement.verdict,
+        cost_ratio=rules.cost_ratio,
+        optimal_threshold=judgement.optimal_threshold,
+        deployed=judgement.deployed,
+        n_asked=answered.n_asked,
+        n_answered=answered.n_answered,
+        n_failed=answered.n_failed,
+        rules=judgement.rules,
+        n_paired=None if comparison is None else comparison.n_paired,
+        notes=tuple(notes),
+        params=rules,
+        seed=params.seed,
+        n_bootstrap=params.analyze.n_bootstrap,
+        human_error_rate=params.analyze.human_error_rate,
+    )
 
 
-def _answered(own: pa.Table, profile: Mapping[str, Any], rules: GateParams) -> Answered:
+def _answered(decisions: pa.Table, profile: Profile, rules: GateParams) -> Answered:
     """Return how many dialogues of what is deployed were asked for, and how many answered."""
-    arm = deployed(profile, rules)
-    side = side_domains(own.column("domain").unique().to_pylist())
+    variant = deployed(profile, rules).variant
+    left_out = side_domains(decisions.column("domain").unique().to_pylist())
     kept = (
-        (pc.field("intervention") == arm["intervention"])
-        & ~pc.field("domain").isin(pa.array(side, pa.string()))
+        (pc.field("intervention") == variant.intervention)
+        & ~pc.field("domain").isin(pa.array(left_out, pa.string()))
         & (pc.field("cost_ratio").is_null() | (pc.field("cost_ratio") == rules.cost_ratio))
     )
-    effort = arm["reasoning_effort"]
+    effort = variant.reasoning_effort
     kept &= (
         pc.field("reasoning_effort").is_null()
         if effort is None
@@ -105,12 +113,12 @@ def _answered(own: pa.Table, profile: Mapping[str, Any], rules: GateParams) -> A
     )
     if rules.framing is not None:
         kept &= pc.field("framing") == rules.framing
-    counts = Counter(own.filter(kept).column("status").to_pylist())
+    counts = Counter(decisions.filter(kept).column("status").to_pylist())
     n_failed = counts.pop("error", 0)
     n_asked = sum(counts.values())
     if n_failed and not n_asked:
         raise ProviderError(
-            f"the provider failed in all {n_failed} dialogues of {arm['intervention']}, so there "
+            f"the provider failed in all {n_failed} dialogues of {variant.intervention}, so there "
             "is no verdict: `escalometer evaluate MODEL --retry error` asks again"
         )
     return Answered(n_asked, counts["ok"] + counts["forced"], n_failed)

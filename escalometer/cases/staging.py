@@ -35,8 +35,8 @@ def stage_cases(
     connection : warehouse.Connection
         Holds the edition's raw tables, from `warehouse.load_raw`.
     domain : Domain
-        Its `stage`, or the statements `staging/<domain>__<edition>.sql`, where there is one, and
-        `staging/<domain>.sql`, which reads what that gives as `<domain>_source`.
+        Its `stage`, or the statements `sql/staging/<domain>__<edition>.sql`, where there is one,
+        and `sql/staging/<domain>.sql`, which reads what that gives as `<domain>_source`.
     edition : str
         Name of the edition that is loaded.
     values : mapping, optional

@@ -35,13 +35,11 @@ def compare(
     evaluated: `escalometer evaluate OLD NEW`, then `escalometer compare OLD NEW`.
     """
     from escalometer.config import load_params
-    from escalometer.documents import Comparison
     from escalometer.operations import compare as operation
     from escalometer.reporting.comparison_text import print_comparison
 
     params = load_params()
-    document = operation.run(first, second, params, workspace().root, source, out)
-    comparison = Comparison.model_validate(document)
+    comparison = operation.run(first, second, params, workspace().root, source, out)
     if as_json:
         click.echo(json.dumps(comparison.as_json(), allow_nan=False, indent=2))
     else:

@@ -80,11 +80,9 @@ def _verdict(
     workspace: Place, model: str, against: str | None, cost_ratio: float | None, source: str
 ) -> Verdict:
     from escalometer.config import load_params
-    from escalometer.documents import Verdict
     from escalometer.operations import gate as operation
 
-    document = operation.run(model, load_params(), workspace().root, against, cost_ratio, source)
-    return Verdict.model_validate(document)
+    return operation.run(model, load_params(), workspace().root, against, cost_ratio, source)
 
 
 def _code(verdict: Verdict) -> int:

@@ -83,7 +83,7 @@ def parse_marker(
 
     References
     ----------
-    method.md, "Protocol".
+    docs/method.md, "Reading an answer".
     """
     found = marker_pattern(marker, choices).findall(strip_thinking(text))
     if not found:
@@ -110,7 +110,7 @@ def parse_confidence(text: str, which: Literal["first", "last"] = "last") -> flo
 
     References
     ----------
-    method.md, "Protocol".
+    docs/method.md, "Reading an answer".
     """
     found = _CONFIDENCE.findall(strip_thinking(text))
     if not found:

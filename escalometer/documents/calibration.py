@@ -14,7 +14,7 @@ Score: TypeAlias = Literal["stated_confidence", "choice_probability"]
 
 
 class SmoothCalibrationError(SimpleInterval):
-    """Smooth calibration error, in [0, 1], with a 95 % interval."""
+    """Smooth calibration error, in [0, 1], with a 95% interval."""
 
     if_calibrated: float | None = Field(
         description="The error that a calibrated model with these scores would show: noise alone."
@@ -28,7 +28,7 @@ class ReliabilityBin(Document):
     n: int = Field(description="Dialogues.")
     mean_confidence: float = Field(description="Mean score, in [0, 1].")
     accuracy: float = Field(description="Share of right predictions, in [0, 1].")
-    accuracy_low: float = Field(description="Lower end of Wilson's 95 % interval.")
+    accuracy_low: float = Field(description="Lower end of Wilson's 95% interval.")
     accuracy_high: float = Field(description="Upper end of it.")
 
 

@@ -101,3 +101,7 @@ class Comparison(Document):
     differences: tuple[ModelDifference, ...] = Field(description="The metrics, one row each.")
     disagreements: Disagreements = Field(description="Dialogues in which the models differ.")
     notes: tuple[str, ...] = Field(description="Remarks on how the numbers came about.")
+
+    def with_notes(self, *notes: str) -> Comparison:
+        """Return the comparison with further notes after its own."""
+        return self.model_copy(update={"notes": (*self.notes, *notes)})

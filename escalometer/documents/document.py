@@ -14,7 +14,12 @@ from escalometer.runtime.files import read_json, write_json
 class Document(BaseModel):
     """A document or a part of one: frozen, without unknown keys, NaN or infinities."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        json_schema_serialization_defaults_required=True,  # every key is written
+    )
 
     def as_json(self) -> dict[str, Any]:
         """Return the document as JSON has it: objects, lists, numbers, strings and nulls."""

@@ -1,4 +1,4 @@
-"""Numbers with their intervals: INTERVAL and FIT of docs/documents.md."""
+"""Numbers with their intervals: INTERVAL and FIT of the interface."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BoundHigh = Annotated[
 
 
 class Interval(Document):
-    """An estimate with its 95 % intervals, each of which contains it; null where undefined.
+    """An estimate with its 95% intervals, each of which contains it; null where undefined.
 
     Shares and accuracies are in [0, 1]; costs are per dialogue, in units of one escalation. How the
     intervals are made: docs/decisions/0019-intervals.md.
@@ -75,8 +75,8 @@ class Fit(Interval):
     """
 
     slope: float | None = Field(description="Slope of the line; below 0 where it falls.")
-    slope_low: float | None = Field(description="Lower end of the slope's 95 % interval.")
-    slope_high: float | None = Field(description="Upper end of the slope's 95 % interval.")
+    slope_low: float | None = Field(description="Lower end of the slope's 95% interval.")
+    slope_high: float | None = Field(description="Upper end of the slope's 95% interval.")
     intercept: float | None = Field(description="Value of the line at accuracy 0.")
     r_squared: float | None = Field(
         description="R² of the line, in [0, 1] (the deviance explained, for the logit)."
@@ -109,7 +109,7 @@ class LogitFit(Fit):
 
 
 class SimpleInterval(Document):
-    """An estimate with one 95 % interval."""
+    """An estimate with one 95% interval."""
 
     estimate: float | None = Field(description="The number itself.")
     low: float | None = Field(description="Lower end.")

@@ -15,7 +15,7 @@ class ProbeScore(Document):
     """Escalation accuracy of one model in one probe."""
 
     estimate: float | None = Field(description="Share of optimal actions, in [0, 1].")
-    low: float | None = Field(description="Lower end of Wilson's 95 % interval.")
+    low: float | None = Field(description="Lower end of Wilson's 95% interval.")
     high: float | None = Field(description="Upper end of it.")
     n_right: int = Field(description="Dialogues with the optimal action.")
     n_unparsed: int = Field(description="Dialogues in which no action could be read.")
@@ -56,7 +56,7 @@ class GridCell(Document):
     n_right: int = Field(description="Dialogues with the optimal action.")
     n_unparsed: int = Field(description="Dialogues in which no action could be read.")
     escalation_accuracy: float = Field(description="Share of optimal actions, in [0, 1].")
-    escalation_accuracy_low: float = Field(description="Lower end of Wilson's 95 % interval.")
+    escalation_accuracy_low: float = Field(description="Lower end of Wilson's 95% interval.")
     escalation_accuracy_high: float = Field(description="Upper end of it.")
     always_escalate: float = Field(description="Accuracy of escalating in every dialogue.")
     always_implement: float = Field(description="Accuracy of implementing every prediction.")
@@ -73,13 +73,13 @@ class PredictionRow(Document):
     n_tuned_unparsed: int = Field(description="Predictions of the tuned model that are unread.")
     n_alike: int = Field(description="First turns in which both predict the same.")
     base_accuracy: float = Field(description="Predictive accuracy of the base model, in [0, 1].")
-    base_accuracy_low: float = Field(description="Lower end of Wilson's 95 % interval.")
+    base_accuracy_low: float = Field(description="Lower end of Wilson's 95% interval.")
     base_accuracy_high: float = Field(description="Upper end of it.")
     tuned_accuracy: float = Field(description="Predictive accuracy of the tuned model, in [0, 1].")
-    tuned_accuracy_low: float = Field(description="Lower end of Wilson's 95 % interval.")
+    tuned_accuracy_low: float = Field(description="Lower end of Wilson's 95% interval.")
     tuned_accuracy_high: float = Field(description="Upper end of it.")
     alike: float = Field(description="Share of first turns in which both predict the same.")
-    alike_low: float = Field(description="Lower end of Wilson's 95 % interval.")
+    alike_low: float = Field(description="Lower end of Wilson's 95% interval.")
     alike_high: float = Field(description="Upper end of it.")
 
 

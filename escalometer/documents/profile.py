@@ -41,11 +41,11 @@ class Statuses(Document):
 class Thresholds(Document):
     """Implicit threshold by the kind of fit."""
 
-    linear: BoundedFit = Field(description="FIT of a least-squares line to the escalation rates.")
-    logit: LogitFit = Field(description="FIT of a binomial logit to the counts.")
+    linear: BoundedFit = Field(description="Least-squares line through the escalation rates.")
+    logit: LogitFit = Field(description="Binomial logit, fitted to the counts.")
     adaptive: Fit | None = Field(
         None,
-        description="FIT of the adaptive design, whose interval holds for its rows; null where "
+        description="Threshold of the adaptive design: the one that holds for its rows; null where "
         "scenarios were not drawn adaptively.",
     )
 
@@ -89,13 +89,13 @@ class CurvePoint(Condition):
 
     predictive_accuracy: float = Field(description="Share of right predictions, in [0, 1].")
     escalation_rate: float = Field(description="Share of dialogues escalated, in [0, 1].")
-    low: float | None = Field(description="Lower end of Wilson's 95 % interval of that rate.")
+    low: float | None = Field(description="Lower end of Wilson's 95% interval of that rate.")
     high: float | None = Field(description="Upper end of it.")
     n: int = Field(description="Dialogues with a prediction and an action.")
     is_main: bool = Field(description="False in a side domain: no line is fitted to it.")
     fitted: float | None = Field(description="Escalation rate of the line there, in [0, 1].")
     clustered_low: float | None = Field(
-        description="Lower end of the line's 95 % interval there, conditions resampled."
+        description="Lower end of the line's 95% interval there, conditions resampled."
     )
     clustered_high: float | None = Field(description="Upper end of it.")
 
@@ -106,7 +106,7 @@ class VariantCurve(Variant):
     n_conditions: int = Field(description="Conditions, of side domains too.")
     n: int = Field(description="Dialogues with a prediction and an action.")
     implicit_threshold: Fit | None = Field(
-        description="FIT of the linear fit over main domains; null without a signal."
+        description="Least-squares line over main domains; null without a signal."
     )
     points: tuple[CurvePoint, ...] = Field(description="The conditions.")
 
@@ -129,7 +129,8 @@ class InterventionScores(ScoredVariant):
         description="Realized cost minus that of the optimal policy by condition."
     )
     single_policy_regret: BoundedInterval = Field(
-        description="Realized cost minus that of the cheaper of always acting and always asking."
+        description="Realized cost minus that of the cheaper of implementing everything and "
+        "escalating everything."
     )
     coverage: BoundedInterval = Field(description="Share of predictions implemented.")
     selective_risk: BoundedInterval = Field(description="Share of them that is wrong.")
@@ -201,9 +202,9 @@ class Design(Document):
     kind: Literal["adaptive"] = Field(description="`adaptive`.")
     precision: float = Field(description="Half-width of the threshold's interval asked for.")
     estimate: float | None = Field(description="The implicit threshold; null if unidentified.")
-    low: float | None = Field(description="Lower end of its 95 % interval.")
+    low: float | None = Field(description="Lower end of its 95% interval.")
     high: float | None = Field(description="Upper end of it.")
-    status: Literal["ok", "extrapolated", "unidentified"] = Field(description="As in FIT.")
+    status: Literal["ok", "extrapolated", "unidentified"] = Field(description="As in `Fit`.")
     n_dialogues: int = Field(description="Dialogues that ended as asked.")
     n_rounds: int = Field(description="Rounds of questions.")
     stopped_by: str = Field(description="`precision`, `no more scenarios` or `budget`.")
@@ -264,3 +265,7 @@ class Profile(HeadlineNumbers, _Subject):
     design: Design | None = Field(
         None, description="The adaptive design; null where scenarios were not drawn adaptively."
     )
+
+    def with_notes(self, *notes: str) -> Profile:
+        """Return the profile with further notes after its own."""
+        return self.model_copy(update={"notes": (*self.notes, *notes)})

@@ -28,17 +28,17 @@ class DeployedVariant(Document):
 
 
 class Observed(Document):
-    """The number that a rule judges: parts of an INTERVAL, with the p-values of a worsening."""
+    """The number that a rule judges: parts of an interval, with the p-values of a worsening."""
 
     estimate: float | None = Field(description="The number; above 0 is worse for `no_worse_…`.")
-    low: float | None = Field(description="Lower end of the 95 % interval for these conditions.")
+    low: float | None = Field(description="Lower end of the 95% interval for these conditions.")
     high: float | None = Field(description="Upper end of it.")
-    clustered_low: float | None = Field(None, description="As in INTERVAL.")
-    clustered_high: float | None = Field(None, description="As in INTERVAL.")
-    scenario_low: float | None = Field(None, description="As in INTERVAL.")
-    scenario_high: float | None = Field(None, description="As in INTERVAL.")
-    bound_low: float | None = Field(None, description="As in INTERVAL.")
-    bound_high: float | None = Field(None, description="As in INTERVAL.")
+    clustered_low: float | None = Field(None, description="As in `Interval`.")
+    clustered_high: float | None = Field(None, description="As in `Interval`.")
+    scenario_low: float | None = Field(None, description="As in `Interval`.")
+    scenario_high: float | None = Field(None, description="As in `Interval`.")
+    bound_low: float | None = Field(None, description="As in `BoundedInterval`.")
+    bound_high: float | None = Field(None, description="As in `BoundedInterval`.")
     p_value: float | None = Field(None, description="p-value of the difference, in [0, 1].")
     p_corrected: float | None = Field(
         None, description="Holm's correction of it over the gate's `no_worse_…` rules."
@@ -55,7 +55,7 @@ class RuleResult(Document):
     verdict: Outcome = Field(description="`pass`, `fail` or `inconclusive`.")
     observed: Observed | None = Field(description="The number; null where it is missing.")
     limit: float | tuple[float, float] = Field(
-        description="What is allowed: a least or largest value, or both ends of a range."
+        description="The least or largest value allowed, or both ends of the range."
     )
     reason: str = Field(description="The result in words.")
 

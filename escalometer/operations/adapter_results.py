@@ -1,15 +1,14 @@
-"""What comes after the probes of an adapter: their record in MLflow, their place in the report."""
+"""Results of an adapter's probes: their record in MLflow, their place in the report."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from escalometer import layout, tracking
-from escalometer.runtime.files import read_json
+from escalometer.documents import Probes
+from escalometer.documents.document import read_document
 
-#: Of what a probe found, the numbers that MLflow keeps as metrics.
+#: Numbers of a probe that MLflow keeps as metrics.
 _NUMBERS = ("estimate", "low", "high", "n_right", "n_unparsed", "n_forced")
 
 
@@ -33,29 +32,30 @@ def track(name: str, root: Path = Path(), uri: str | None = None) -> str:
         If MLflow refuses or cannot be reached.
     """
     path = layout.probes_file(name, root)
-    metrics = flat_probes(read_json(path))
+    metrics = flat_probes(read_document(Probes, path))
     files = sorted(file for file in path.parent.iterdir() if file.is_file())
     adapter = layout.adapter_folder(name, root)
     return tracking.track_probes(name, metrics, files, adapter, root, uri)
 
 
-def flat_probes(probes: Mapping[str, Any]) -> dict[str, float]:
-    """Return what probes.json says as flat metrics: ``held_out_domain.signal.tuned.estimate``."""
+def flat_probes(probes: Probes) -> dict[str, float]:
+    """Return the numbers of probes by one name each: ``held_out_domain.signal.tuned.estimate``."""
     flat: dict[str, float] = {}
-    for entry in probes["probes"]:
-        stem = f"{entry['probe']}.{entry['scored_against']}"
-        flat[f"{stem}.n"] = entry["n"]
-        both = {role: found for role, found in entry.items() if isinstance(found, Mapping)}
-        for role, found in both.items():
-            numbers = {key: found[key] for key in _NUMBERS if found.get(key) is not None}
-            flat |= {f"{stem}.{role}.{key}": float(x) for key, x in numbers.items()}
-            for mistake, n in found["mistakes"].items():
+    for probe in probes.probes:
+        stem = f"{probe.probe}.{probe.scored_against}"
+        flat[f"{stem}.n"] = probe.n
+        for role, score in (("base", probe.base), ("tuned", probe.tuned)):
+            numbers = {key: getattr(score, key) for key in _NUMBERS}
+            flat |= {
+                f"{stem}.{role}.{key}": float(x) for key, x in numbers.items() if x is not None
+            }
+            for mistake, n in score.mistakes.items():
                 flat[f"{stem}.{role}.mistakes.{mistake}"] = float(n)
     return flat
 
 
 def is_report_behind(root: Path = Path()) -> bool:
-    """Return whether probes have come since the report was written.
+    """Return whether there are probes that are newer than the report.
 
     DVC cannot say so: a stage cannot depend on a folder that is only there where adapters are.
     """

@@ -1,9 +1,8 @@
-"""Two models, from decisions to what the second changes."""
+"""The comparison of two models, from their decisions."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 
 from escalometer.analysis.comparison import ADAPTIVE, build_comparison
 from escalometer.config import Params
+from escalometer.documents import Comparison
 from escalometer.errors import UsageError
 from escalometer.layout import PIPELINE
 from escalometer.operations.decisions import decisions_of, design_of
@@ -23,7 +23,7 @@ def run(
     root: Path = Path(),
     source: str = PIPELINE,
     out: Path | None = None,
-) -> dict[str, Any]:
+) -> Comparison:
     """Return the document of ``escalometer compare --json``.
 
     Parameters
@@ -49,13 +49,13 @@ def run(
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise UsageError(f"--out {out}: its name must end in .csv or .parquet")
     decisions, _ = decisions_of((first, second), source, params, root)
-    document, disagreements = build_comparison(decisions, first, second, source, params)
+    comparison, disagreements = build_comparison(decisions, first, second, source, params)
     adaptive = [model for model in (first, second) if design_of(model, source, root)]
     if adaptive:
-        document["notes"].append(ADAPTIVE.format(" and ".join(adaptive)))
+        comparison = comparison.with_notes(ADAPTIVE.format(" and ".join(adaptive)))
     if out is not None:
         _write(disagreements, out)
-    return document
+    return comparison
 
 
 def _write(table: pa.Table, path: Path) -> None:

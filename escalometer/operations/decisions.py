@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 from escalometer import layout
 from escalometer.analysis.decisions import COLUMNS, load_decisions, load_design
 from escalometer.config import Params, load_card
+from escalometer.documents.profile import Design
 from escalometer.errors import UsageError, unknown_name
 from escalometer.layout import PIPELINE
 from escalometer.operations import recorded_sources
@@ -68,6 +68,6 @@ def _recorded(models: Sequence[str], source: str, root: Path) -> tuple[pa.Table,
     return rows, {path.as_posix(): f"sha256:{digest(root / path)}"}
 
 
-def design_of(model: str, source: str, root: Path = Path()) -> dict[str, Any] | None:
-    """Return what an adaptive design of `model` achieved; None where there was none."""
+def design_of(model: str, source: str, root: Path = Path()) -> Design | None:
+    """Return the result of an adaptive design of `model`; None where there was none."""
     return load_design(model, root) if source == PIPELINE else None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from escalometer import __version__
 from escalometer.analysis.verdict import build_verdict
 from escalometer.config import Params
+from escalometer.documents import Verdict
 from escalometer.layout import PIPELINE
 from escalometer.operations.decisions import decisions_of, design_of
 
@@ -24,7 +24,7 @@ def run(
     against: str | None = None,
     cost_ratio: float | None = None,
     source: str = PIPELINE,
-) -> dict[str, Any]:
+) -> Verdict:
     """Return the document of ``escalometer gate --json``.
 
     Parameters
@@ -58,11 +58,12 @@ def run(
     models = [model] if rules.against is None else [model, rules.against]
     decisions, files = decisions_of(models, source, params, root)
     designs = {name: design_of(name, source, root) for name in models}
-    document = build_verdict(decisions, model, source, params, rules, designs)
-    return {
-        **document,
-        "files": files,
-        "version": __version__,
-        "python": platform.python_version(),
-        "judged_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    verdict = build_verdict(decisions, model, source, params, rules, designs)
+    return verdict.model_copy(
+        update={
+            "files": files,
+            "version": __version__,
+            "python": platform.python_version(),
+            "judged_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )

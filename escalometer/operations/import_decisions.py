@@ -36,7 +36,8 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
     Parameters
     ----------
     file : Path
-        A Parquet, CSV or JSONL file; interface.md names its columns.
+        A Parquet, CSV or JSONL file; README.md, "Decisions that others recorded", lists its
+        columns.
     name : str
         What the source will be called.
     root : Path

@@ -30,7 +30,7 @@ def names(root: Path = Path()) -> list[str]:
 
 
 def about(source: str, root: Path = Path()) -> dict[str, Any]:
-    """Return what is known of a source: its file, digest, rows, models and warnings.
+    """Return the record of a source: its file, digest, rows, models and warnings.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def profile(
     domains: Sequence[str] | None = None,
     is_pooled: bool = False,
     root: Path = Path(),
-) -> dict[str, Any]:
+) -> Profile:
     """Return the profile of a model of a source; the import's warnings stand among its notes.
 
     Parameters
@@ -87,7 +87,7 @@ def profile(
     domains : sequence of str, optional
         Only these; they need be no plug-ins.
     is_pooled : bool
-        Whether isolated dialogues count among the others.
+        True to count isolated dialogues among the others.
     root : Path
         The project.
 
@@ -112,14 +112,16 @@ def _profile(
     domains: Sequence[str] | None,
     known: Mapping[str, Any],
     is_pooled: bool = False,
-) -> dict[str, Any]:
-    made = build_profile(decisions, model, known["source"], params, domains, is_pooled=is_pooled)
+) -> Profile:
+    found = build_profile(decisions, model, known["source"], params, domains, is_pooled=is_pooled)
     of_others = {
-        said for other, own in known["model_warnings"].items() if other != model for said in own
+        warning
+        for other, warnings in known["model_warnings"].items()
+        if other != model
+        for warning in warnings
     }
-    said = [warning for warning in known["warnings"] if warning not in of_others]
-    made["notes"] = [*made.get("notes", []), *(f"On import: {warning}" for warning in said)]
-    return made
+    warnings = [warning for warning in known["warnings"] if warning not in of_others]
+    return found.with_notes(*(f"On import: {warning}" for warning in warnings))
 
 
 def report(source: str, params: Params, root: Path = Path(), out: Path | None = None) -> Path:
@@ -148,10 +150,10 @@ def report(source: str, params: Params, root: Path = Path(), out: Path | None = 
     samples: list[dict[str, Any]] = []
     profiles = []
     for model in sorted(known["models"]):
-        profiles.append(Profile.model_validate(_profile(decisions, model, params, None, known)))
-        own = decisions.filter(pc.field("model") == model)
-        for domain in sorted(own["domain"].unique().to_pylist()) if has_texts else ():
-            samples += sampled(own.filter(pc.field("domain") == domain))
+        profiles.append(_profile(decisions, model, params, None, known))
+        rows = decisions.filter(pc.field("model") == model)
+        for domain in sorted(rows["domain"].unique().to_pylist()) if has_texts else ():
+            samples += sampled(rows.filter(pc.field("domain") == domain))
     content = ReportContent(
         profiles=profiles,
         cost_ratio=params.analyze.headline_ratio,
@@ -171,7 +173,7 @@ def _provenance(known: dict[str, Any]) -> dict[str, Any]:
     return {
         "domain": f"{known['source']}: decisions that others recorded",
         **{name: known[name] for name in shown},
-        "warnings": {str(i): said for i, said in enumerate(known["warnings"], 1)},
+        "warnings": {str(i): warning for i, warning in enumerate(known["warnings"], 1)},
     }
 
 

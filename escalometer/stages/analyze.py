@@ -12,7 +12,7 @@ from escalometer.analysis.decisions import load_decisions, load_design, measure_
 from escalometer.analysis.flat_metrics import flat_metrics
 from escalometer.analysis.profile import build_profile, profile_of
 from escalometer.config import Params
-from escalometer.documents import Profile
+from escalometer.documents.document import write_document
 from escalometer.reporting.curve_figure import escalation_curve_figure
 from escalometer.runtime.files import replacing, write_json
 
@@ -52,7 +52,7 @@ def run(model: str, params: Params, root: Path = Path()) -> None:
     tables.mkdir(parents=True, exist_ok=True)
     for name, table in measured.tables.items():
         pq.write_table(table, tables / f"{name}.parquet")
-    write_json(profile, layout.profile_file(model, root))
+    write_document(profile, layout.profile_file(model, root))
     write_json(flat_metrics(profile), layout.metrics_file(model, root))
     by_domain = {
         domain: flat_metrics(
@@ -69,5 +69,5 @@ def run(model: str, params: Params, root: Path = Path()) -> None:
     ):
         writer = csv.DictWriter(file, CURVE_COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(profile["curve"])
-    escalation_curve_figure(Profile.model_validate(profile), layout.curve_figure(model, root))
+        writer.writerows(point.model_dump() for point in profile.curve)
+    escalation_curve_figure(profile, layout.curve_figure(model, root))

@@ -1,4 +1,4 @@
-"""Stage probe: an adapter evaluated on what it never saw, beside the model that it began as."""
+"""Stage probe: an adapter evaluated on unseen dialogues, beside its base model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pyarrow as pa
 from escalometer import layout
 from escalometer.config import Params, Workspace
 from escalometer.dialogue.asking import writing_store
-from escalometer.runtime.files import write_json
+from escalometer.documents import Probes
+from escalometer.documents.document import write_document
 from escalometer.runtime.interruption import Interruption
 from escalometer.schema import PROBED, ROLES, write_table
-from escalometer.training import probe_results as analysis
 from escalometer.training.adapters import training_domains
 from escalometer.training.probe_dialogues import (
     answer_probes,
@@ -22,10 +22,11 @@ from escalometer.training.probe_dialogues import (
     plan_probes,
     probed_row,
 )
+from escalometer.training.probe_results import build_probes, measure
 
 
-def run(name: str, params: Params, workspace: Workspace) -> dict[str, Any]:
-    """Hold the probes with an adapter and its base, write data/probes/<name>, return probes.json.
+def run(name: str, params: Params, workspace: Workspace) -> Probes:
+    """Ask an adapter and its base the probes, write data/probes/<name> and return the document.
 
     Parameters
     ----------
@@ -59,8 +60,8 @@ def run(name: str, params: Params, workspace: Workspace) -> dict[str, Any]:
             rows += [probed_row(role, card.id, *pair) for pair in zip(asked, answered, strict=True)]
     folder = layout.probes_folder(name, workspace.root)
     write_table(rows, PROBED, folder / "decisions.parquet")
-    made = pa.Table.from_pylist(rows, schema=PROBED)
-    tables = analysis.measure(made, workspace.root / layout.SQL_FOLDER)
+    probed = pa.Table.from_pylist(rows, schema=PROBED)
+    tables = measure(probed, workspace.root / layout.SQL_FOLDER)
     for stem, table in tables.items():
         write_table(table, table.schema, folder / f"{stem.removeprefix('probe_')}.parquet")
     base, tuned = cards
@@ -74,10 +75,10 @@ def run(name: str, params: Params, workspace: Workspace) -> dict[str, Any]:
         "base_max_tokens": max(params.query.max_tokens, base.answer_tokens),
         "tuned_max_tokens": max(params.query.max_tokens, tuned.answer_tokens),
     }
-    document = analysis.document(tables, about)
-    write_json(document, layout.probes_file(name, workspace.root))
+    probes = build_probes(tables, about)
+    write_document(probes, layout.probes_file(name, workspace.root))
     print(
-        f"{folder.relative_to(workspace.root)}: {len(asked)} dialogues, held by both",
+        f"{folder.relative_to(workspace.root)}: {len(asked)} dialogues of each model",
         file=sys.stderr,
     )
-    return document
+    return probes

@@ -1,4 +1,4 @@
-"""Stage report: put all that is known of the models asked about into one page."""
+"""Stage report: one page about all models that were asked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from escalometer.runtime.files import read_json
 from escalometer.runtime.git import git_commit
 from escalometer.schema import CONDITIONS, DECISIONS, read_table
 
-#: What the validate stages leave behind, in the order of the pipeline.
+#: The validate stages, in the order of the pipeline.
 VALIDATED = ("raw", "scenarios", "decisions")
 
 

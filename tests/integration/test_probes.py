@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,8 @@ import yaml
 
 from escalometer.config import Params, Workspace, load_params
 from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.documents import Probes
+from escalometer.documents.document import read_document
 from escalometer.errors import BudgetError, DataError, ProviderError, UsageError
 from escalometer.schema import CONDITIONS, PROBED, read_table, write_table
 from escalometer.stages import probe as stage
@@ -51,7 +52,7 @@ def harbour(tiny_weights: Path, tmp_path: Path) -> tuple[Params, Workspace]:
 
 def test_both_models_hold_the_same_dialogues_and_a_second_run_asks_nothing(harbour):
     params, place = harbour
-    document = stage.run("careful", params, place)
+    probes = stage.run("careful", params, place)
     folder = place.root / "data" / "probes" / "careful"
     rows = read_table(folder / "decisions.parquet", PROBED).to_pylist()
     asked = {role: [r for r in rows if r["model_role"] == role] for role in ("base", "tuned")}
@@ -71,9 +72,9 @@ def test_both_models_hold_the_same_dialogues_and_a_second_run_asks_nothing(harbo
     ]
     trained = {row["domain"] for row in rows if row["probe"] == "trained_domains"}
     assert trained == {"north"}
-    assert document == json.loads((folder / "probes.json").read_text("utf-8"))
-    assert (document["base_max_tokens"], document["tuned_max_tokens"]) == (4, 9)
-    assert [entry["n"] for entry in document["probes"]] == [N_EACH] * (len(PROBES) + 1)
+    assert read_document(Probes, folder / "probes.json") == probes
+    assert (probes.base_max_tokens, probes.tuned_max_tokens) == (4, 9)
+    assert [probe.n for probe in probes.probes] == [N_EACH] * (len(PROBES) + 1)
     for stem in ("accuracy", "grid", "mistakes", "predictions"):
         assert pq.read_table(folder / f"{stem}.parquet").num_rows > 0
 
@@ -81,7 +82,7 @@ def test_both_models_hold_the_same_dialogues_and_a_second_run_asks_nothing(harbo
     n_kept = n_answers(place)
     written = (folder / "decisions.parquet").read_bytes()
     shutil.rmtree(folder)
-    assert stage.run("careful", params, place) == document
+    assert stage.run("careful", params, place) == probes
     assert (folder / "decisions.parquet").read_bytes() == written
     assert n_answers(place) == n_kept
 

@@ -15,6 +15,8 @@ import pytest
 from escalometer.analysis.decisions import COLUMNS
 from escalometer.analysis.profile import build_profile
 from escalometer.config import AnalyzeParams, Params
+from escalometer.documents import Interval, Profile
+from escalometer.documents.profile import InterventionScores
 from escalometer.operations import import_decisions, recorded_sources
 from tests.conftest import ROOT, SHARED
 from tests.sql._tables import measure
@@ -41,7 +43,7 @@ def _decisions() -> pa.Table:
 
 
 @cache
-def _profile(model: str) -> dict[str, Any]:
+def _profile(model: str) -> Profile:
     return build_profile(_decisions(), model, "study", PARAMS)
 
 
@@ -63,10 +65,10 @@ def _per_cent(value: float, digits: int) -> str:
     [("Qwen3.5-4B", "60.98", 2), ("Qwen3.5-9B", "56.03", 2), ("gpt-5-mini", "57.3", 1)],
 )
 def test_linear_threshold(model: str, threshold: str, digits: int) -> None:
-    fit = _profile(model)["implicit_threshold"]["linear"]
-    assert _per_cent(fit["estimate"], digits) == threshold
-    assert fit["status"] == "ok"
-    assert fit["low"] < fit["estimate"] < fit["high"]
+    fit = _profile(model).implicit_threshold.linear
+    assert _per_cent(fit.estimate, digits) == threshold
+    assert fit.status == "ok"
+    assert fit.low < fit.estimate < fit.high
 
 
 @pytest.mark.parametrize(
@@ -80,8 +82,8 @@ def test_linear_threshold(model: str, threshold: str, digits: int) -> None:
 def test_self_estimated_and_predictive_accuracy(model: str, own: str, accuracy: str) -> None:
     """Both are means in which every condition counts once; the mean rate is inverted once."""
     made = _profile(model)
-    assert _per_cent(made["self_estimated_accuracy"]["estimate"], 1) == own
-    assert _per_cent(made["predictive_accuracy"]["estimate"], 1) == accuracy
+    assert _per_cent(made.self_estimated_accuracy.estimate, 1) == own
+    assert _per_cent(made.predictive_accuracy.estimate, 1) == accuracy
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_matched_bias_beside_the_one_against_accuracy_with_signal(
     ]
     assert _per_cent(row["calibration_bias"], 1) == matched
     assert _per_cent(row["calibration_bias_signalled"], 1) == paper
-    assert _profile(model)["calibration_bias"]["estimate"] == pytest.approx(row["calibration_bias"])
+    assert _profile(model).calibration_bias.estimate == pytest.approx(row["calibration_bias"])
 
 
 def _score(model: str, effort: str | None, stated: bool, without: str | None) -> dict[str, Any]:
@@ -163,15 +165,16 @@ def test_escalation_accuracy_of_qwen_with_isolated_runs_apart_and_pooled(
     assert _per_cent(n_optimal / n_pooled, 1) == pooled
 
 
-def _pooled(stated: bool) -> dict[str, Any]:
-    made = build_profile(
-        _decisions(), "Qwen3.5-9B", "study", PARAMS, is_pooled=True
-    )["interventions"]  # fmt: skip
-    name = "cost_framing" if stated else "baseline"
+def _pooled(stated: bool) -> InterventionScores:
+    made = build_profile(_decisions(), "Qwen3.5-9B", "study", PARAMS, is_pooled=True)
+    return _scores(made, "cost_framing" if stated else "baseline")
+
+
+def _scores(profile: Profile, intervention: str) -> InterventionScores:
     [row] = [
         row
-        for row in made
-        if row["intervention"] == name and row["scored_against"] == "signal_accuracy"
+        for row in profile.interventions
+        if row.intervention == intervention and row.scored_against == "signal_accuracy"
     ]
     return row
 
@@ -179,7 +182,7 @@ def _pooled(stated: bool) -> dict[str, Any]:
 @pytest.mark.parametrize(("stated", "n", "share"), [(False, 19766, "59.0"), (True, 19901, "59.8")])
 def test_the_pooled_profile_prints_what_the_paper_prints(stated: bool, n: int, share: str) -> None:
     row = _pooled(stated)
-    assert (row["n"], _per_cent(row["escalation_accuracy"]["estimate"], 1)) == (n, share)
+    assert (row.n, _per_cent(row.escalation_accuracy.estimate, 1)) == (n, share)
 
 
 def _obtained() -> dict[str, str]:
@@ -188,9 +191,9 @@ def _obtained() -> dict[str, str]:
     for model in ("Qwen3.5-4B", "Qwen3.5-9B", "gpt-5-mini"):
         made = _profile(model)
         for name, interval in (
-            ("linear threshold", made["implicit_threshold"]["linear"]),
-            ("self-estimated accuracy", made["self_estimated_accuracy"]),
-            ("predictive accuracy", made["predictive_accuracy"]),
+            ("linear threshold", made.implicit_threshold.linear),
+            ("self-estimated accuracy", made.self_estimated_accuracy),
+            ("predictive accuracy", made.predictive_accuracy),
         ):
             found[f"{model}, {name}"] = _spelt(interval, 2)
     for effort in ("minimal", "medium"):
@@ -203,21 +206,16 @@ def _obtained() -> dict[str, str]:
             )
     for stated in (False, True):
         cost = "cost 4" if stated else "no cost"
-        [apart] = [
-            row
-            for row in _profile("Qwen3.5-9B")["interventions"]
-            if row["intervention"] == ("cost_framing" if stated else "baseline")
-            and row["scored_against"] == "signal_accuracy"
-        ]
-        for name, row in (("unpooled", apart), ("pooled", _pooled(stated))):
+        apart = _scores(_profile("Qwen3.5-9B"), "cost_framing" if stated else "baseline")
+        for name, scores in (("unpooled", apart), ("pooled", _pooled(stated))):
             found[f"Qwen3.5-9B, {cost}, {name}"] = (
-                f"{_spelt(row['escalation_accuracy'], 2)}, n = {row['n']:,}"
+                f"{_spelt(scores.escalation_accuracy, 2)}, n = {scores.n:,}"
             )
     return found
 
 
-def _spelt(interval: dict[str, Any], digits: int) -> str:
-    value, low, high = (interval[name] for name in ("estimate", "low", "high"))
+def _spelt(interval: Interval, digits: int) -> str:
+    value, low, high = interval.estimate, interval.low, interval.high
     return f"{_per_cent(value, digits)} % [{_per_cent(low, 1)}, {_per_cent(high, 1)}]"
 
 

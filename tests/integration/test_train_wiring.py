@@ -14,6 +14,7 @@ import yaml
 
 from escalometer.config import load_card, load_params
 from escalometer.dialogue.providers.local.adapters import digest
+from escalometer.documents.probes import Probe, Probes, ProbeScore
 from escalometer.errors import ProviderError, UsageError
 from escalometer.layout import adapter_files, probes_file
 from escalometer.operations import adapter_results
@@ -21,6 +22,7 @@ from escalometer.pipeline import FINE_TUNING, bring_up_to_date, stage_addresses
 from escalometer.runtime.files import digest_of_files
 from escalometer.training import adapters
 from tests.conftest import ROOT, tiny_card
+from tests.unit.grown_probes import grown_probes
 
 BIN = Path(sys.executable).parent
 
@@ -303,20 +305,24 @@ def test_there_is_a_report_once_everything_was_asked(tmp_path):
     assert can_report(params, tmp_path)
 
 
-def test_what_probes_found_is_flat_in_mlflow():
-    found = {
-        "estimate": 0.97,
-        "low": 0.9,
-        "high": None,
-        "n_right": 97,
-        "n_unparsed": 0,
-        "n_forced": 1,
-        "mistakes": {"wrong_product": 2},
-    }
-    entry = {"probe": "ties", "scored_against": "signal", "n": 100, "always_escalate": 0.63}
-    flat = adapter_results.flat_probes({"probes": [{**entry, "tuned": found}]})
-    assert flat == {
+def test_numbers_of_probes_are_flat_in_mlflow():
+    tuned = ProbeScore(
+        estimate=0.97, low=0.9, high=None, n_right=97, n_unparsed=0, n_forced=1,
+        mistakes={"wrong_product": 2},
+    )  # fmt: skip
+    base = ProbeScore(
+        estimate=None, low=None, high=None, n_right=0, n_unparsed=100, n_forced=0, mistakes={}
+    )
+    ties = Probe(
+        probe="ties", scored_against="signal", n=100, n_scenarios=50, always_escalate=0.63,
+        always_implement=0.37, base=base, tuned=tuned,
+    )  # fmt: skip
+    probes = Probes.model_validate({**grown_probes(), "probes": (ties,)})
+    assert adapter_results.flat_probes(probes) == {
         "ties.signal.n": 100,
+        "ties.signal.base.n_right": 0.0,
+        "ties.signal.base.n_unparsed": 100.0,
+        "ties.signal.base.n_forced": 0.0,
         "ties.signal.tuned.estimate": 0.97,
         "ties.signal.tuned.low": 0.9,
         "ties.signal.tuned.n_right": 97.0,

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from escalometer import stats
-from escalometer.analysis.contrasts import Side, contrast
+from escalometer.analysis.contrasts import Contrast, Term, contrast
 from escalometer.analysis.headlines import mean_accuracy, mean_rate
 from escalometer.analysis.regressions import worsenings
 from escalometer.analysis.rule_results import Answered
 from escalometer.analysis.scores import Policy
 from escalometer.config import GateParams, MinEffectParams
+from escalometer.documents import Comparison, Disagreements, ModelDifference
+from escalometer.documents.verdict import DeployedVariant
 from escalometer.stats import Resamples
 
 ACCURACIES = np.array([0.55, 0.65, 0.75, 0.85, 0.9, 0.95])
@@ -72,10 +74,10 @@ STATISTICS = {
 }
 
 
-def _contrast(study: Resamples, name: str) -> dict[str, Any]:
+def _contrast(study: Resamples, name: str) -> Contrast:
     first, second = range(len(ACCURACIES)), range(len(ACCURACIES), 2 * len(ACCURACIES))
     statistic = STATISTICS[name]
-    return contrast(study, Side(first, statistic), Side(second, statistic), is_paired=True)
+    return contrast(study, Term(first, statistic), Term(second, statistic), is_paired=True)
 
 
 def _truth(n: int = 2_000_000) -> dict[str, float]:
@@ -97,8 +99,8 @@ def _covered() -> dict[str, float]:
     for seed in range(N_STUDIES):
         study = _study(seed, FIRST, SECOND)
         for name in STATISTICS:
-            found = _contrast(study, name)["difference"]
-            hits[name] += found["low"] <= truth[name] <= found["high"]
+            found = _contrast(study, name).difference
+            hits[name] += found.low <= truth[name] <= found.high
     return {name: n / N_STUDIES for name, n in hits.items()}
 
 
@@ -107,7 +109,7 @@ def test_intervals_of_paired_differences_cover(name: str) -> None:
     assert 0.93 <= _covered()[name] <= 0.97
 
 
-ARM = {
+VARIANT = {
     "intervention": "baseline", "reasoning_effort": None, "framing": None, "is_thinking": False,
     "is_isolated": False, "has_signal": True, "is_cost_stated": False,
 }  # fmt: skip
@@ -124,12 +126,21 @@ def _verdicts(
     for name in ("realized_cost", "regret", "predictive_accuracy"):
         at_r = {"cost_ratio": None if name == "predictive_accuracy" else 4.0}
         by = {"scored_against": "predictive_accuracy" if name == "regret" else None}
-        named = {"metric": name, "domain": None, "n": [1200, 1200], **ARM, **at_r, **by}
-        rows.append({**named, **_contrast(study, name)})
-    comparison = {"models": ["old", "new"], "differences": rows}
+        named = {"metric": name, "domain": None, "n": (1200, 1200), **VARIANT, **at_r, **by}
+        numbers = {**named, "n_conditions": 6, "p_corrected": None, **vars(_contrast(study, name))}
+        rows.append(ModelDifference(**numbers))
+    comparison = Comparison(
+        models=("old", "new"), source="here", resolved_models={}, direction="second minus first",
+        n_dialogues=(1200, 1200), n_paired=1200, is_paired=True, n_tests=3, differences=tuple(rows),
+        disagreements=Disagreements(
+            n=0, n_other_prediction=0, n_other_action=0, by_condition=(), n_listed=0, dialogues=()
+        ),
+        notes=(),
+    )  # fmt: skip
+    deployed = DeployedVariant(**VARIANT, cost_ratio=4.0, scored_against="predictive_accuracy")
     rules = GateParams(min_effect=floors)
-    found = worsenings(comparison, ARM, Answered(1200, 1200), rules)
-    return {rule["verdict"] for rule in found}
+    results = worsenings(comparison, deployed, Answered(1200, 1200), rules)
+    return {result.verdict for result in results}
 
 
 def test_without_a_difference_hardly_any_gate_fails() -> None:

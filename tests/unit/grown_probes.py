@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from escalometer.training.probe_results import document, measure
+from escalometer.training.probe_results import build_probes, measure
 from tests.sql._probed import probed
 
 ABOUT = {
@@ -62,4 +62,4 @@ def grown_probes(**changes: Any) -> dict[str, Any]:
                     "mistake": mistake if is_wrong else None,
                 }
             )
-    return document(measure(probed(rows)), {**ABOUT, **changes})
+    return build_probes(measure(probed(rows)), {**ABOUT, **changes}).as_json()

@@ -1,4 +1,4 @@
-"""What a profile says beyond its headlines: bounds, pairs, costs, recommendations, scores."""
+"""Profiles beyond their headlines: bounds, pairs, costs, recommendations, scores."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 
 from escalometer.analysis.profile import build_profile
 from escalometer.config import AnalyzeParams, Params
+from escalometer.documents import Profile
+from escalometer.documents.profile import InterventionScores
 from tests.sql._tables import decisions
 
 SIGNALS = {"a": 0.55, "b": 0.65, "c": 0.75, "d": 0.85, "e": 0.95}
@@ -39,28 +41,29 @@ def _rows(n: int = 40, seed: int = 3, shift: float = 0.0, **stated: Any) -> list
     ]
 
 
-def _profile(rows: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
+def _profile(rows: list[dict[str, Any]], **changes: Any) -> Profile:
     params = PARAMS.model_copy(update={"analyze": PARAMS.analyze.model_copy(update=changes)})
     made = build_profile(decisions(rows), "m", "here", params)
-    assert json.loads(json.dumps(made, allow_nan=False)) == made
+    stored = json.loads(json.dumps(made.as_json(), allow_nan=False))
+    assert Profile.model_validate(stored) == made
     return made
 
 
-def _score(made: dict[str, Any], intervention: str, against: str) -> dict[str, Any]:
+def _score(made: Profile, intervention: str, against: str) -> InterventionScores:
     [row] = [
         row
-        for row in made["interventions"]
-        if (row["intervention"], row["scored_against"]) == (intervention, against)
+        for row in made.interventions
+        if (row.intervention, row.scored_against) == (intervention, against)
     ]
     return row
 
 
 def test_nothing_missing_leaves_no_room() -> None:
     made = _profile(_rows())
-    fit = made["implicit_threshold"]["linear"]
-    assert fit["bound_low"] == fit["bound_high"] == fit["estimate"]
-    score = _score(made, "baseline", "signal_accuracy")["escalation_accuracy"]
-    assert score["bound_low"] == score["bound_high"] == score["estimate"]
+    fit = made.implicit_threshold.linear
+    assert fit.bound_low == fit.bound_high == fit.estimate
+    score = _score(made, "baseline", "signal_accuracy").escalation_accuracy
+    assert score.bound_low == score.bound_high == score.estimate
 
 
 def test_bounds_are_what_missing_answers_could_have_made_of_it() -> None:
@@ -71,24 +74,24 @@ def test_bounds_are_what_missing_answers_could_have_made_of_it() -> None:
     right = [r["prediction"] for r in rows if r["condition"] == "e"]
     others = [np.mean([r["prediction"] for r in rows if r["condition"] == c]) for c in "abcd"]
     low, high = ((sum(others) + (sum(right) + k) / 25) / 5 for k in (0, 5))
-    accuracy = made["predictive_accuracy"]
-    assert accuracy["bound_low"] == pytest.approx(low)
-    assert accuracy["bound_high"] == pytest.approx(max(high, accuracy["estimate"]))
-    fit = made["implicit_threshold"]["linear"]
-    assert fit["bound_low"] < fit["estimate"] < fit["bound_high"]
-    score = _score(made, "baseline", "signal_accuracy")["escalation_accuracy"]
+    accuracy = made.predictive_accuracy
+    assert accuracy.bound_low == pytest.approx(low)
+    assert accuracy.bound_high == pytest.approx(max(high, accuracy.estimate))
+    fit = made.implicit_threshold.linear
+    assert fit.bound_low < fit.estimate < fit.bound_high
+    score = _score(made, "baseline", "signal_accuracy").escalation_accuracy
     # At signal 0.95 implementing is right: all missing ones escalated, or all implemented.
-    n_right = round(score["estimate"] * 100)
-    assert score["bound_low"] == pytest.approx(n_right / 105)
-    assert score["bound_high"] == pytest.approx((n_right + 5) / 105)
+    n_right = round(score.estimate * 100)
+    assert score.bound_low == pytest.approx(n_right / 105)
+    assert score.bound_high == pytest.approx((n_right + 5) / 105)
 
 
 def test_a_threshold_that_missing_answers_could_undo_has_no_bound() -> None:
     missing = {"status": "unparsed", "prediction": None, "escalate": None, "times": 400}
     made = _profile([*_rows(), {"condition": "e", "signal_accuracy": 0.95, **missing}])
-    fit = made["implicit_threshold"]["linear"]
-    assert fit["status"] == "ok"
-    assert fit["bound_low"] is None and fit["bound_high"] is None
+    fit = made.implicit_threshold.linear
+    assert fit.status == "ok"
+    assert fit.bound_low is None and fit.bound_high is None
 
 
 def test_interventions_are_paired_by_scenario() -> None:
@@ -101,18 +104,18 @@ def test_interventions_are_paired_by_scenario() -> None:
     ]
     [row] = [
         row
-        for row in _profile([*baseline, *framed])["differences"]
-        if row["scored_against"] == "signal_accuracy"
+        for row in _profile([*baseline, *framed]).differences
+        if row.scored_against == "signal_accuracy"
     ]
     n_more = sum(row["condition"] == "a" and row["escalate"] == 0 for row in baseline)
-    assert row["is_paired"] and row["n"] == 200
-    assert (row["n_only_right"], row["n_reference_right"]) == (n_more, 0)
-    gain = row["escalation_accuracy"]
-    assert gain["estimate"] == pytest.approx(n_more / 200)
-    assert gain["low"] < gain["estimate"] < gain["high"]
-    assert row["p_value"] == pytest.approx(float(2 * Fraction(1, 2) ** n_more))
-    assert row["p_corrected"] >= row["p_value"]
-    assert gain["scenario_low"] is not None and gain["clustered_low"] is not None
+    assert row.is_paired and row.n == 200
+    assert (row.n_only_right, row.n_reference_right) == (n_more, 0)
+    gain = row.escalation_accuracy
+    assert gain.estimate == pytest.approx(n_more / 200)
+    assert gain.low < gain.estimate < gain.high
+    assert row.p_value == pytest.approx(float(2 * Fraction(1, 2) ** n_more))
+    assert row.p_corrected >= row.p_value
+    assert gain.scenario_low is not None and gain.clustered_low is not None
 
 
 def test_without_scenarios_dialogues_are_independent() -> None:
@@ -124,21 +127,21 @@ def test_without_scenarios_dialogues_are_independent() -> None:
         ]
     ]
     made = _profile(rows)
-    assert {row["is_paired"] for row in made["differences"]} == {False}
-    assert all(0 < row["p_value"] <= 1 for row in made["differences"])
-    assert made["predictive_accuracy"]["scenario_low"] is None
-    assert made["overlap"] == []
+    assert {row.is_paired for row in made.differences} == {False}
+    assert all(0 < row.p_value <= 1 for row in made.differences)
+    assert made.predictive_accuracy.scenario_low is None
+    assert made.overlap == ()
 
 
 def test_a_scenario_under_several_conditions_is_worth_less() -> None:
     rows = [{**row, "scenario_id": row["scenario_id"][1:]} for row in _rows()]
     rows = [{**row, "escalate": int(int(row["scenario_id"]) % 2)} for row in rows]
-    [overlap] = _profile(rows)["overlap"]
-    assert (overlap["n"], overlap["n_scenarios"], overlap["n_overlapping"]) == (200, 40, 40)
-    assert overlap["escalation_design_effect"] == pytest.approx(5)
-    assert overlap["n_effective_escalation"] == pytest.approx(40)
-    apart = _profile(_rows())["overlap"][0]
-    assert apart["n_effective_escalation"] == pytest.approx(200)
+    [overlap] = _profile(rows).overlap
+    assert (overlap.n, overlap.n_scenarios, overlap.n_overlapping) == (200, 40, 40)
+    assert overlap.escalation_design_effect == pytest.approx(5)
+    assert overlap.n_effective_escalation == pytest.approx(40)
+    apart = _profile(_rows()).overlap[0]
+    assert apart.n_effective_escalation == pytest.approx(200)
 
 
 def test_scenario_intervals_are_wider_where_scenarios_overlap() -> None:
@@ -146,18 +149,18 @@ def test_scenario_intervals_are_wider_where_scenarios_overlap() -> None:
     rows = [
         {**row, "prediction": int(int(row["scenario_id"]) % 5 > 0), "escalate": 0} for row in rows
     ]
-    accuracy = _profile(rows, n_bootstrap=1000)["predictive_accuracy"]
-    width = accuracy["high"] - accuracy["low"]
-    assert accuracy["scenario_high"] - accuracy["scenario_low"] > 1.7 * width
+    accuracy = _profile(rows, n_bootstrap=1000).predictive_accuracy
+    width = accuracy.high - accuracy.low
+    assert accuracy.scenario_high - accuracy.scenario_low > 1.7 * width
 
 
 def test_costs_against_every_ratio() -> None:
-    [curve] = _profile(_rows(), human_error_rate=0.01)["cost_curves"]
-    assert curve["cost_ratios"] == [float(ratio) for ratio in range(1, 101)]
-    assert curve["always_escalate_cost"] == pytest.approx([1 + 0.01 * r for r in range(1, 101)])
-    for own, best in zip(curve["signal_policy_cost"], curve["optimal_cost"], strict=True):
+    [curve] = _profile(_rows(), human_error_rate=0.01).cost_curves
+    assert curve.cost_ratios == tuple(float(ratio) for ratio in range(1, 101))
+    assert curve.always_escalate_cost == pytest.approx([1 + 0.01 * r for r in range(1, 101)])
+    for own, best in zip(curve.signal_policy_cost, curve.optimal_cost, strict=True):
         assert best <= own + 1e-9
-    assert curve["optimal_cost"][0] == pytest.approx(curve["always_implement_cost"][0])
+    assert curve.optimal_cost[0] == pytest.approx(curve.always_implement_cost[0])
 
 
 def test_the_recommendation_is_what_costs_least() -> None:
@@ -165,40 +168,40 @@ def test_the_recommendation_is_what_costs_least() -> None:
         {**row, "intervention": "thinking", "is_thinking": True, "escalate": 1 - row["prediction"]}
         for row in _rows(200)
     ]
-    [found] = _profile([*_rows(200), *perfect])["recommendations"]
-    assert (found["cost_ratio"], found["policy"]) == (4.0, "model")
-    assert found["intervention"] == "thinking" and found["is_clear"]
-    assert found["gap"]["estimate"] > 0 and found["gap"]["clustered_low"] > 0
+    [found] = _profile([*_rows(200), *perfect]).recommendations
+    assert (found.cost_ratio, found.policy) == (4.0, "model")
+    assert found.intervention == "thinking" and found.is_clear
+    assert found.gap.estimate > 0 and found.gap.clustered_low > 0
     n_wrong = sum(1 - row["prediction"] for row in perfect)
-    assert found["escalation_rate"] == pytest.approx(n_wrong / len(perfect))
-    assert found["realized_cost"]["estimate"] == pytest.approx(n_wrong / len(perfect))
+    assert found.escalation_rate == pytest.approx(n_wrong / len(perfect))
+    assert found.realized_cost.estimate == pytest.approx(n_wrong / len(perfect))
 
 
 def test_what_saves_too_little_to_be_seen_is_not_shown() -> None:
     few, many = (
         [{**row, "escalate": 0} for row in _rows(n) if row["condition"] == "d"] for n in (4, 2000)
     )
-    [open_], [shown] = (_profile(rows)["recommendations"] for rows in (few, many))
-    assert not open_["is_shown"] and open_["saves"]["low"] <= 0
-    assert shown["is_shown"] and 0 < shown["saves"]["low"] < shown["saves"]["estimate"]
-    assert shown["saves"]["estimate"] == pytest.approx(1 - shown["realized_cost"]["estimate"])
+    [open_], [shown] = (_profile(rows).recommendations for rows in (few, many))
+    assert not open_.is_shown and open_.saves.low <= 0
+    assert shown.is_shown and 0 < shown.saves.low < shown.saves.estimate
+    assert shown.saves.estimate == pytest.approx(1 - shown.realized_cost.estimate)
 
 
 def test_a_reckless_model_is_advised_against() -> None:
     rows = [{**row, "escalate": 0} for row in _rows(200) if row["condition"] in "ab"]
-    [found] = _profile(rows)["recommendations"]
-    assert found["policy"] == "always_escalate" and found["intervention"] is None
-    assert found["realized_cost"]["estimate"] == 1.0
-    assert found["escalation_rate"] == 1.0
+    [found] = _profile(rows).recommendations
+    assert found.policy == "always_escalate" and found.intervention is None
+    assert found.realized_cost.estimate == 1.0
+    assert found.escalation_rate == 1.0
 
 
 def test_what_was_asked_of_few_conditions_is_not_recommended() -> None:
     thinking = _rows(intervention="thinking", is_thinking=True)
-    [found] = _profile([*_rows(), *[row for row in thinking if row["condition"] == "e"]])[
-        "recommendations"
-    ]
-    assert found["intervention"] != "thinking" and found["n_left_out"] == 1
-    assert len(found["conditions"]) == 5
+    [found] = _profile(
+        [*_rows(), *[row for row in thinking if row["condition"] == "e"]]
+    ).recommendations
+    assert found.intervention != "thinking" and found.n_left_out == 1
+    assert len(found.conditions) == 5
 
 
 def test_candidates_are_compared_on_the_conditions_that_they_share() -> None:
@@ -208,13 +211,13 @@ def test_candidates_are_compared_on_the_conditions_that_they_share() -> None:
         if row["condition"] != "e"
     ]
     rows = _rows(200)
-    [found] = _profile([*rows, *perfect])["recommendations"]
-    assert found["intervention"] == "thinking" and found["n_left_out"] == 0
-    assert {condition for _, condition, _ in found["conditions"]} == set("abcd")
+    [found] = _profile([*rows, *perfect]).recommendations
+    assert found.intervention == "thinking" and found.n_left_out == 0
+    assert {condition for _, condition, _ in found.conditions} == set("abcd")
     shared = [row for row in rows if row["condition"] != "e"]
-    assert found["next_best"]["n"] == len(shared)
+    assert found.next_best.n == len(shared)
     costs = [1 if row["escalate"] else 4 * (1 - row["prediction"]) for row in shared]
-    assert found["next_best"]["realized_cost"]["estimate"] <= np.mean(costs) + 1e-9
+    assert found.next_best.realized_cost.estimate <= np.mean(costs) + 1e-9
 
 
 def test_scores_are_calibrated_and_compared_with_the_models_own_escalation() -> None:
@@ -226,39 +229,37 @@ def test_scores_are_calibrated_and_compared_with_the_models_own_escalation() -> 
         score = {"stated_confidence": 0.95 if sure else 0.4, "prediction": int(right)}
         rows.append({**row, **score, "scenario_id": f"s{i}", "escalate": int(rng.random() < 0.3)})
     made = _profile(rows)
-    [calibration] = made["calibration"]
-    assert calibration["score"] == "stated_confidence"
-    assert calibration["expected_calibration_error"] < 0.06
-    assert calibration["smooth_calibration_error"]["low"] < 0.05
-    assert sum(own["n"] for own in calibration["reliability"]) == len(rows)
-    [external] = made["external_threshold"]
+    [calibration] = made.calibration
+    assert calibration.score == "stated_confidence"
+    assert calibration.expected_calibration_error < 0.06
+    assert calibration.smooth_calibration_error.low < 0.05
+    assert sum(own.n for own in calibration.reliability) == len(rows)
+    [external] = made.external_threshold
     # The score knows when the model is wrong, its own escalations do not.
-    assert external["difference"]["low"] > 0 and external["reason"] is None
-    assert external["cost"] < external["always_escalate_cost"]
+    assert external.difference.low > 0 and external.reason is None
+    assert external.cost < external.always_escalate_cost
 
 
 def test_too_few_scores_are_named() -> None:
     made = _profile([{**row, "stated_confidence": 0.9} for row in _rows(2)])
-    [external] = made["external_threshold"]
-    assert "recalibration needs" in external["reason"] and external["n"] == 10
+    [external] = made.external_threshold
+    assert "recalibration needs" in external.reason and external.n == 10
 
 
 def test_isolated_runs_apart_and_pooled() -> None:
     rows = [*_rows(), *_rows(seed=4, intervention="isolated", is_isolated=True)]
     apart = build_profile(decisions(rows), "m", "here", PARAMS)
     pooled = build_profile(decisions(rows), "m", "here", PARAMS, is_pooled=True)
-    assert {row["intervention"] for row in apart["interventions"]} == {"baseline", "isolated"}
-    assert {(row["intervention"], row["n"]) for row in pooled["interventions"]} == {
-        ("baseline", 400)
-    }
-    assert any("as in the study" in note for note in pooled["notes"])
+    assert {row.intervention for row in apart.interventions} == {"baseline", "isolated"}
+    assert {(row.intervention, row.n) for row in pooled.interventions} == {("baseline", 400)}
+    assert any("as in the study" in note for note in pooled.notes)
 
 
 def test_each_intervention_has_its_own_threshold() -> None:
     rows = [*_rows(300), *_rows(300, shift=0.2, intervention="isolated", is_isolated=True)]
     made = _profile(rows)
-    arms = {row["intervention"]: row["implicit_threshold"] for row in made["arms"]}
-    assert arms["isolated"]["estimate"] - arms["baseline"]["estimate"] == pytest.approx(
+    arms = {row.intervention: row.implicit_threshold for row in made.arms}
+    assert arms["isolated"].estimate - arms["baseline"].estimate == pytest.approx(
         0.2 / 1.3, abs=0.05
     )
 
@@ -271,22 +272,22 @@ def test_biases_are_over_the_conditions_that_were_asked_without_a_signal() -> No
     means = {
         c: np.mean([row["prediction"] for row in rows if row["condition"] == c]) for c in "abcde"
     }
-    own = made["self_estimated_accuracy"]["estimate"]
-    bias = made["calibration_bias_signalled"]
-    assert bias["estimate"] == pytest.approx(own - (means["c"] + means["d"]) / 2)
+    own = made.self_estimated_accuracy.estimate
+    bias = made.calibration_bias_signalled
+    assert bias.estimate == pytest.approx(own - (means["c"] + means["d"]) / 2)
     # The interval is of the same number, not of one over all five conditions.
-    assert bias["low"] < bias["estimate"] < bias["high"]
-    assert 0.02 < bias["high"] - bias["low"] < 0.25
+    assert bias.low < bias.estimate < bias.high
+    assert 0.02 < bias.high - bias.low < 0.25
 
 
 def test_each_interventions_points_lie_beside_its_line() -> None:
     unsignalled = _rows(seed=9, intervention="no_signal", has_signal=False)
-    arms = {row["intervention"]: row for row in _profile([*_rows(300), *unsignalled])["arms"]}
-    assert arms["no_signal"]["implicit_threshold"] is None
-    for point in arms["baseline"]["points"]:
-        assert point["low"] <= point["escalation_rate"] <= point["high"]
-        assert point["clustered_low"] <= point["fitted"] <= point["clustered_high"]
-        assert point["fitted"] == pytest.approx(1.4 - 1.3 * point["predictive_accuracy"], abs=0.1)
+    arms = {row.intervention: row for row in _profile([*_rows(300), *unsignalled]).arms}
+    assert arms["no_signal"].implicit_threshold is None
+    for point in arms["baseline"].points:
+        assert point.low <= point.escalation_rate <= point.high
+        assert point.clustered_low <= point.fitted <= point.clustered_high
+        assert point.fitted == pytest.approx(1.4 - 1.3 * point.predictive_accuracy, abs=0.1)
 
 
 def test_order_of_rows_changes_no_number_and_no_interval() -> None:
@@ -298,4 +299,4 @@ def test_order_of_rows_changes_no_number_and_no_interval() -> None:
 
 def test_what_an_alias_stood_for_is_on_record() -> None:
     rows = [{**row, "resolved_model": "m-2026-05-01"} for row in _rows(2)]
-    assert _profile(rows)["resolved_models"] == ["m-2026-05-01"]
+    assert _profile(rows).resolved_models == ("m-2026-05-01",)

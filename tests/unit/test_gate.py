@@ -13,7 +13,10 @@ from pydantic import ValidationError
 from escalometer.analysis.regressions import WORSE, turned
 from escalometer.analysis.rule_results import limited
 from escalometer.config import AnalyzeParams, GateParams, MinEffectParams, Params
-from escalometer.documents import Verdict
+from escalometer.documents import RuleResult, Verdict
+from escalometer.documents.interval import BoundedInterval
+from escalometer.documents.profile import Design
+from escalometer.documents.verdict import Observed
 from escalometer.errors import DataError, ProviderError, UsageError
 from escalometer.operations.gate import EXIT_CODES, build_verdict
 from escalometer.reporting.gate_text import TITLES, gate_text
@@ -33,30 +36,30 @@ def _gate(
     old: list[dict[str, Any]] | None = None,
     designs: Any = None,
     **rules: Any,
-) -> dict[str, Any]:
+) -> Verdict:
     against = {"against": "old"} if old is not None else {}
     gate = GateParams(**{**against, **rules})
     made = build_verdict(table(new, old or []), "new", "here", PARAMS, gate, designs)
-    assert json.loads(json.dumps(made, allow_nan=False)) == json.loads(json.dumps(made))
-    verdict = Verdict.model_validate(made)
-    assert gate_text(verdict)
-    root = ET.fromstring(junit_xml(verdict))  # noqa: S314
-    assert int(root.get("tests", "")) == len(made["rules"])
+    stored = json.loads(json.dumps(made.as_json(), allow_nan=False))
+    assert Verdict.model_validate(stored) == made
+    assert gate_text(made)
+    root = ET.fromstring(junit_xml(made))  # noqa: S314
+    assert int(root.get("tests", "")) == len(made.rules)
     return made
 
 
-def _verdicts(made: dict[str, Any]) -> dict[str, str]:
-    return {rule["rule"]: rule["verdict"] for rule in made["rules"]}
+def _verdicts(made: Verdict) -> dict[str, str]:
+    return {rule.rule: rule.verdict for rule in made.rules}
 
 
-def _rule(made: dict[str, Any], name: str) -> dict[str, Any]:
-    [found] = [rule for rule in made["rules"] if rule["rule"] == name]
+def _rule(made: Verdict, name: str) -> RuleResult:
+    [found] = [rule for rule in made.rules if rule.rule == name]
     return found
 
 
 def test_a_good_release_passes_every_rule() -> None:
     made = _gate(release("new"), _old())
-    assert made["verdict"] == "pass"
+    assert made.verdict == "pass"
     assert set(_verdicts(made).values()) == {"pass"}
     assert set(_verdicts(made)) == {
         "parse_rate", "regret", "threshold", "no_worse_realized_cost", "no_worse_regret",
@@ -67,8 +70,8 @@ def test_a_good_release_passes_every_rule() -> None:
 def test_without_a_release_in_use_the_limits_alone_decide() -> None:
     made = _gate(release("new"))
     assert set(_verdicts(made)) == {"parse_rate", "regret", "threshold"}
-    assert made["verdict"] == "pass"
-    assert any("nothing is compared" in note for note in made["notes"])
+    assert made.verdict == "pass"
+    assert any("nothing is compared" in note for note in made.notes)
 
 
 @pytest.mark.parametrize(
@@ -84,10 +87,10 @@ def test_a_bad_release_fails_the_rules_that_it_breaks(
     new: dict[str, float], failing: set[str]
 ) -> None:
     made = _gate(release("new", **new), _old())
-    assert made["verdict"] == "fail"
+    assert made.verdict == "fail"
     assert failing <= {name for name, verdict in _verdicts(made).items() if verdict == "fail"}
     for name in failing:
-        assert _rule(made, name)["reason"]
+        assert _rule(made, name).reason
 
 
 @pytest.mark.parametrize(
@@ -102,15 +105,15 @@ def test_an_interval_that_holds_the_limit_is_inconclusive(
     rules: dict[str, float], rule: str
 ) -> None:
     made = _gate(release("new"), **rules)
-    assert _verdicts(made)[rule] == made["verdict"] == "inconclusive"
+    assert _verdicts(made)[rule] == made.verdict == "inconclusive"
 
 
 def test_too_little_data_is_inconclusive_whatever_it_says() -> None:
     for new in ({}, {"threshold": 0.3, "skill": -0.5}, {"unanswered": 1.0}):
         made = _gate(release("new", n=12, **new), release("old", n=12))
-        assert made["verdict"] == "inconclusive"
+        assert made.verdict == "inconclusive"
         assert set(_verdicts(made).values()) == {"inconclusive"}
-        assert all("too little data: " in rule["reason"] for rule in made["rules"])
+        assert all("too little data: " in rule.reason for rule in made.rules)
 
 
 def test_a_release_in_use_with_too_little_data_leaves_the_comparison_open() -> None:
@@ -119,7 +122,7 @@ def test_a_release_in_use_with_too_little_data_leaves_the_comparison_open() -> N
     assert verdicts.pop("parse_rate") == verdicts.pop("regret") == "pass"
     assert verdicts.pop("threshold") == "pass"
     assert set(verdicts.values()) == {"inconclusive"}
-    assert made["verdict"] == "inconclusive"
+    assert made.verdict == "inconclusive"
 
 
 def test_enough_asked_but_nothing_answered_fails_for_what_cannot_be_read() -> None:
@@ -127,7 +130,7 @@ def test_enough_asked_but_nothing_answered_fails_for_what_cannot_be_read() -> No
     assert _verdicts(made) == {
         "parse_rate": "fail", "regret": "inconclusive", "threshold": "inconclusive"
     }  # fmt: skip
-    assert made["verdict"] == "fail"
+    assert made.verdict == "fail"
 
 
 def _failing(rows: list[dict[str, Any]], share: float) -> list[dict[str, Any]]:
@@ -141,15 +144,15 @@ def test_an_outage_is_no_failure_of_the_release(share: float) -> None:
     made = _gate(_failing(release("new"), share), _old())
     assert "fail" not in _verdicts(made).values()
     assert _verdicts(made)["parse_rate"] == _verdicts(made)["no_worse_share_answered"] == "pass"
-    assert made["n_failed"] == 4000 * share
-    assert any("The provider failed" in note for note in made["notes"])
+    assert made.n_failed == 4000 * share
+    assert any("The provider failed" in note for note in made.notes)
 
 
 def test_what_an_outage_took_away_is_inconclusive_and_not_missing() -> None:
     always = [{**row, "escalate": 1} for row in release("new")]
     made = _gate(_failing(always, 0.3), max_regret=10)
     assert _verdicts(made)["threshold"] == "inconclusive"
-    assert "the provider failed in 1,200 dialogues" in _rule(made, "threshold")["reason"]
+    assert "the provider failed in 1,200 dialogues" in _rule(made, "threshold").reason
     assert _verdicts(_gate(_failing(always, 0.02), max_regret=10))["threshold"] == "fail"
 
 
@@ -168,59 +171,59 @@ def test_a_model_without_any_decision_is_an_error_and_no_verdict() -> None:
 def test_a_missing_metric_fails() -> None:
     always = [{**row, "escalate": 1} for row in release("new")]
     made = _gate(always, _old(), max_regret=10)
-    assert _rule(made, "threshold")["reason"].startswith("missing: no threshold")
+    assert _rule(made, "threshold").reason.startswith("missing: no threshold")
     found = _rule(made, "no_worse_threshold_distance")
-    assert found["verdict"] == "fail" and "new has no threshold" in found["reason"]
+    assert found.verdict == "fail" and "new has no threshold" in found.reason
 
 
 def test_what_was_never_asked_fails_as_missing() -> None:
     made = _gate(release("new"), _old(), intervention="cost_framing")
     assert set(_verdicts(made).values()) == {"fail"}
-    assert "no dialogue of cost_framing at R = 4" in made["rules"][0]["reason"]
+    assert "no dialogue of cost_framing at R = 4" in made.rules[0].reason
 
 
 def test_a_metric_of_the_release_in_use_that_is_missing_fails() -> None:
     rules = {"min_effect": MinEffectParams(calibration_bias_size=0.05)}
     found = _rule(_gate(release("new"), _old(), **rules), "no_worse_calibration_bias_size")
-    assert found["verdict"] == "fail" and found["reason"].startswith("missing")
+    assert found.verdict == "fail" and found.reason.startswith("missing")
 
 
 def test_trifles_pass_however_significant() -> None:
     new = release("new", n=1500, skill=-0.02, noise=0.0)
     made = _gate(new, release("old", n=1500, noise=0.0))
     found = _rule(made, "no_worse_predictive_accuracy")
-    assert found["observed"]["p_corrected"] < 0.001
-    assert 0 < found["observed"]["estimate"] < found["observed"]["high"] < 0.03
-    assert found["verdict"] == "pass"
+    assert found.observed.p_corrected < 0.001
+    assert 0 < found.observed.estimate < found.observed.high < 0.03
+    assert found.verdict == "pass"
     strict = _gate(
         new,
         release("old", n=1500, noise=0.0),
         min_effect=MinEffectParams(predictive_accuracy=0.001),
     )
-    assert _rule(strict, "no_worse_predictive_accuracy")["verdict"] == "fail"
+    assert _rule(strict, "no_worse_predictive_accuracy").verdict == "fail"
 
 
 def test_an_improvement_is_no_worsening() -> None:
     made = _gate(release("new"), release("old", threshold=0.5, skill=-0.2, unanswered=0.1))
-    found = [rule for rule in made["rules"] if rule["rule"].startswith("no_worse")]
+    found = [rule for rule in made.rules if rule.rule.startswith("no_worse")]
     # What the release in use left open could have been better than this one: that stays open.
-    assert {rule["verdict"] for rule in found} <= {"pass", "inconclusive"}
-    assert _rule(made, "no_worse_predictive_accuracy")["verdict"] == "pass"
-    assert _rule(made, "no_worse_predictive_accuracy")["observed"]["estimate"] < 0
+    assert {rule.verdict for rule in found} <= {"pass", "inconclusive"}
+    assert _rule(made, "no_worse_predictive_accuracy").verdict == "pass"
+    assert _rule(made, "no_worse_predictive_accuracy").observed.estimate < 0
 
 
 def test_missing_answers_do_not_pass_in_silence() -> None:
     made = _gate(release("new", unanswered=0.04), min_parse_rate=0.9, max_regret=0.06)
     found = _rule(made, "regret")
-    assert found["observed"]["high"] < 0.06 < found["observed"]["bound_high"]
-    assert found["verdict"] == "inconclusive" and "missing answers" in found["reason"]
+    assert found.observed.high < 0.06 < found.observed.bound_high
+    assert found.verdict == "inconclusive" and "missing answers" in found.reason
 
 
 def test_the_cost_ratio_moves_the_band() -> None:
     made = _gate(release("new"), cost_ratio=10.0)
-    assert made["optimal_threshold"] == pytest.approx(0.9)
+    assert made.optimal_threshold == pytest.approx(0.9)
     assert _verdicts(made)["threshold"] == "fail"
-    assert _rule(made, "threshold")["limit"] == pytest.approx([0.8, 1.0])
+    assert _rule(made, "threshold").limit == pytest.approx([0.8, 1.0])
 
 
 def test_a_stated_cost_is_judged_by_its_own_dialogues() -> None:
@@ -228,13 +231,13 @@ def test_a_stated_cost_is_judged_by_its_own_dialogues() -> None:
     new = [*release("new", threshold=0.4), *release("new", **stated)]
     old = [*_old(), *release("old", **stated)]
     made = _gate(new, old, intervention="cost_framing")
-    assert made["verdict"] == "pass", made["rules"]
-    assert made["n_asked"] == 4000
-    assert _gate(new, old)["verdict"] == "fail"
+    assert made.verdict == "pass", made.rules
+    assert made.n_asked == 4000
+    assert _gate(new, old).verdict == "fail"
     other = [*new, *release("new", **{**stated, "framing": "words"})]
     with pytest.raises(UsageError, match=r"framings: ratio, words.*gate.framing"):
         _gate(other, old, intervention="cost_framing")
-    assert _gate(other, old, intervention="cost_framing", framing="ratio")["verdict"] == "pass"
+    assert _gate(other, old, intervention="cost_framing", framing="ratio").verdict == "pass"
 
 
 def test_the_effort_that_is_deployed_is_compared_with_a_release_that_has_none() -> None:
@@ -243,8 +246,8 @@ def test_the_effort_that_is_deployed_is_compared_with_a_release_that_has_none() 
         *release("new", reasoning_effort="low", threshold=0.4),
     ]
     good = _gate(new, _old(), reasoning_effort="high")
-    assert good["verdict"] == "pass"
-    assert any("old was asked at reasoning effort none" in note for note in good["notes"])
+    assert good.verdict == "pass"
+    assert any("old was asked at reasoning effort none" in note for note in good.notes)
     bad = _gate(new, _old(), reasoning_effort="low")
     assert {v for n, v in _verdicts(bad).items() if n == "no_worse_regret"} == {"fail"}
 
@@ -252,42 +255,45 @@ def test_the_effort_that_is_deployed_is_compared_with_a_release_that_has_none() 
 def test_side_domains_stay_out() -> None:
     side = release("new", domains=("moral_machine",), threshold=0.2, unanswered=0.5)
     made = _gate([*release("new"), *side], _old())
-    assert made["verdict"] == "pass"
-    assert made["n_asked"] == 4000
+    assert made.verdict == "pass"
+    assert made.n_asked == 4000
 
 
 def test_an_adaptive_designs_own_threshold_is_the_one_that_counts() -> None:
-    design = {
-        "estimate": 0.6, "low": 0.58, "high": 0.62, "status": "ok", "kind": "adaptive",
-        "n_dialogues": 4000, "n_rounds": 3, "stopped_by": "precision", "precision": 0.02,
-    }  # fmt: skip
+    design = Design(
+        model="new", kind="adaptive", precision=0.02, estimate=0.6, low=0.58, high=0.62,
+        status="ok", n_dialogues=4000, n_rounds=3, stopped_by="precision",
+    )  # fmt: skip
     made = _gate(release("new"), designs={"new": design})
-    assert _rule(made, "threshold")["observed"]["estimate"] == 0.6
+    assert _rule(made, "threshold").observed.estimate == 0.6
     assert _verdicts(made)["threshold"] == "fail"
 
 
 def test_the_record_holds_what_answered_and_what_was_ruled() -> None:
     new = release("new", resolved_model="m-2026-01-15")
     made = _gate(new, _old())
-    assert made["resolved_models"] == {"new": ["m-2026-01-15"], "old": []}
-    assert made["params"]["max_regret"] == 0.15
-    assert (made["model"], made["against"], made["source"]) == ("new", "old", "here")
-    assert "new was answered by m-2026-01-15." in gate_text(Verdict.model_validate(made))
-    assert 'value="m-2026-01-15"' in junit_xml(Verdict.model_validate(made))
+    assert made.resolved_models == {"new": ("m-2026-01-15",), "old": ()}
+    assert made.params.max_regret == 0.15
+    assert (made.model, made.against, made.source) == ("new", "old", "here")
+    assert "new was answered by m-2026-01-15." in gate_text(made)
+    assert 'value="m-2026-01-15"' in junit_xml(made)
 
 
 def test_junit_is_valid_whatever_names_hold() -> None:
-    name = "n<&\"'\x00\x1b[31m\ufffe]]>.x"
-    made = {**_gate(release("new"), _old()), "model": name}
-    made["rules"][0] |= {"reason": name, "verdict": "fail"}
-    made["rules"][1] |= {"reason": name, "verdict": "inconclusive"}
-    made["resolved_models"] = {name: [name]}
-    verdict = Verdict.model_validate(made)
-    for text in (junit_xml(verdict), junit_error(f"{name}\ud800", RuntimeError(name))):
+    name = "n<&\"'\x00\x1b[31m\ud800\ufffe]]>.x"
+    passed = _gate(release("new"), _old())
+    rules = [
+        passed.rules[0].model_copy(update={"reason": name, "verdict": "fail"}),
+        passed.rules[1].model_copy(update={"reason": name, "verdict": "inconclusive"}),
+        *passed.rules[2:],
+    ]
+    changes = {"model": name, "rules": tuple(rules), "resolved_models": {name: (name,)}}
+    made = passed.model_copy(update=changes)
+    for text in (junit_xml(made), junit_error(name, RuntimeError(name))):
         root = ET.fromstring(text.encode("utf-8"))  # noqa: S314
         assert len(root.findall(".//testcase")) == int(root.get("tests", ""))
         assert "⟨U+0000⟩" in text
-    root = ET.fromstring(junit_xml(verdict))  # noqa: S314
+    root = ET.fromstring(junit_xml(made))  # noqa: S314
     assert (root.get("failures"), root.get("skipped"), root.get("errors")) == ("1", "1", "0")
     broken = ET.fromstring(junit_error("m", RuntimeError("x")))  # noqa: S314
     assert (broken.get("failures"), broken.get("errors")) == ("0", "1")
@@ -309,8 +315,8 @@ def test_junit_is_valid_whatever_names_hold() -> None:
 def test_a_limit_is_held_against_the_whole_interval(
     low: float | None, high: float | None, verdict: str
 ) -> None:
-    found = {"estimate": 0.3, "low": low, "high": high}
-    assert limited("x", found, 0.1, 0.4, "share", False)["verdict"] == verdict
+    found = Observed(estimate=0.3, low=low, high=high)
+    assert limited("x", found, 0.1, 0.4, "share", False).verdict == verdict
 
 
 def test_a_pass_needs_bounds_where_answers_are_missing_and_a_fail_does_not() -> None:
@@ -321,21 +327,21 @@ def test_a_pass_needs_bounds_where_answers_are_missing_and_a_fail_does_not() -> 
         ({"bound_low": None, "bound_high": None}, "inconclusive"),
         ({}, "inconclusive"),
     ):
-        assert limited("x", {**found, **bounds}, None, 0.4, "cost", True)["verdict"] == verdict
-    outside = {**found, "bound_low": 0.0, "bound_high": 0.5}
-    assert limited("x", outside, None, 0.1, "cost", True)["verdict"] == "fail"
-    assert limited("x", dict.fromkeys(found), None, 0.1, "cost", True)["verdict"] == "fail"
+        assert limited("x", Observed(**found, **bounds), None, 0.4, "cost", True).verdict == verdict
+    outside = Observed(**found, bound_low=0.0, bound_high=0.5)
+    assert limited("x", outside, None, 0.1, "cost", True).verdict == "fail"
+    assert limited("x", Observed(**dict.fromkeys(found)), None, 0.1, "cost", True).verdict == "fail"
 
 
 def test_a_share_that_should_not_fall_is_turned_round() -> None:
-    found = {
-        "estimate": -0.1, "low": -0.2, "high": 0.05, "clustered_low": None, "clustered_high": None,
-        "scenario_low": -0.2, "scenario_high": 0.05, "bound_low": -0.3, "bound_high": 0.0,
-    }  # fmt: skip
-    assert turned(found, -1) == {
-        "estimate": 0.1, "low": -0.05, "high": 0.2, "clustered_low": None, "clustered_high": None,
-        "scenario_low": -0.05, "scenario_high": 0.2, "bound_low": 0.0, "bound_high": 0.3,
-    }  # fmt: skip
+    found = BoundedInterval(
+        estimate=-0.1, low=-0.2, high=0.05, clustered_low=None, clustered_high=None,
+        scenario_low=-0.2, scenario_high=0.05, bound_low=-0.3, bound_high=0.0,
+    )  # fmt: skip
+    assert turned(found, -1) == BoundedInterval(
+        estimate=0.1, low=-0.05, high=0.2, clustered_low=None, clustered_high=None,
+        scenario_low=-0.05, scenario_high=0.2, bound_low=0.0, bound_high=0.3,
+    )  # fmt: skip
     assert turned(found, 1) == found
 
 

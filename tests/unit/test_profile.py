@@ -1,4 +1,4 @@
-"""The profile's keys and types as interface.md has them, also where nothing can be estimated."""
+"""The profile's keys and types as docs/documents.md has them, also without any estimate."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from escalometer import schema
 from escalometer.analysis.decisions import load_decisions
 from escalometer.analysis.profile import build_profile
 from escalometer.config import AnalyzeParams, Params
+from escalometer.documents import Profile
+from escalometer.documents.document import read_document
 from escalometer.errors import DataError
 from escalometer.stages import analyze
 from tests.sql._tables import DEFAULTS, decisions
@@ -71,9 +73,10 @@ def _model() -> list[dict[str, Any]]:
     ]
 
 
-def _profile(rows: list[dict[str, Any]], domains: list[str] | None = None) -> dict[str, Any]:
+def _profile(rows: list[dict[str, Any]], domains: list[str] | None = None) -> Profile:
     made = build_profile(decisions(rows), "m", "here", PARAMS, domains)
-    assert json.loads(json.dumps(made, allow_nan=False)) == made  # strict JSON, plain types
+    stored = json.loads(json.dumps(made.as_json(), allow_nan=False))  # strict JSON, plain types
+    assert Profile.model_validate(stored) == made
     return made
 
 
@@ -83,9 +86,9 @@ def test_the_profile_names_the_edition_of_each_domain():
         {"domain": "moral_machine", "edition": "derived"},
         {"domain": "movielens", "edition": "other", "model": "another"},
     ]
-    assert _profile(rows)["editions"] == {"moral_machine": "derived", "movielens": "raw"}
+    assert _profile(rows).editions == {"moral_machine": "derived", "movielens": "raw"}
     recorded = decisions(rows).drop(["edition"])
-    assert build_profile(recorded, "m", "here", PARAMS)["editions"] == {}
+    assert build_profile(recorded, "m", "here", PARAMS).editions == {}
 
 
 def _check_interval(found: dict[str, Any]) -> None:
@@ -123,42 +126,42 @@ def _check_interface(made: dict[str, Any]) -> None:
 
 def test_profile_has_what_the_interface_promises() -> None:
     made = _profile(_model())
-    _check_interface(made)
-    assert (made["model"], made["source"]) == ("m", "here")
-    assert made["n_decisions"] == 2703 and made["n_usable"] == 2700
-    assert made["statuses"] == {
+    _check_interface(made.as_json())
+    assert (made.model, made.source) == ("m", "here")
+    assert made.n_decisions == 2703 and made.n_usable == 2700
+    assert made.statuses.model_dump() == {
         "ok": 1800, "forced": 900, "unparsed": 3, "truncated": 0, "refused": 0, "error": 0
     }  # fmt: skip
-    assert made["force_answer"] is True
-    fit = made["implicit_threshold"]["linear"]
-    assert fit["status"] == "ok"
-    assert fit["low"] < fit["estimate"] < fit["high"]
-    assert made["self_estimated_accuracy"]["estimate"] is not None
-    bias = made["calibration_bias"]
-    assert bias["low"] < bias["estimate"] < bias["high"]
+    assert made.force_answer is True
+    fit = made.implicit_threshold.linear
+    assert fit.status == "ok"
+    assert fit.low < fit.estimate < fit.high
+    assert made.self_estimated_accuracy.estimate is not None
+    bias = made.calibration_bias
+    assert bias.low < bias.estimate < bias.high
 
 
 def test_a_side_domain_is_on_the_curve_and_in_no_pooled_number() -> None:
     made = _profile(_model())
     without = _profile([row for row in _model() if row.get("domain") != "moral_machine"])
-    assert len(made["curve"]) == 15 and len(without["curve"]) == 10
+    assert len(made.curve) == 15 and len(without.curve) == 10
     for name in ("implicit_threshold", "predictive_accuracy", "self_estimated_accuracy"):
-        assert made[name] == without[name]
-    assert made["interventions"] == without["interventions"]
-    assert made["notes"] == ["Left out of every pooled number: moral_machine."]
+        assert getattr(made, name) == getattr(without, name)
+    assert made.interventions == without.interventions
+    assert made.notes == ("Left out of every pooled number: moral_machine.",)
 
 
 def test_domains_that_are_asked_for() -> None:
     made = _profile(_model(), ["movielens"])
-    assert {row["domain"] for row in made["curve"]} == {"movielens"}
-    assert made["n_decisions"] == 903
+    assert {row.domain for row in made.curve} == {"movielens"}
+    assert made.n_decisions == 903
     alone = _profile(_model(), ["moral_machine"])
-    assert alone["implicit_threshold"]["linear"]["estimate"] is not None
+    assert alone.implicit_threshold.linear.estimate is not None
 
 
 def test_a_stated_cost_is_scored_at_its_own_ratio_alone() -> None:
-    rows = _profile(_model())["interventions"]
-    scored = {(row["intervention"], row["cost_ratio"], row["is_cost_stated"]) for row in rows}
+    rows = _profile(_model()).interventions
+    scored = {(row.intervention, row.cost_ratio, row.is_cost_stated) for row in rows}
     assert scored == {
         ("baseline", 4.0, False),
         ("baseline", 20.0, False),
@@ -185,9 +188,9 @@ def test_a_stated_cost_is_scored_at_its_own_ratio_alone() -> None:
 )
 def test_degenerate_decisions(rows: list[dict[str, Any]]) -> None:
     made = _profile(rows)
-    _check_interface(made)
-    assert made["implicit_threshold"]["linear"]["status"] == "unidentified"
-    assert made["implicit_threshold"]["linear"]["low"] is None
+    _check_interface(made.as_json())
+    assert made.implicit_threshold.linear.status == "unidentified"
+    assert made.implicit_threshold.linear.low is None
 
 
 def test_the_headline_is_the_effort_that_can_be_self_estimated() -> None:
@@ -197,9 +200,9 @@ def test_the_headline_is_the_effort_that_can_be_self_estimated() -> None:
         *_rows(reasoning_effort="medium", intervention="no_signal", has_signal=False),
     ]
     made = _profile(rows)
-    assert made["reasoning_effort"] == "medium"
-    assert len(made["curve"]) == 15
-    assert any("several reasoning efforts (medium, minimal)" in note for note in made["notes"])
+    assert made.reasoning_effort == "medium"
+    assert len(made.curve) == 15
+    assert any("several reasoning efforts (medium, minimal)" in note for note in made.notes)
 
 
 def test_run_writes_what_dvc_expects(tmp_path: Path) -> None:
@@ -230,7 +233,8 @@ def test_run_writes_what_dvc_expects(tmp_path: Path) -> None:
     assert isinstance(table, pa.Table) and table.num_rows == 30
     assert (folder / "escalation_curve.svg").read_text(encoding="utf-8").lstrip().startswith("<")
     made = build_profile(load_decisions("m", PARAMS.domains, tmp_path), "m", "pipeline", PARAMS)
-    assert made == profile  # the command says what the stage wrote
+    assert made.as_json() == profile  # the command prints what the stage wrote
+    assert read_document(Profile, folder / "profile.json") == made
 
 
 def test_decisions_that_are_absent(tmp_path: Path) -> None:
