@@ -7,7 +7,7 @@ import os
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +27,9 @@ from escalometer.commands._flows import run_flow
 from escalometer.commands._options import names, ratios
 from escalometer.errors import BudgetError, EscalometerError, Interrupted, UsageError, unknown_name
 from escalometer.layout import PIPELINE
+
+if TYPE_CHECKING:
+    from escalometer.documents import Profile
 
 #: The stages: what the keys of a cell are, and what `run` takes after them.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -138,8 +141,9 @@ def evaluate(
     from escalometer.config import edit_params, load_card, load_params
     from escalometer.dialogue import interventions as all_interventions
     from escalometer.dialogue.asking import check_price
+    from escalometer.documents import Profile
+    from escalometer.documents.document import read_document
     from escalometer.operations.model_cards import card_named
-    from escalometer.runtime.files import read_json
 
     params = load_params()
     models = tuple(card_named(model) for model in models)
@@ -178,13 +182,13 @@ def evaluate(
             check_price(load_card(model), params)
     if changes:
         params = edit_params(changes)
-        said = ", ".join(".".join(keys) for keys in changes)
-        click.echo(f"params.yaml: set {said}", err=True)
+        changed = ", ".join(".".join(keys) for keys in changes)
+        click.echo(f"params.yaml: set {changed}", err=True)
     _run_flow(retry, dry_run)
     if dry_run:
         return
     for model in models:
-        _print_profile(read_json(layout.profile_file(model)))
+        _print_profile(read_document(Profile, layout.profile_file(model)))
     report_path = layout.report_file().resolve()
     click.echo(f"\nReport: {report_path}\nRuns:   make ui (MLflow in the browser)")
     if any(is_unfinished(model) for model in models):
@@ -201,7 +205,7 @@ def _run_flow(retry: str | None, dry_run: bool) -> None:
     run_flow("evaluate", flags, {**os.environ, **again}, kept="what was answered")
 
 
-def _print_profile(profile: dict[str, Any]) -> None:
+def _print_profile(profile: Profile) -> None:
     from escalometer.config import load_params
     from escalometer.reporting.profile_text import print_profile
 
@@ -227,18 +231,18 @@ def profile(
     if source != PIPELINE:
         from escalometer.operations import recorded_sources
 
-        made = recorded_sources.profile(model, source, params, domains, pool_isolated)
+        found = recorded_sources.profile(model, source, params, domains, pool_isolated)
     else:
         load_card(model)
         for name in domains or ():
             catalog.load(name)
         decisions = load_decisions(model, domains or params.domains, Path())
         design = None if domains else load_design(model)
-        made = build_profile(decisions, model, source, params, domains, design, pool_isolated)
+        found = build_profile(decisions, model, source, params, domains, design, pool_isolated)
     if as_json:
-        click.echo(json.dumps(made.as_json(), allow_nan=False, indent=2))
+        click.echo(json.dumps(found.as_json(), allow_nan=False, indent=2))
     else:
-        _print_profile(made.as_json())
+        _print_profile(found)
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""`escalometer compare`: what a second model changes against a first."""
+"""`escalometer compare`: the differences between two models."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def compare(
     evaluated: `escalometer evaluate OLD NEW`, then `escalometer compare OLD NEW`.
     """
     from escalometer.config import load_params
-    from escalometer.operations import compare as stage_compare
+    from escalometer.operations import compare as operation
     from escalometer.reporting.comparison_text import print_comparison
 
     params = load_params()
-    made = stage_compare.run(first, second, params, workspace().root, source, out).as_json()
+    comparison = operation.run(first, second, params, workspace().root, source, out)
     if as_json:
-        click.echo(json.dumps(made, allow_nan=False, indent=2))
+        click.echo(json.dumps(comparison.as_json(), allow_nan=False, indent=2))
     else:
-        print_comparison(made, sys.stdout, params.analyze.headline_ratio)
+        print_comparison(comparison, sys.stdout, params.analyze.headline_ratio)

@@ -1,4 +1,4 @@
-"""Raw files of domains: what is there, fetching what is public."""
+"""`escalometer data`: the raw files of domains."""
 
 from __future__ import annotations
 

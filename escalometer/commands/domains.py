@@ -1,4 +1,4 @@
-"""Domains: list them, check one of your own."""
+"""`escalometer domains`: list domains, check one of your own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`escalometer gate`: may this release be let in? Its exit code is the answer."""
+"""`escalometer gate`: the verdict on a release, as text and as exit code."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import json
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from escalometer.commands import Place
 from escalometer.errors import EscalometerError, UsageError
 from escalometer.layout import PIPELINE
+
+if TYPE_CHECKING:
+    from escalometer.documents import Verdict
 
 #: Of an error that nobody foresaw. Python's own would be 1, which means that the release failed.
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
@@ -57,11 +60,11 @@ def gate(
     is with too little data. A number that is missing fails.
     """
     try:
-        made = _judged(workspace, model, against, cost_ratio, source)
+        verdict = _verdict(workspace, model, against, cost_ratio, source)
         if junit is not None:
-            _write_verdict(junit, made)
-        _show(made, as_json)
-        return _code(made)
+            _write_verdict(junit, verdict)
+        _print(verdict, as_json)
+        return _code(verdict)
     except EscalometerError as error:
         if junit is not None:
             _write_error(junit, model, error)
@@ -73,35 +76,34 @@ def gate(
         return INTERNAL_ERROR
 
 
-def _judged(
+def _verdict(
     workspace: Place, model: str, against: str | None, cost_ratio: float | None, source: str
-) -> dict[str, Any]:
+) -> Verdict:
     from escalometer.config import load_params
-    from escalometer.operations import gate as stage_gate
+    from escalometer.operations import gate as operation
 
-    verdict = stage_gate.run(model, load_params(), workspace().root, against, cost_ratio, source)
-    return verdict.as_json()
+    return operation.run(model, load_params(), workspace().root, against, cost_ratio, source)
 
 
-def _code(made: dict[str, Any]) -> int:
+def _code(verdict: Verdict) -> int:
     from escalometer.operations.gate import EXIT_CODES
 
-    return EXIT_CODES[made["verdict"]]
+    return EXIT_CODES[verdict.verdict]
 
 
-def _show(made: dict[str, Any], as_json: bool) -> None:
+def _print(verdict: Verdict, as_json: bool) -> None:
     from escalometer.reporting.gate_text import print_gate
 
     if as_json:
-        click.echo(json.dumps(made, allow_nan=False, indent=2))
+        click.echo(json.dumps(verdict.as_json(), allow_nan=False, indent=2))
     else:
-        print_gate(made, sys.stdout)
+        print_gate(verdict, sys.stdout)
 
 
-def _write_verdict(path: Path, made: dict[str, Any]) -> None:
+def _write_verdict(path: Path, verdict: Verdict) -> None:
     from escalometer.reporting.junit import junit_xml
 
-    _write(path, junit_xml(made))
+    _write(path, junit_xml(verdict))
 
 
 def _write_error(path: Path, model: str, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Taking in decisions that others recorded."""
+"""`escalometer import`: recorded decisions of others."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def import_file(workspace: Place, file: Path, name: str, replace: bool, as_json:
     about = import_decisions.run(
         file, name, root, replace, lambda text: click.echo(f"{visible(text)} …", err=True)
     )
-    for said in about["warnings"]:
-        click.echo(f"warning: {visible(said)}", err=True)
+    for warning in about["warnings"]:
+        click.echo(f"warning: {visible(warning)}", err=True)
     if as_json:
         click.echo(json.dumps(about, allow_nan=False, indent=2, ensure_ascii=False))
         return

@@ -1,4 +1,4 @@
-"""Model cards: list them, add one, fetch weights."""
+"""`escalometer models`: list model cards, add one, fetch weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Power: how many dialogues a condition it takes to see a difference."""
+"""`escalometer power`: dialogues a condition that show a difference."""
 
 from __future__ import annotations
 
@@ -134,14 +134,12 @@ def _print(
     wanted: float,
 ) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from escalometer.documents.wording import count, points, share
+    from escalometer.reporting.terminal import Column, plain_table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("arms")
-    for title in ("dialogues a condition", "dialogues an arm", "power"):
-        table.add_column(title, justify="right")
+    titles = ("dialogues a condition", "dialogues an arm", "power")
+    table = plain_table([Column("arms", "left"), *titles], gap=2)
     for row in found:
         table.add_row(
             row["design"],

@@ -1,4 +1,4 @@
-"""The completion store: why an answer is not there, what has changed since."""
+"""`escalometer store`: missing answers of the completion store, and changed models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`escalometer train`: teach a model to escalate by the rule."""
+"""`escalometer train`: fine-tune a model to escalate by the rule."""
 
 from __future__ import annotations
 
@@ -163,8 +163,8 @@ def train(
         changes |= _probes(params, name, probes == "small")
     if changes:
         edit_params(changes)
-        said = ", ".join(".".join(keys) for keys in changes)
-        click.echo(f"params.yaml: set {said}", err=True)
+        changed = ", ".join(".".join(keys) for keys in changes)
+        click.echo(f"params.yaml: set {changed}", err=True)
     card = adapters.write_card(name, model, place.root)
     arguments = [name, *(["--no-probes"] if probes == "none" else [])]
     run_flow("finetune", arguments, place.secrets, kept="what was learned and answered")
@@ -178,7 +178,7 @@ def _default(key: str) -> Any:
 
 
 def _default_name(model: str, settings: dict[str, Any]) -> str:
-    """Return the model's name with what the training makes of it."""
+    """Return the model's name with the settings that are not default."""
     special = [value for key, value in settings.items() if value != _default(key)]
     words = [f"{value}-signals" if value in ("stated", "none") else value for value in special]
     return "-".join([model.replace(".", "-"), "escalates", *words])
@@ -252,7 +252,7 @@ def _check_ratios(cost_ratios: list[float] | None) -> None:
 
 
 def _probes(params: Params, name: str, is_small: bool) -> dict[tuple[str, ...], Any]:
-    """Return what has to change in params.yaml for small, or usual, probes of an adapter."""
+    """Return the changes of params.yaml for small, or usual, probes of an adapter."""
     small = list(params.train.probes.small)
     if (name in small) == is_small:
         return {}
@@ -263,12 +263,13 @@ def _probes(params: Params, name: str, is_small: bool) -> dict[tuple[str, ...], 
 def _print(name: str, model: str, card: Path, root: Path, is_probed: bool) -> None:
     """Print base against tuned, and where everything is."""
     from escalometer.operations.adapter_results import is_report_behind
-    from escalometer.runtime.files import read_json
 
     if is_probed:
+        from escalometer.documents import Probes
+        from escalometer.documents.document import read_document
         from escalometer.reporting.probe_text import print_probes
 
-        print_probes(read_json(layout.probes_file(name, root)), sys.stdout)
+        print_probes(read_document(Probes, layout.probes_file(name, root)), sys.stdout)
         click.echo()
     paths = {
         "Adapter": layout.adapter_folder(name, root),

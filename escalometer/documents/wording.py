@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
-from typing import Any, TypeAlias
-
-from pydantic import BaseModel
-
-#: An interval of a document, whatever its kind, or the same as a mapping.
-AnyInterval: TypeAlias = BaseModel | Mapping[str, Any]
+from typing import NamedTuple, Protocol
 
 DASH = "—"
 
-#: What each status means to somebody who has not read the code.
+#: Meanings of the statuses for people.
 STATUS_WORDS = {
     "ok": "answered in the form asked for",
     "forced": "answer closed for the model, which filled in its choice",
@@ -93,51 +87,66 @@ def _signless(value: float, digits: int) -> str:
     return f"{0:.{digits}f}" if float(written) == 0 else written.replace("-", "−")
 
 
-def span(
-    interval: AnyInterval | None,
-    unit: str = "share",
-    prefix: str = "",
-    pattern: str = "[{low}, {high}]",
-) -> str:
-    """Return the interval's bounds alone: ``[58.0, 64.4]``; a dash where either is undefined.
+class Bounded(Protocol):
+    """Anything with two ends: an interval of a document, a point of a curve, `Bounds`."""
+
+    @property
+    def low(self) -> float | None:
+        """Lower end."""
+
+    @property
+    def high(self) -> float | None:
+        """Upper end."""
+
+
+class Estimated(Bounded, Protocol):
+    """An estimate with its interval, of any kind."""
+
+    @property
+    def estimate(self) -> float | None:
+        """The number itself."""
+
+
+class Bounds(NamedTuple):
+    """Two ends by themselves, such as those of an interval that resamples whole conditions."""
+
+    low: float | None
+    high: float | None
+
+
+def span(interval: Bounded | None, unit: str = "share", pattern: str = "[{low}, {high}]") -> str:
+    """Return the interval's ends alone: ``[58.0, 64.4]``; a dash where either is undefined.
 
     Parameters
     ----------
-    interval : model, mapping or None
-        With ``low`` and ``high``, after `prefix`.
+    interval : Bounded or None
+        Both ends, or None where there is no interval.
     unit : {"share", "points", "cost", "more"}
         Shares and points are printed as per cent, costs and differences of costs as they are.
-    prefix : {"", "clustered_", "scenario_", "bound_"}
-        Which of the intervals, or the bounds.
     pattern : str
-        How the bounds are put together.
+        How the ends are put together.
     """
-    low, high = (_part(interval, f"{prefix}{end}") for end in ("low", "high"))
-    if low is None or high is None:
+    if interval is None or interval.low is None or interval.high is None:
         return DASH
     scale, digits = (1, 2) if unit in ("cost", "more") else (100, 1)
-    ends = {"low": _signless(scale * low, digits), "high": _signless(scale * high, digits)}
-    return pattern.format_map(ends)
+    return pattern.format(
+        low=_signless(scale * interval.low, digits), high=_signless(scale * interval.high, digits)
+    )
 
 
-def estimate(interval: AnyInterval | None, unit: str = "share") -> str:
-    """Return the interval's estimate alone, in `unit`; a dash where it is undefined."""
-    value = _part(interval, "estimate")
+def number(value: float | None, unit: str = "share") -> str:
+    """Return one number in `unit`, as `span` has them; a dash for None."""
     return {"share": share, "points": points, "cost": cost, "more": more}[unit](value)
 
 
-def with_span(interval: AnyInterval | None, unit: str = "share") -> str:
+def estimate(interval: Estimated | None, unit: str = "share") -> str:
+    """Return the interval's estimate alone, in `unit`; a dash where it is undefined."""
+    return number(None if interval is None else interval.estimate, unit)
+
+
+def with_span(interval: Estimated, unit: str = "share") -> str:
     """Return estimate and interval: ``0.63 [0.60, 0.66]``; the estimate alone where that is all."""
-    ends = {_part(interval, end) for end in ("low", "high")}
-    is_exact = ends == {_part(interval, "estimate")}  # of a rule that leaves nothing to chance
+    # A rule that leaves nothing to chance has an interval of one point.
+    is_exact = interval.low == interval.high == interval.estimate
     bounds = DASH if is_exact else span(interval, unit)
     return estimate(interval, unit) if bounds == DASH else f"{estimate(interval, unit)} {bounds}"
-
-
-def _part(interval: AnyInterval | None, name: str) -> float | None:
-    """Return one number of an interval; None where it is undefined or the kind has none."""
-    if isinstance(interval, Mapping):
-        value: float | None = interval.get(name)
-    else:
-        value = getattr(interval, name, None)
-    return value

@@ -17,7 +17,7 @@ from escalometer.documents import Profile
 from escalometer.errors import unknown_name
 from escalometer.layout import PIPELINE
 from escalometer.operations.import_decisions import restore
-from escalometer.reporting.page import write_report
+from escalometer.reporting.page import ReportContent, write_report
 from escalometer.runtime.files import read_json
 from escalometer.runtime.git import git_commit
 from escalometer.schema import RECORDED, read_table
@@ -150,23 +150,21 @@ def report(source: str, params: Params, root: Path = Path(), out: Path | None = 
     samples: list[dict[str, Any]] = []
     profiles = []
     for model in sorted(known["models"]):
-        profiles.append(_profile(decisions, model, params, None, known).as_json())
+        profiles.append(_profile(decisions, model, params, None, known))
         rows = decisions.filter(pc.field("model") == model)
         for domain in sorted(rows["domain"].unique().to_pylist()) if has_texts else ():
             samples += sampled(rows.filter(pc.field("domain") == domain))
-    write_report(
-        profiles,
-        [_provenance(known)],
-        [_validation(known)],
-        samples,
-        page,
-        {
-            "cost_ratio": params.analyze.headline_ratio,
-            "params": {"seed": params.seed, "analyze": params.analyze.model_dump(mode="json")},
-            "git_commit": git_commit(root),
-            "statuses": counted(decisions),
-        },
+    content = ReportContent(
+        profiles=profiles,
+        cost_ratio=params.analyze.headline_ratio,
+        provenance=[_provenance(known)],
+        validation=[_validation(known)],
+        samples=samples,
+        statuses=counted(decisions),
+        params={"seed": params.seed, "analyze": params.analyze.model_dump(mode="json")},
+        git_commit=git_commit(root),
     )
+    write_report(content, page)
     return page
 
 

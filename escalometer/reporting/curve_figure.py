@@ -1,12 +1,14 @@
-"""The escalation curve as a picture; the same profile always gives the same bytes."""
+"""The escalation curve as a figure; the same profile always gives the same bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from escalometer.documents import Profile
+from escalometer.documents.profile import CurvePoint
 from escalometer.documents.wording import count, ratio, share, visible
 from escalometer.errors import UsageError
 from escalometer.reporting.conclusions import best_threshold
@@ -24,15 +26,13 @@ SUFFIXES = ("svg", "png")
 _FAR = 0.85
 
 
-def escalation_curve_figure(
-    profile: Mapping[str, Any], path: Path, cost_ratio: float = 4.0
-) -> None:
+def escalation_curve_figure(profile: Profile, path: Path, cost_ratio: float = 4.0) -> None:
     """Write the escalation curve of a profile at `path`, as SVG or PNG by its suffix.
 
     Parameters
     ----------
-    profile : mapping
-        The document of ``escalometer profile --json``.
+    profile : Profile
+        The profile of one model.
     path : Path
         Ends in ``.svg`` or ``.png``.
     cost_ratio : float
@@ -51,9 +51,7 @@ def escalation_curve_figure(
     path.write_bytes(drawn(draw, suffix))
 
 
-def escalation_curve_svg(
-    profile: Mapping[str, Any], cost_ratio: float = 4.0, prefix: str = "curve-"
-) -> str:
+def escalation_curve_svg(profile: Profile, cost_ratio: float = 4.0, prefix: str = "curve-") -> str:
     """Return the escalation curve of a profile as one ``<svg>`` element to put into a page.
 
     Parameters
@@ -66,15 +64,11 @@ def escalation_curve_svg(
     return element(partial(_draw, profile=profile, cost_ratio=cost_ratio), prefix)
 
 
-def _draw(figure: Figure, profile: Mapping[str, Any], cost_ratio: float) -> None:
-    rows = [
-        row
-        for row in profile["curve"]
-        if row["predictive_accuracy"] is not None and row["escalation_rate"] is not None
-    ]
+def _draw(figure: Figure, profile: Profile, cost_ratio: float) -> None:
+    points = profile.curve
     axes = figure.add_subplot()
     axes.axhline(0.5, color="#777777", linestyle="--", linewidth=1)
-    handles = [*_draw_points(axes, rows), *_draw_fit(axes, profile, rows)]
+    handles = [*_draw_points(axes, points), *_draw_fit(axes, profile)]
     if handles:
         # Below the axes, where no point can lie.
         figure.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False)
@@ -82,38 +76,38 @@ def _draw(figure: Figure, profile: Mapping[str, Any], cost_ratio: float) -> None
     axes.axvline(target, color="#333333", linestyle=":", linewidth=1.6)
     label = f"τ* = {share(target, 0)} at R = {ratio(cost_ratio)}"
     note(axes, target, 0.985, label, "#333333", is_left=target > _FAR)
-    if not rows:
+    if not points:
         axes.text(0.5, 0.6, "no usable dialogue", transform=axes.transAxes, ha="center")
-    axes.set_title(f"Escalation curve of {visible(profile['model'])}", loc="left", fontsize=11)
+    axes.set_title(f"Escalation curve of {visible(profile.model)}", loc="left", fontsize=11)
     axes.set_xlabel("predictive accuracy of the condition")
     axes.set_ylabel("escalation rate, with 95 % interval")
     axes.set_ylim(-0.04, 1.16)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    lowest = min([0.45, *(row["predictive_accuracy"] for row in rows)])
+    lowest = min([0.45, *(point.predictive_accuracy for point in points)])
     axes.set_xlim(lowest - 0.03, 1.02)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: share(value, 0))
     plain_axes(axes)
 
 
-def _draw_points(axes: Axes, rows: list[Mapping[str, Any]]) -> list[Artist]:
+def _draw_points(axes: Axes, points: Sequence[CurvePoint]) -> list[Artist]:
     from matplotlib.lines import Line2D
 
-    largest = max([1, *(row["n"] for row in rows)])
+    largest = max([1, *(point.n for point in points)])
     handles: list[Artist] = []
-    domains = sorted({row["domain"] for row in rows})
+    domains = sorted({point.domain for point in points})
     for i, domain in enumerate(domains):
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
-        mine = [row for row in rows if row["domain"] == domain]
-        is_main = all(row.get("is_main", True) for row in mine)
-        for row in mine:
-            x, low, high = row["predictive_accuracy"], row["low"], row["high"]
+        shown = [point for point in points if point.domain == domain]
+        is_main = all(point.is_main for point in shown)
+        for point in shown:
+            x, low, high = point.predictive_accuracy, point.low, point.high
             if low is not None and high is not None:
                 axes.plot([x, x], [low, high], color=colour, linewidth=1, alpha=0.45)
         axes.scatter(
-            [row["predictive_accuracy"] for row in mine],
-            [row["escalation_rate"] for row in mine],
-            s=[20 + 90 * row["n"] / largest for row in mine],
+            [point.predictive_accuracy for point in shown],
+            [point.escalation_rate for point in shown],
+            s=[20 + 90 * point.n / largest for point in shown],
             facecolors=colour if is_main else "white",
             marker=marker,
             edgecolors="white" if is_main else colour,
@@ -121,7 +115,7 @@ def _draw_points(axes: Axes, rows: list[Mapping[str, Any]]) -> list[Artist]:
             alpha=0.9,
             zorder=3,
         )
-        n = count(sum(row["n"] for row in mine))
+        n = count(sum(point.n for point in shown))
         # A leading underscore would hide the entry from matplotlib's legend.
         name = f" {visible(domain)} (n = {n}{'' if is_main else ', not in the fit'})"
         fill = colour if is_main else "white"
@@ -139,55 +133,49 @@ def _draw_points(axes: Axes, rows: list[Mapping[str, Any]]) -> list[Artist]:
     return handles
 
 
-def _draw_fit(
-    axes: Axes, profile: Mapping[str, Any], rows: list[Mapping[str, Any]]
-) -> list[Artist]:
+def _draw_fit(axes: Axes, profile: Profile) -> list[Artist]:
     """Draw the line, its band, the threshold and its interval; return what the legend explains."""
-    fit = (profile.get("implicit_threshold") or {}).get("linear") or {}
-    threshold, status = fit.get("estimate"), fit.get("status")
-    if threshold is None or status not in ("ok", "extrapolated") or not rows:
+    fit = profile.implicit_threshold.linear
+    if fit.estimate is None or fit.status == "unidentified" or not profile.curve:
         _remark(axes, "no threshold: unidentified")
         return []
     handles: list[Artist] = []
-    main = [row["predictive_accuracy"] for row in rows if row.get("is_main", True)]
-    if fit.get("slope") is not None and fit.get("intercept") is not None and main:
+    main = [point.predictive_accuracy for point in profile.curve if point.is_main]
+    if fit.slope is not None and fit.intercept is not None and main:
         ends = [min(main), max(main)]
-        rates = [fit["intercept"] + fit["slope"] * x for x in ends]
+        rates = [fit.intercept + fit.slope * x for x in ends]
         handles += axes.plot(
             ends, rates, color=FIT_COLOUR, linewidth=1.6, zorder=2, label="linear fit"
         )
-        handles += _draw_band(axes, rows)
-    if status == "extrapolated":
-        _remark(axes, f"p* = {share(threshold)}: extrapolated, see the text")
+        handles += _draw_band(axes, profile.curve)
+    if fit.status == "extrapolated":
+        _remark(axes, f"p* = {share(fit.estimate)}: extrapolated, see the text")
         return handles
-    low, high = fit.get("low"), fit.get("high")
-    if low is not None and high is not None:
+    if fit.low is not None and fit.high is not None:
         label = "p*, 95 % for these conditions"
         handles.append(
-            axes.axvspan(low, high, color=FIT_COLOUR, alpha=0.16, linewidth=0, label=label)
+            axes.axvspan(fit.low, fit.high, color=FIT_COLOUR, alpha=0.16, linewidth=0, label=label)
         )
-    axes.axvline(threshold, color=FIT_COLOUR, linewidth=1.6)
-    note(axes, threshold, 0.93, f"p* = {share(threshold)}", FIT_COLOUR, threshold > _FAR)
+    axes.axvline(fit.estimate, color=FIT_COLOUR, linewidth=1.6)
+    note(axes, fit.estimate, 0.93, f"p* = {share(fit.estimate)}", FIT_COLOUR, fit.estimate > _FAR)
     return handles
 
 
-def _draw_band(axes: Axes, rows: list[Mapping[str, Any]]) -> list[Artist]:
+def _draw_band(axes: Axes, points: Sequence[CurvePoint]) -> list[Artist]:
     """Draw where the line lies if whole conditions are drawn anew."""
-    points = sorted(
-        (row["predictive_accuracy"], row["clustered_low"], row["clustered_high"])
-        for row in rows
-        if row.get("is_main", True)
-        and row.get("clustered_low") is not None
-        and row.get("clustered_high") is not None
+    band = sorted(
+        (point.predictive_accuracy, point.clustered_low, point.clustered_high)
+        for point in points
+        if point.is_main and point.clustered_low is not None and point.clustered_high is not None
     )
-    if len(points) < 2:
+    if len(band) < 2:
         return []
-    at, low, high = zip(*points, strict=True)
+    at, low, high = zip(*band, strict=True)
     label = "linear fit, 95 % beyond these conditions"
-    band = axes.fill_between(
+    drawn_band = axes.fill_between(
         at, low, high, color=FIT_COLOUR, alpha=0.07, linewidth=0, zorder=1, label=label
     )
-    return [band]
+    return [drawn_band]
 
 
 def _remark(axes: Axes, text: str) -> None:

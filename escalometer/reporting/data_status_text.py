@@ -1,4 +1,4 @@
-"""What there is of each domain's data, in words and columns."""
+"""The data of each domain, in words and columns."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
 
 from escalometer.cases.sanitize import plain
+from escalometer.reporting.terminal import Column, plain_table
 
 
 def print_status(entries: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Print what `escalometer data status` found.
+    """Print the report of ``escalometer data status``.
 
     Parameters
     ----------
     entries : sequence of mapping
-        What `escalometer.operations.data.status` returns.
+        From `escalometer.operations.data.status`.
     console : rich.console.Console
         Where to print.
     """
@@ -28,10 +28,9 @@ def print_status(entries: Sequence[Mapping[str, Any]], console: Console) -> None
         if entry["problem"]:
             console.print(f"  [red]not usable:[/red] {escape(entry['problem'])}")
         elif not entry["is_present"]:
-            said = "ships with the project, brought by the first run"
-            console.print(
-                f"  not present: {escape(said if entry['ships'] else entry['how_to_get'])}"
-            )
+            ships = "ships with the project, brought by the first run"
+            how_to_get = ships if entry["ships"] else entry["how_to_get"]
+            console.print(f"  not present: {escape(how_to_get)}")
         if entry["is_present"]:
             _print_present(entry, console)
         console.print()
@@ -55,16 +54,15 @@ def _print_present(entry: Mapping[str, Any], console: Console) -> None:
     if "conditions" not in entry:
         return
     console.print(f"  {entry['n_cases']:,} cases, {entry['n_scenarios']:,} distinct scenarios")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("condition", "rows", "%", "signal rows", "%", "published", ""):
-        is_text = name in ("condition", "")
-        # Where the terminal is narrow, names wrap and numbers stay whole.
-        table.add_column(
-            name,
-            justify="left" if is_text else "right",
-            no_wrap=name != "condition",
-            overflow="fold",
-        )
+    # Where the terminal is narrow, names wrap and numbers stay whole.
+    table = plain_table(
+        [
+            Column("condition", "left"),
+            *("rows", "%", "signal rows", "%", "published"),
+            Column("", "left", can_wrap=False),
+        ],
+        gap=2,
+    )
     for row in entry["conditions"]:
         published = row["percent_published"]
         off = max(abs(row[name] - (published or 0)) for name in ("percent_all", "percent_signal"))

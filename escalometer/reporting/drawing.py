@@ -1,4 +1,4 @@
-"""What all figures share: the same profile always gives the same bytes."""
+"""Colours, style and bytes of all figures: the same profile always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def drawn(draw: Callable[[Figure], None], suffix: str, size: tuple[float, float] = (8, 5)) -> bytes:
-    """Return what `draw` puts on a figure, as a file's bytes.
+    """Return a figure that `draw` fills in, as a file's bytes.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def element(draw: Callable[[Figure], None], prefix: str, size: tuple[float, floa
 
 
 def plain_axes(axes: Axes) -> None:
-    """Leave of the axes a light grid and the two lines that are read from."""
+    """Give the axes a light grid and leave them two lines."""
     axes.grid(color="#e6e6e6", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TextIO
+from collections.abc import Mapping, Sequence
+from typing import TextIO
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from escalometer.documents import Verdict
 from escalometer.documents.wording import count, ratio, share, visible
 from escalometer.reporting.terminal import heading, indented, render, write
 
@@ -17,7 +18,7 @@ _MEANING = {
     "fail": "at least one rule is broken.",
     "inconclusive": "no rule is known to be broken, and not all are known to hold.",
 }
-#: What each rule is called for people.
+#: Names of the rules for people.
 TITLES = {
     "parse_rate": "answers that can be read",
     "regret": "regret",
@@ -32,49 +33,47 @@ TITLES = {
 }
 
 
-def gate_text(document: Mapping[str, Any], width: int = 100) -> str:
-    """Return the document of ``escalometer gate --json`` as plain text."""
-    return render(_parts(document), width)
+def gate_text(verdict: Verdict, width: int = 100) -> str:
+    """Return a verdict as plain text."""
+    return render(_parts(verdict), width)
 
 
-def print_gate(document: Mapping[str, Any], stream: TextIO) -> None:
+def print_gate(verdict: Verdict, stream: TextIO) -> None:
     """Write the verdict to `stream`, in colour where that is a terminal."""
-    write(_parts(document), stream)
+    write(_parts(verdict), stream)
 
 
-def resolved_words(document: Mapping[str, Any]) -> list[str]:
-    """Return what answered under each model's name, where that is known."""
+def resolved_words(resolved_models: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return which models answered under each name, where that is known."""
     return [
         f"{model} was answered by {', '.join(names)}."
-        for model, names in document["resolved_models"].items()
+        for model, names in resolved_models.items()
         if names
     ]
 
 
-def _parts(document: Mapping[str, Any]) -> list[RenderableType]:
-    verdict = document["verdict"]
-    against = document["against"]
-    compared = f", against {against}" if against else ""
-    headline = Text(f"Gate for {visible(document['model'])}{visible(compared)}: ", style="bold")
-    headline.append(verdict.upper(), style=_STYLES[verdict])
-    arm = document["deployed"]
-    effort = f", effort {arm['reasoning_effort']}" if arm["reasoning_effort"] else ""
+def _parts(verdict: Verdict) -> list[RenderableType]:
+    outcome, deployed = verdict.verdict, verdict.deployed
+    compared = f", against {verdict.against}" if verdict.against else ""
+    headline = Text(f"Gate for {visible(verdict.model)}{visible(compared)}: ", style="bold")
+    headline.append(outcome.upper(), style=_STYLES[outcome])
+    effort = f", effort {deployed.reasoning_effort}" if deployed.reasoning_effort else ""
     about = (
-        f"{count(document['n_answered'])} of {count(document['n_asked'])} dialogues of "
-        f"{arm['intervention']}{effort} answered, source: {document['source']}, "
-        f"R = {ratio(document['cost_ratio'])}, τ* = {share(document['optimal_threshold'])}"
+        f"{count(verdict.n_answered)} of {count(verdict.n_asked)} dialogues of "
+        f"{deployed.intervention}{effort} answered, source: {verdict.source}, "
+        f"R = {ratio(verdict.cost_ratio)}, τ* = {share(verdict.optimal_threshold)}"
     )
     parts: list[RenderableType] = [
         headline,
         Text(visible(about)),
-        Text(f"It means: {_MEANING[verdict]}"),
+        Text(f"It means: {_MEANING[outcome]}"),
         Text(),
         heading("Rules (95 % intervals)"),
     ]
-    for rule in document["rules"]:
-        line = Text(f"{rule['verdict']:<13}", style=_STYLES[rule["verdict"]])
-        line.append(TITLES.get(rule["rule"], rule["rule"]), style="not bold default")
-        parts += [line, indented(Text(visible(rule["reason"])))]
-    said = [*resolved_words(document), *document["notes"]]
-    parts += [Text(f"Note: {visible(note)}", style="dim") for note in said]
+    for rule in verdict.rules:
+        line = Text(f"{rule.verdict:<13}", style=_STYLES[rule.verdict])
+        line.append(TITLES.get(rule.rule, rule.rule), style="not bold default")
+        parts += [line, indented(Text(visible(rule.reason)))]
+    notes = [*resolved_words(verdict.resolved_models), *verdict.notes]
+    parts += [Text(f"Note: {visible(note)}", style="dim") for note in notes]
     return parts

@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
 from xml.etree import ElementTree as ET
 
+from escalometer.documents import Verdict
 from escalometer.documents.wording import visible
 
 _SUITE = "escalometer gate"
 
 
-def junit_xml(document: Mapping[str, Any]) -> str:
-    """Return the document of ``escalometer gate --json`` as JUnit XML.
+def junit_xml(verdict: Verdict) -> str:
+    """Return a verdict as JUnit XML.
 
     A failed rule is a ``failure``. An inconclusive one is ``skipped``, with its reason: it is not
     known to be broken, and must not look as if it held. ``error`` is kept for what is neither, see
     `junit_error`.
     """
-    rules = document["rules"]
-    counts = {verdict: sum(r["verdict"] == verdict for r in rules) for verdict in ("fail", "pass")}
-    suites, suite = _suite(
-        len(rules), counts["fail"], 0, len(rules) - counts["fail"] - counts["pass"]
-    )
-    if document.get("judged_at"):
-        suite.set("timestamp", document["judged_at"].removesuffix("+00:00"))
+    rules = verdict.rules
+    outcomes = Counter(rule.verdict for rule in rules)
+    suites, suite = _suite(len(rules), outcomes["fail"], 0, outcomes["inconclusive"])
+    if verdict.judged_at:
+        suite.set("timestamp", verdict.judged_at.removesuffix("+00:00"))
     properties = ET.SubElement(suite, "properties")
     for name in ("verdict", "model", "against", "source", "cost_ratio", "version"):
-        _property(properties, name, document.get(name))
-    for model, names in document["resolved_models"].items():
+        _property(properties, name, getattr(verdict, name))
+    for model, names in verdict.resolved_models.items():
         _property(properties, f"resolved_models.{model}", ", ".join(names))
-    for path, digest in document.get("files", {}).items():
+    for path, digest in verdict.files.items():
         _property(properties, f"file.{path}", digest)
     for rule in rules:
-        case = _case(suite, document["model"], rule["rule"])
-        message = visible(rule["reason"])
-        if rule["verdict"] == "fail":
+        case = _case(suite, verdict.model, rule.rule)
+        message = visible(rule.reason)
+        if rule.verdict == "fail":
             ET.SubElement(case, "failure", message=message, type="fail").text = message
-        elif rule["verdict"] == "inconclusive":
+        elif rule.verdict == "inconclusive":
             ET.SubElement(case, "skipped", message=f"inconclusive: {message}")
         else:
             ET.SubElement(case, "system-out").text = message
-    return _written(suites)
+    return _xml(suites)
 
 
 def junit_error(model: str, error: BaseException) -> str:
@@ -50,7 +48,7 @@ def junit_error(model: str, error: BaseException) -> str:
     case = _case(suite, model, "gate")
     message = visible(f"no verdict: {error}")
     ET.SubElement(case, "error", message=message, type=type(error).__name__).text = message
-    return _written(suites)
+    return _xml(suites)
 
 
 def _suite(tests: int, failures: int, errors: int, skipped: int) -> tuple[ET.Element, ET.Element]:
@@ -73,7 +71,7 @@ def _property(properties: ET.Element, name: str, value: object) -> None:
         ET.SubElement(properties, "property", {"name": visible(name), "value": visible(value)})
 
 
-def _written(root: ET.Element) -> str:
+def _xml(root: ET.Element) -> str:
     ET.indent(root)
     written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return written.decode("utf-8") + "\n"

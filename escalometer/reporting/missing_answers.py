@@ -1,27 +1,37 @@
-"""What missing answers could have made of a number, and what repeated scenarios make of it."""
+"""Effects of missing answers and of repeated scenarios on a number, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Protocol
 
-from escalometer.documents.wording import count, estimate, span
+from escalometer.documents import Interval, Profile
+from escalometer.documents.profile import Overlap
+from escalometer.documents.wording import Bounds, Estimated, count, number, span
 from escalometer.reporting.variants import label
 
 #: In the place of bounds where some way of answering leaves the number undefined.
 UNDONE = "could undo it"
 
-#: From here on an interval by scenario says something that the one by dialogue does not.
+#: From this ratio of widths on, the interval by scenario is shown beside the one by dialogue.
 _WIDER = 1.2
-#: From here on dialogues about the same scenario are worth fewer of their own.
+#: From this design effect on, repeated scenarios cost precision that is worth a sentence.
 _EFFECT = 1.05
 
 
+class WithBounds(Estimated, Protocol):
+    """An interval with bounds for missing answers."""
+
+    @property
+    def bound_low(self) -> float | None:
+        """Lowest value that the estimate could have had."""
+
+    @property
+    def bound_high(self) -> float | None:
+        """Highest value that the estimate could have had."""
+
+
 def moved(
-    interval: Mapping[str, Any] | None,
-    n_missing: int | None,
-    unit: str = "share",
-    pattern: str = "{low} to {high}",
+    interval: WithBounds, n_missing: int, unit: str = "share", pattern: str = "{low} to {high}"
 ) -> str:
     """Return the number's bounds if missing answers had all gone one way.
 
@@ -30,26 +40,24 @@ def moved(
 
     Parameters
     ----------
-    interval : mapping or None
-        With ``bound_low`` and ``bound_high``; an older profile has neither.
-    n_missing : int or None
+    interval : BoundedInterval or another kind with bounds
+        The number.
+    n_missing : int
         How many dialogues lack an answer.
     unit, pattern
         As in `wording.span`.
     """
-    if not n_missing or not interval or interval.get("estimate") is None:
+    if not n_missing or interval.estimate is None:
         return ""
-    if "bound_low" not in interval:
-        return ""
-    ends = [interval["bound_low"], interval["bound_high"]]
-    if None in ends:
+    bounds = Bounds(interval.bound_low, interval.bound_high)
+    if None in bounds:
         return UNDONE
-    if {estimate({"estimate": end}, unit) for end in ends} == {estimate(interval, unit)}:
+    if {number(end, unit) for end in bounds} == {number(interval.estimate, unit)}:
         return ""
-    return span(interval, unit, "bound_", pattern)
+    return span(bounds, unit, pattern)
 
 
-def moved_words(interval: Mapping[str, Any] | None, n_missing: int, unit: str = "share") -> str:
+def moved_words(interval: WithBounds, n_missing: int, unit: str = "share") -> str:
     """Return `moved` as a sentence, or nothing."""
     bounds = moved(interval, n_missing, unit)
     if bounds in ("", UNDONE):
@@ -58,42 +66,47 @@ def moved_words(interval: Mapping[str, Any] | None, n_missing: int, unit: str = 
     return f"If missing answers had all gone one way: {bounds}{after}."
 
 
-def kept_together(interval: Mapping[str, Any] | None, unit: str = "share") -> str:
+def kept_together(interval: Interval, unit: str = "share") -> str:
     """Return the interval that keeps scenarios together, where it is wider by over a fifth."""
-    widths = []
-    for prefix in ("", "scenario_"):
-        low, high = ((interval or {}).get(f"{prefix}{end}") for end in ("low", "high"))
-        if low is None or high is None:
-            return ""
-        widths.append(high - low)
-    return span(interval, unit, "scenario_") if widths[1] > _WIDER * widths[0] else ""
+    by_scenario = Bounds(interval.scenario_low, interval.scenario_high)
+    width, width_by_scenario = _width(Bounds(interval.low, interval.high)), _width(by_scenario)
+    if width is None or width_by_scenario is None or width_by_scenario <= _WIDER * width:
+        return ""
+    return span(by_scenario, unit)
 
 
-def overlap_words(profile: Mapping[str, Any]) -> str:
-    """Return what it costs that dialogues are about the same scenarios; nothing where it is little.
+def _width(bounds: Bounds) -> float | None:
+    return None if bounds.low is None or bounds.high is None else bounds.high - bounds.low
 
-    It is said of the intervention that loses most.
+
+def overlap_words(profile: Profile) -> str:
+    """Return the loss of precision from repeated scenarios, in a sentence; nothing if it is small.
+
+    The sentence is about the protocol variant that loses most.
     """
-    rows = [row for row in profile.get("overlap") or [] if row["n_scenarios"]]
+    rows = [row for row in profile.overlap if row.n_scenarios]
     if not rows:
         return ""
     row = max(rows, key=_effect)
-    shared = f"{count(row['n_overlapping'])} of {count(row['n_scenarios'])} scenarios"
+    shared = f"{count(row.n_overlapping)} of {count(row.n_scenarios)} scenarios"
     if _effect(row) > _EFFECT:
         worth = " and ".join(
-            f"{count(min(row['n'], round(row[f'n_effective_{name}'])))} for {words}"
-            for name, words in (("accuracy", "accuracies"), ("escalation", "escalation rates"))
-            if row.get(f"n_effective_{name}") is not None
+            f"{count(min(row.n, round(n_effective)))} for {words}"
+            for n_effective, words in (
+                (row.n_effective_accuracy, "accuracies"),
+                (row.n_effective_escalation, "escalation rates"),
+            )
+            if n_effective is not None
         )
         return (
             f"{shared} were asked about more than once, and dialogues about the same scenario are "
-            f"alike: under {label(row)} the {count(row['n'])} are worth {worth}."
+            f"alike: under {label(row)} the {count(row.n)} are worth {worth}."
         )
-    if 2 * row["n_overlapping"] > row["n_scenarios"]:
+    if 2 * row.n_overlapping > row.n_scenarios:
         return f"{shared} were asked about more than once; that costs next to no precision."
     return ""
 
 
-def _effect(row: Mapping[str, Any]) -> float:
-    names = ("accuracy_design_effect", "escalation_design_effect")
-    return max([0.0, *(float(row[name]) for name in names if row.get(name) is not None)])
+def _effect(row: Overlap) -> float:
+    """Return the larger of the row's design effects."""
+    return max(row.accuracy_design_effect or 0.0, row.escalation_design_effect or 0.0)

@@ -1,12 +1,14 @@
-"""All that a run found as one HTML page that needs no network and no script."""
+"""The report: all that a run found as one HTML page that needs no network and no script."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from escalometer.documents import wording
+from escalometer.documents import Probes, Profile, wording
+from escalometer.documents.profile import InterventionScores
 from escalometer.documents.wording import MISSING, visible
 from escalometer.reporting.conclusions import (
     findings,
@@ -16,11 +18,10 @@ from escalometer.reporting.conclusions import (
     status_rows,
     status_warnings,
 )
-from escalometer.reporting.confidence import calibration_rows, external_words, reliability_svg
+from escalometer.reporting.confidence import external_words, reliability_svg, score_name
 from escalometer.reporting.cost_figure import cost_caption, cost_curve_svg
 from escalometer.reporting.curve_figure import escalation_curve_svg
-from escalometer.reporting.domain_rows import domain_rows
-from escalometer.reporting.missing_answers import moved, overlap_words
+from escalometer.reporting.missing_answers import WithBounds, moved, overlap_words
 from escalometer.reporting.model_ranking import across_models
 from escalometer.reporting.probe_figure import probes_svg
 from escalometer.reporting.probe_rows import (
@@ -32,55 +33,76 @@ from escalometer.reporting.probe_rows import (
     sentences,
 )
 from escalometer.reporting.recommendations import recommended, recommended_at
-from escalometer.reporting.threshold_rows import arm_rows
-from escalometer.reporting.variants import SCORES, VARIANT, difference_rows, intervention_rows
+from escalometer.reporting.threshold_rows import domain_rows, variant_rows
+from escalometer.reporting.variants import ScoredRow, difference_rows, intervention_rows
 from escalometer.runtime.files import write_text
 
 TEMPLATE = "report.html.j2"
 
+#: A row of a table: of a Parquet file, or of a JSON file that a stage wrote.
+Row: TypeAlias = Mapping[str, Any]
 
-def write_report(
-    profiles: Sequence[Mapping[str, Any]],
-    provenance: Sequence[Mapping[str, Any]],
-    validation: Sequence[Mapping[str, Any]],
-    samples: Sequence[Mapping[str, Any]],
-    path: Path,
-    meta: Mapping[str, Any],
-) -> None:
-    """Write the report at `path`, whole or not at all.
 
-    Parameters
+@dataclass(frozen=True, kw_only=True)
+class ReportContent:
+    """All that the report shows.
+
+    Attributes
     ----------
-    profiles : sequence of mapping
-        One document of ``escalometer profile --json`` a model.
+    profiles : sequence of Profile
+        One a model.
+    cost_ratio : float
+        R of the headlines.
     provenance : sequence of mapping
-        What provenance.json says of each domain, with its ``domain``.
+        provenance.json of each domain, with its ``domain``.
     validation : sequence of mapping
         One a suite: ``stage``, ``table``, ``file``, ``n_rows``, ``n_expectations``, ``success``.
     samples : sequence of mapping
         Rows of `schema.DECISIONS`. Their texts are a model's and nobody's markup: everything is
         escaped, and what one cannot see is spelt out.
-    path : Path
-        The page.
-    meta : mapping
-        ``cost_ratio`` for the headlines, ``params``, ``git_commit``, ``conditions`` (rows of
-        `schema.CONDITIONS`), ``statuses`` (rows of `stages.report.COUNTED_BY` and the
-        number ``n`` of such dialogues) and ``probes`` (a probes.json an adapter). All but the first
-        may be absent.
+    statuses : sequence of mapping
+        Numbers ``n`` of dialogues by model, condition, variant and status, as
+        `analysis.dialogue_samples.counted` returns them.
+    conditions : sequence of mapping
+        Rows of `schema.CONDITIONS`.
+    probes : sequence of Probes
+        One an adapter.
+    params : mapping
+        Parameters of the run, as params.yaml nests them.
+    force_answer : bool
+        True if the run closed unfinished answers for the model.
+    git_commit : str
+        Commit of the code, or ``unknown``.
     """
+
+    profiles: Sequence[Profile]
+    cost_ratio: float
+    provenance: Sequence[Row] = ()
+    validation: Sequence[Row] = ()
+    samples: Sequence[Row] = ()
+    statuses: Sequence[Row] = ()
+    conditions: Sequence[Row] = ()
+    probes: Sequence[Probes] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    force_answer: bool = False
+    git_commit: str = "unknown"
+
+
+def write_report(content: ReportContent, path: Path) -> None:
+    """Write the report at `path`, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     page = _render(
-        cost_ratio=meta["cost_ratio"],
-        across=across_models(profiles),
-        models=[_model_view(profile, i, meta) for i, profile in enumerate(profiles)],
-        tuned=[_tuned_view(probes, i) for i, probes in enumerate(meta.get("probes") or [])],
-        provenance=[_flat_items(entry) for entry in provenance],
-        validation=validation,
-        samples=samples,
-        conditions=meta.get("conditions") or [],
-        params=_flat_items(meta.get("params") or {}),
-        force_answer=bool(((meta.get("params") or {}).get("query") or {}).get("force_answer")),
-        git_commit=meta.get("git_commit") or "unknown",
+        cost_ratio=content.cost_ratio,
+        across=across_models(content.profiles),
+        models=[_model_view(profile, i, content) for i, profile in enumerate(content.profiles)],
+        tuned=[_tuned_view(probes, i) for i, probes in enumerate(content.probes)],
+        provenance=[_flat_items(entry) for entry in content.provenance],
+        validation=content.validation,
+        samples=content.samples,
+        conditions=content.conditions,
+        params=_flat_items(content.params),
+        force_answer=content.force_answer,
+        git_commit=content.git_commit,
     )
     write_text(page, path)
 
@@ -110,11 +132,10 @@ def _render(**values: Any) -> str:
     return environment.get_template(TEMPLATE).render(**values)
 
 
-def _moved(interval: Mapping[str, Any] | None, n_missing: int, unit: str) -> str:
+def _moved(interval: WithBounds, n_missing: int, unit: str) -> str:
     # Between numbers with signs a dash would be one sign too many.
-    return moved(
-        interval, n_missing, unit, "{low} to {high}" if unit == "points" else "{low}–{high}"
-    )
+    pattern = "{low} to {high}" if unit == "points" else "{low}–{high}"
+    return moved(interval, n_missing, unit, pattern)
 
 
 def _finalized(value: Any) -> Any:
@@ -124,23 +145,14 @@ def _finalized(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
-def _model_view(profile: Mapping[str, Any], index: int, meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the template shows of one model."""
+def _model_view(profile: Profile, index: int, content: ReportContent) -> dict[str, Any]:
+    """Return the values of the template for one model."""
     from markupsafe import Markup
 
-    cost_ratio = meta["cost_ratio"]
-    counted = [row for row in meta.get("statuses") or [] if row["model"] == profile["model"]]
-    interventions = [
-        {
-            **row,
-            "by_accuracy": row["scores"].get(SCORES[0], {}),
-            "by_signal": row["scores"].get(SCORES[1], {}),
-            "n_missing": _missing_beside(row, counted),
-        }
-        for row in intervention_rows(profile)
-    ]
-    at_ratio = [row for row in interventions if row["cost_ratio"] == cost_ratio]
-    status = ((profile.get("implicit_threshold") or {}).get("linear") or {}).get("status")
+    cost_ratio = content.cost_ratio
+    counted = [row for row in content.statuses if row["model"] == profile.model]
+    interventions = intervention_rows(profile)
+    status = profile.implicit_threshold.linear.status
     shown = findings(profile, cost_ratio)
     figures = {
         "figure": escalation_curve_svg(profile, cost_ratio, prefix=f"curve{index}-"),
@@ -151,7 +163,6 @@ def _model_view(profile: Mapping[str, Any], index: int, meta: Mapping[str, Any])
         "profile": profile,
         "anchor": f"model-{index}",
         "origin": origin(profile),
-        "notes": profile.get("notes") or [],
         "headline": headline(profile, cost_ratio),
         "recommendation": recommended_at(profile, cost_ratio),
         "recommendations": recommended(profile),
@@ -160,26 +171,30 @@ def _model_view(profile: Mapping[str, Any], index: int, meta: Mapping[str, Any])
         "key_findings": [found for found in shown if found.title in _KEY_FINDINGS],
         "domains": domain_rows(profile),
         "differences": difference_rows(profile),
-        "arms": arm_rows(profile),
-        "calibration": calibration_rows(profile),
+        "variants": variant_rows(profile),
+        "calibration": [(score_name(row), row) for row in profile.calibration],
         "external": external_words(profile),
         "statuses": status_rows(profile),
         "warnings": status_warnings(profile),
         "n_missing": missing(profile),
-        "interventions": interventions,
-        "overview": [row for row in at_ratio if row["intervention"] in _OVERVIEW],
-        "curve": _curve_rows(profile, counted, meta.get("conditions") or []),
+        "interventions": [(row, _missing_beside(row, counted)) for row in interventions],
+        "overview": [
+            row
+            for row in interventions
+            if row.common.cost_ratio == cost_ratio and row.common.intervention in _OVERVIEW
+        ],
+        "curve": _curve_rows(profile, counted, content.conditions),
         "has_line": status in ("ok", "extrapolated"),
         "has_threshold": status == "ok",
-        "has_band": any(row.get("clustered_low") is not None for row in profile["curve"]),
+        "has_band": any(point.clustered_low is not None for point in profile.curve),
         "cost_caption": cost_caption(profile, cost_ratio),
         # matplotlib's own output; it escapes our names
         **{name: Markup(drawn) for name, drawn in figures.items()},  # noqa: S704
     }
 
 
-def _tuned_view(probes: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """Return what the template shows of one adapter."""
+def _tuned_view(probes: Probes, index: int) -> dict[str, Any]:
+    """Return the values of the template for one adapter."""
     from markupsafe import Markup
 
     return {
@@ -208,54 +223,79 @@ _KEY_FINDINGS = (
 _OVERVIEW = ("baseline", "cost_framing")
 
 
+@dataclass(frozen=True)
+class CurveRow:
+    """A condition of the baseline; without one usable dialogue its numbers are None.
+
+    Attributes
+    ----------
+    domain, condition : str
+        Where.
+    signal_accuracy : float, optional
+        Accuracy that the signal states, in [0, 1].
+    n : int
+        Usable dialogues.
+    n_missing : int, optional
+        Dialogues without a usable answer; None if unknown.
+    predictive_accuracy, escalation_rate : float, optional
+        Shares of the usable dialogues, in [0, 1].
+    low, high : float, optional
+        Interval of the escalation rate.
+    """
+
+    domain: str
+    condition: str
+    signal_accuracy: float | None
+    n: int
+    n_missing: int | None
+    predictive_accuracy: float | None = None
+    escalation_rate: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
 def _curve_rows(
-    profile: Mapping[str, Any],
-    counted: Sequence[Mapping[str, Any]],
-    conditions: Sequence[Mapping[str, Any]],
-) -> list[dict[str, Any]]:
+    profile: Profile, counted: Sequence[Row], conditions: Sequence[Row]
+) -> list[CurveRow]:
     """Return the curve by domain and stated accuracy, with the dialogues that are missing.
 
     A condition without one usable dialogue has no point on the curve; it gets a row of dashes.
     """
-
-    def place(row: Mapping[str, Any]) -> tuple[str, str]:
-        return row["domain"], row["condition"]
-
-    stated = {place(row): row["signal_accuracy"] for row in conditions}
-    asked: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    stated = {(row["domain"], row["condition"]): row["signal_accuracy"] for row in conditions}
+    asked: dict[tuple[str, str], list[Row]] = {}
     for row in counted:
         if row["intervention"] == "baseline":
-            asked.setdefault(place(row), []).append(row)
-    unusable = dict.fromkeys(("predictive_accuracy", "escalation_rate", "low", "high"))
-    seen = {place(row) for row in profile["curve"]}
-    rows = [dict(row) for row in profile["curve"]]
+            asked.setdefault((row["domain"], row["condition"]), []).append(row)
+    rows = [
+        CurveRow(
+            point.domain,
+            point.condition,
+            point.signal_accuracy,
+            point.n,
+            _lacking(asked.get((point.domain, point.condition), [])),
+            point.predictive_accuracy,
+            point.escalation_rate,
+            point.low,
+            point.high,
+        )
+        for point in profile.curve
+    ]
+    seen = {(row.domain, row.condition) for row in rows}
     rows += [
-        {"domain": key[0], "condition": key[1], "signal_accuracy": stated.get(key), "n": 0}
-        | unusable
-        for key in asked
+        CurveRow(*key, stated.get(key), 0, _lacking(found))
+        for key, found in asked.items()
         if key not in seen
     ]
-    for row in rows:
-        row["n_missing"] = _lacking(asked.get(place(row), []))
-    return sorted(
-        rows, key=lambda row: (row["domain"], row["signal_accuracy"] or 0, row["condition"])
-    )
+    return sorted(rows, key=lambda row: (row.domain, row.signal_accuracy or 0, row.condition))
 
 
-def _missing_beside(row: Mapping[str, Any], counted: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return how many dialogues of an intervention row have no usable answer, None if unknown."""
-    asked_ratio = row["cost_ratio"] if row["states_cost"] else None
-    same = [
-        other
-        for other in counted
-        if other["cost_ratio"] == asked_ratio
-        # What an older profile does not say of a variant does not tell it apart.
-        and all(name not in row or row[name] == other[name] for name in VARIANT)
-    ]
-    return _lacking(same)
+def _missing_beside(row: ScoredRow[InterventionScores], counted: Sequence[Row]) -> int | None:
+    """Return how many dialogues of a variant have no usable answer, None if unknown."""
+    variant = dict(row.common.variant)
+    return _lacking([other for other in counted if variant.items() <= other.items()])
 
 
-def _lacking(rows: Sequence[Mapping[str, Any]]) -> int | None:
+def _lacking(rows: Sequence[Row]) -> int | None:
     if not rows:
         return None
     return sum(int(row["n"]) for row in rows if row["status"] in MISSING)

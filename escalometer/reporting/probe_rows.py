@@ -1,13 +1,16 @@
-"""What a report says of an adapter: probes.json as rows for people, on a terminal or a page."""
+"""An adapter beside its base model: rows and sentences for a terminal or a page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from escalometer.documents import Probes
+from escalometer.documents.interval import SimpleInterval
+from escalometer.documents.probes import GridCell, Probe, ProbeScore
 from escalometer.documents.wording import DASH, count, ratio, share, with_span
 
-#: What each probe is called, by what its actions are scored against where that varies.
+#: Names of the probes, by the accuracy that their actions are scored against.
 PROBE_WORDS = {
     ("trained_domains", "signal"): "trained domains",
     ("held_out_domain", "signal"): "held-out domain",
@@ -21,7 +24,7 @@ PROBE_WORDS = {
     ("ties", "signal"): "ties, one point beside them",
 }
 
-#: What each kind of mistake is called.
+#: Names of the kinds of mistakes.
 MISTAKE_WORDS = {
     "no_chain": "no arithmetic",
     "misread_percentage": "misread percentage",
@@ -48,187 +51,272 @@ EXPLAINED = {
 
 
 def words_of(mistake: str, probe: str) -> str:
-    """Return what a kind of mistake is called; without a signal there is nothing to misread."""
+    """Return the name of a kind of mistake; without a signal there is nothing to misread."""
     if (mistake, probe) == ("misread_percentage", "no_signal"):
         return "invented percentage"
     return MISTAKE_WORDS[mistake]
 
 
-def probe_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the table of probes: one row a probe and what it is scored against.
+@dataclass(frozen=True)
+class ProbeRow:
+    """A row of the table of probes.
 
-    Parameters
+    Attributes
     ----------
-    document : mapping
-        probes.json.
-
-    Returns
-    -------
-    list of dict
-        The entries of ``probes`` with a ``label``, what the probe is (``explained``) and the tuned
-        model's most frequent mistake in words (``worst``; empty where the row above says it).
+    probe : Probe
+        Its numbers.
+    label, explained : str
+        Its name, and what it asks; the latter is empty where the row above has it.
+    worst : str
+        The tuned model's most frequent mistake; empty where the row above has it.
     """
+
+    probe: Probe
+    label: str
+    explained: str
+    worst: str
+
+
+def probe_rows(probes: Probes) -> list[ProbeRow]:
+    """Return the table of probes: one row a probe and what it is scored against."""
     rows = []
-    for entry in document["probes"]:
-        key = (entry["probe"], entry["scored_against"])
+    for probe in probes.probes:
+        key = (probe.probe, probe.scored_against)
         is_repeated = key == ("wrong_signal", "domain")
         rows.append(
-            {
-                **entry,
-                "label": PROBE_WORDS[key],
-                "explained": "" if is_repeated else EXPLAINED[entry["probe"]],
-                "worst": "" if is_repeated else _worst(entry),
-            }
+            ProbeRow(
+                probe,
+                PROBE_WORDS[key],
+                "" if is_repeated else EXPLAINED[probe.probe],
+                "" if is_repeated else _worst(probe),
+            )
         )
     return rows
 
 
-def _worst(entry: Mapping[str, Any]) -> str:
-    mistakes = entry["tuned"]["mistakes"]
+def _worst(probe: Probe) -> str:
+    mistakes = probe.tuned.mistakes
     if not mistakes:
         return DASH
-    kind = max(mistakes, key=mistakes.get)  # the first of those that are as frequent
-    return f"{words_of(kind, entry['probe'])} ({count(mistakes[kind])})"
+    kind = max(mistakes, key=lambda kind: mistakes[kind])  # the first of those that are as frequent
+    return f"{words_of(kind, probe.probe)} ({count(mistakes[kind])})"
 
 
-def mistake_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return how often each kind of mistake occurs: one row a probe with ``base`` and ``tuned``.
+@dataclass(frozen=True)
+class MistakeRow:
+    """Mistakes in one probe.
 
-    Each of the two holds a count for every key of `MISTAKE_WORDS`.
+    Attributes
+    ----------
+    label : str
+        Name of the probe.
+    n : int
+        Dialogues of each model.
+    base, tuned : dict of str to int
+        How often each kind occurs: a count for every key of `MISTAKE_WORDS`.
     """
+
+    label: str
+    n: int
+    base: dict[str, int]
+    tuned: dict[str, int]
+
+
+def mistake_rows(probes: Probes) -> list[MistakeRow]:
+    """Return how often each kind of mistake occurs: one row a probe."""
     return [
-        {
-            "label": PROBE_WORDS[entry["probe"], entry["scored_against"]].split(":")[0],
-            "n": entry["n"],
-            **{
-                role: {kind: entry[role]["mistakes"].get(kind, 0) for kind in MISTAKE_WORDS}
-                for role in ("base", "tuned")
-            },
-        }
-        for entry in document["probes"]
-        if (entry["probe"], entry["scored_against"]) != ("wrong_signal", "domain")
+        MistakeRow(
+            PROBE_WORDS[probe.probe, probe.scored_against].split(":")[0],
+            probe.n,
+            _every_kind(probe.base),
+            _every_kind(probe.tuned),
+        )
+        for probe in probes.probes
+        if (probe.probe, probe.scored_against) != ("wrong_signal", "domain")
     ]
 
 
-def grid_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _every_kind(score: ProbeScore) -> dict[str, int]:
+    return {kind: score.mistakes.get(kind, 0) for kind in MISTAKE_WORDS}
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """A margin of the grid.
+
+    Attributes
+    ----------
+    by, name : str
+        The key (domain, condition, cost ratio or wording) and its value.
+    n : int
+        Dialogues of each model.
+    always_escalate : float
+        Escalation accuracy of escalating in every dialogue, in [0, 1].
+    base, tuned : SimpleInterval
+        Escalation accuracy of both models.
+    """
+
+    by: str
+    name: str
+    n: int
+    always_escalate: float
+    base: SimpleInterval
+    tuned: SimpleInterval
+
+
+#: The margins in the order of the page.
+_MARGINS = ("domain", "condition", "cost ratio", "wording")
+
+
+def grid_rows(probes: Probes) -> list[GridRow]:
     """Return the margins of the grid: by domain, condition, ratio and wording, both models."""
-    pairs: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in document["grid"]:
-        if row["domain"] is not None and row["cost_ratio"] is not None:
-            continue  # a cell of few dialogues: see grid.parquet
-        place = tuple(row[name] for name in ("domain", "condition", "cost_ratio", "framing"))
-        pairs.setdefault(place, {"n": row["n"], "always_escalate": row["always_escalate"]})[
-            row["model_role"]
-        ] = {
-            "estimate": row["escalation_accuracy"],
-            "low": row["escalation_accuracy_low"],
-            "high": row["escalation_accuracy_high"],
-        }
-    named = [{**_named(*place), **row} for place, row in pairs.items()]
-    order = ("domain", "condition", "cost ratio", "wording")
-    return sorted(named, key=lambda row: (order.index(row["by"]), *row["sorts"]))
-
-
-def _named(
-    domain: str | None, condition: str | None, cost_ratio: float | None, framing: str | None
-) -> dict[str, Any]:
-    if condition is not None:
-        return {"by": "condition", "name": f"{domain}: {condition}", "sorts": (domain, condition)}
-    if domain is not None:
-        return {"by": "domain", "name": domain, "sorts": (domain,)}
-    if cost_ratio is not None:
-        return {"by": "cost ratio", "name": f"R = {ratio(cost_ratio)}", "sorts": (cost_ratio,)}
-    return {"by": "wording", "name": framing, "sorts": (framing,)}
-
-
-def published_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the published fine-tuned models, and this one below them, all numbers as text."""
-    published = document["published"]
-    rows = [
-        {
-            "model": row["model"],
-            "overall": row["said"] or share(row["overall"]),
-            "held_out": share(row["held_out"]),
-            "no_signal": None,  # published for no single model
-            "is_ours": False,
-        }
-        for row in published["rows"]
+    margins = [
+        cell for cell in probes.grid if cell.domain is None or cell.cost_ratio is None
+    ]  # others are cells of few dialogues: see grid.parquet
+    of_tuned = {_place(cell): cell for cell in margins if cell.model_role == "tuned"}
+    of_base = [cell for cell in margins if cell.model_role == "base"]
+    of_base.sort(key=lambda cell: (_MARGINS.index(_margin(cell)[0]), _place(cell)))
+    return [
+        GridRow(
+            *_margin(cell),
+            cell.n,
+            cell.always_escalate,
+            base=_accuracy(cell),
+            tuned=_accuracy(of_tuned[_place(cell)]),
+        )
+        for cell in of_base
     ]
-    entries = {(e["probe"], e["scored_against"]): e for e in document["probes"]}
-    grid = [entries.get((name, "signal")) for name in ("trained_domains", "held_out_domain")]
-    both = [entry for entry in grid if entry is not None]
-    n = sum(entry["n"] for entry in both)
-    held_out, no_signal = grid[1], entries.get(("no_signal", "domain"))
-    rows.append(
-        {
-            "model": document["adapter"],
-            "overall": share(sum(e["tuned"]["n_right"] for e in both) / n if n else None),
-            "held_out": with_span(held_out["tuned"]) if held_out else DASH,
-            "no_signal": with_span(no_signal["tuned"]) if no_signal else DASH,
-            "is_ours": True,
-        }
+
+
+def _place(cell: GridCell) -> tuple[str, str, float, str]:
+    """Return the values of a cell's keys, pooled ones empty."""
+    return cell.domain or "", cell.condition or "", cell.cost_ratio or 0.0, cell.framing or ""
+
+
+def _margin(cell: GridCell) -> tuple[str, str]:
+    """Return the key that a cell is a margin of, and the key's value."""
+    if cell.condition is not None:
+        return "condition", f"{cell.domain}: {cell.condition}"
+    if cell.domain is not None:
+        return "domain", cell.domain
+    if cell.cost_ratio is not None:
+        return "cost ratio", f"R = {ratio(cell.cost_ratio)}"
+    return "wording", cell.framing or ""
+
+
+def _accuracy(cell: GridCell) -> SimpleInterval:
+    return SimpleInterval(
+        estimate=cell.escalation_accuracy,
+        low=cell.escalation_accuracy_low,
+        high=cell.escalation_accuracy_high,
     )
-    return rows
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A fine-tuned model, all numbers as text.
+
+    Attributes
+    ----------
+    model : str
+        Its name.
+    overall, held_out : str
+        Escalation accuracy over all cells, and on the held-out domain.
+    no_signal : str, optional
+        The same without a signal; published for no single model.
+    is_ours : bool
+        True for the adapter, False for the published ones.
+    """
+
+    model: str
+    overall: str
+    held_out: str
+    no_signal: str | None = None
+    is_ours: bool = False
+
+
+def published_rows(probes: Probes) -> list[PublishedRow]:
+    """Return the published fine-tuned models, and this one below them."""
+    rows = [
+        PublishedRow(row.model, row.said or share(row.overall), share(row.held_out))
+        for row in probes.published.rows
+    ]
+    by_key = {(probe.probe, probe.scored_against): probe for probe in probes.probes}
+    trained = by_key.get(("trained_domains", "signal"))
+    held_out = by_key.get(("held_out_domain", "signal"))
+    no_signal = by_key.get(("no_signal", "domain"))
+    both = [probe for probe in (trained, held_out) if probe is not None]
+    n = sum(probe.n for probe in both)
+    ours = PublishedRow(
+        model=probes.adapter,
+        overall=share(sum(probe.tuned.n_right for probe in both) / n if n else None),
+        held_out=with_span(held_out.tuned) if held_out else DASH,
+        no_signal=with_span(no_signal.tuned) if no_signal else DASH,
+        is_ours=True,
+    )
+    return [*rows, ours]
 
 
 #: The probes that are the study's own grid.
 _GRID = {"held_out_domain": "held-out domain", "trained_domains": "trained ones"}
 
 
-def sentences(document: Mapping[str, Any]) -> list[str]:
-    """Return what has to be said beside the table: blind rules, turn 1, how answers were read."""
-    entries = document["probes"]
-    said = []
-    named = {e["probe"]: e for e in entries if e["scored_against"] == "signal"}
+def sentences(probes: Probes) -> list[str]:
+    """Return the remarks beside the table: blind rules, turn 1, how answers were read."""
+    remarks = []
+    by_name = {probe.probe: probe for probe in probes.probes if probe.scored_against == "signal"}
     blind = [
-        f"on the {words} in {share(named[probe]['always_escalate'])} and "
-        f"{share(named[probe]['always_implement'])}"
-        for probe, words in _GRID.items()
-        if probe in named
+        f"on the {words} in {share(by_name[name].always_escalate)} and "
+        f"{share(by_name[name].always_implement)}"
+        for name, words in _GRID.items()
+        if name in by_name
     ]
     if blind:
-        told = ", ".join(blind)
-        said.append(f"Always escalating and always implementing would be right {told}.")
-    said += turn_one_sentences(document)
-    if entries:
-        about = _between(entry["n_scenarios"] for entry in entries)
-        said.append(
+        remarks.append(
+            f"Always escalating and always implementing would be right {', '.join(blind)}."
+        )
+    remarks += turn_one_sentences(probes)
+    if probes.probes:
+        about = _between(probe.n_scenarios for probe in probes.probes)
+        remarks.append(
             f"A probe's dialogues are about {about} scenarios; "
             "intervals take each by itself, and are too narrow where errors go with scenarios."
         )
-    n = sum(e["n"] for e in _once(entries))
+    asked = _once(probes.probes)
+    base, tuned = [probe.base for probe in asked], [probe.tuned for probe in asked]
     closed, unread = (
-        {role: count(sum(e[role][of] for e in _once(entries))) for role in ("base", "tuned")}
-        for of in ("n_forced", "n_unparsed")
+        [count(sum(getattr(score, name) for score in scores)) for scores in (base, tuned)]
+        for name in ("n_forced", "n_unparsed")
     )
-    said.append(
-        f"Of {count(n)} dialogues with each model, the base's answers had to be closed with the "
-        f"marker in {closed['base']} (its budget: {document['base_max_tokens']} tokens an answer) "
-        f"and the tuned model's in {closed['tuned']} ({document['tuned_max_tokens']} tokens); no "
-        f"action could be read in {unread['base']} and {unread['tuned']}, which count as not right."
+    remarks.append(
+        f"Of {count(sum(probe.n for probe in asked))} dialogues with each model, the base's "
+        f"answers had to be closed with the marker in {closed[0]} (its budget: "
+        f"{probes.base_max_tokens} tokens an answer) and the tuned model's in {closed[1]} "
+        f"({probes.tuned_max_tokens} tokens); no action could be read in {unread[0]} and "
+        f"{unread[1]}, which count as not right."
     )
-    return said
+    return remarks
 
 
-def turn_one_sentences(document: Mapping[str, Any]) -> list[str]:
-    """Return whether turn 1 still predicts as well as before: all domains, and the held-out one."""
-    said = []
-    for row in document["predictions"]:
-        if row["domain"] not in (None, document["holdout"]):
+def turn_one_sentences(probes: Probes) -> list[str]:
+    """Return the accuracy of turn 1 before and after: all domains, and the held-out one."""
+    remarks = []
+    for row in probes.predictions:
+        if row.domain not in (None, probes.holdout):
             continue
-        where = "Turn 1" if row["domain"] is None else f"On {row['domain']} alone turn 1"
-        base, tuned, alike = (
-            with_span({e: row[f"{name}{end}"] for e, end in _ENDS})
-            for name in ("base_accuracy", "tuned_accuracy", "alike")
+        where = "Turn 1" if row.domain is None else f"On {row.domain} alone turn 1"
+        base = SimpleInterval(
+            estimate=row.base_accuracy, low=row.base_accuracy_low, high=row.base_accuracy_high
         )
-        said.append(
-            f"{where} matches the label in {base} before and {tuned} after; both predict alike in "
-            f"{alike} of {count(row['n'])} first turns."
+        tuned = SimpleInterval(
+            estimate=row.tuned_accuracy, low=row.tuned_accuracy_low, high=row.tuned_accuracy_high
         )
-    return said[::-1]  # all domains first
-
-
-_ENDS = (("estimate", ""), ("low", "_low"), ("high", "_high"))
+        alike = SimpleInterval(estimate=row.alike, low=row.alike_low, high=row.alike_high)
+        remarks.append(
+            f"{where} matches the label in {with_span(base)} before and {with_span(tuned)} after; "
+            f"both predict alike in {with_span(alike)} of {count(row.n)} first turns."
+        )
+    return remarks[::-1]  # all domains first
 
 
 def _between(numbers: Iterable[int]) -> str:
@@ -236,6 +324,6 @@ def _between(numbers: Iterable[int]) -> str:
     return count(low) if low == high else f"{count(low)} to {count(high)}"
 
 
-def _once(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _once(probes: Sequence[Probe]) -> list[Probe]:
     """Return one entry a probe: those that are scored twice hold the same dialogues."""
-    return [*{entry["probe"]: entry for entry in entries}.values()]
+    return [*{probe.probe: probe for probe in probes}.values()]

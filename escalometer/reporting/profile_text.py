@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from escalometer.documents.wording import count, ratio, visible
-from escalometer.reporting import terminal
+from escalometer.documents import Profile
+from escalometer.documents.wording import ratio, visible
+from escalometer.reporting import profile_tables, terminal
 from escalometer.reporting.conclusions import (
     editions,
     findings,
     headline,
     origin,
-    status_rows,
     status_warnings,
 )
+from escalometer.reporting.confidence import calibration_words, external_words
 from escalometer.reporting.missing_answers import overlap_words
-from escalometer.reporting.profile_text_parts import confidence, differences, domains, thresholds
-from escalometer.reporting.profile_text_tables import curve, interventions, plain_table
 from escalometer.reporting.recommendations import recommended, recommended_at
 
 
-def profile_text(profile: Mapping[str, Any], cost_ratio: float = 4.0, width: int = 100) -> str:
+def profile_text(profile: Profile, cost_ratio: float = 4.0, width: int = 100) -> str:
     """Return the profile as plain text.
 
     Parameters
     ----------
-    profile : mapping
-        The document of ``escalometer profile --json``.
+    profile : Profile
+        The profile of one model.
     cost_ratio : float
         R of the optimal threshold and of the table of interventions.
     width : int
@@ -40,7 +37,7 @@ def profile_text(profile: Mapping[str, Any], cost_ratio: float = 4.0, width: int
     return terminal.render(_parts(profile, cost_ratio), width)
 
 
-def print_profile(profile: Mapping[str, Any], stream: TextIO, cost_ratio: float = 4.0) -> None:
+def print_profile(profile: Profile, stream: TextIO, cost_ratio: float = 4.0) -> None:
     """Write the profile to `stream`, in colour where that is a terminal.
 
     Characters that the stream's encoding lacks are written as question marks: a report must not
@@ -49,10 +46,9 @@ def print_profile(profile: Mapping[str, Any], stream: TextIO, cost_ratio: float 
     terminal.write(_parts(profile, cost_ratio), stream)
 
 
-def _parts(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType]:
-    name = visible(profile["model"])
+def _parts(profile: Profile, cost_ratio: float) -> list[RenderableType]:
     parts: list[RenderableType] = [
-        Text(f"Escalation profile of {name}", style="bold"),
+        Text(f"Escalation profile of {visible(profile.model)}", style="bold"),
         Text(visible(origin(profile))),
         *([Text(visible(editions(profile)))] if editions(profile) else []),
         Text(),
@@ -60,10 +56,11 @@ def _parts(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType
         *_recommended(profile, cost_ratio),
         Text(),
         terminal.heading("How the dialogues ended"),
-        _statuses(profile),
+        *profile_tables.statuses(profile),
     ]
     parts += [
-        terminal.indented(Text(f"! {said}", style="yellow")) for said in status_warnings(profile)
+        terminal.indented(Text(f"! {warning}", style="yellow"))
+        for warning in status_warnings(profile)
     ]
     parts += [Text(), terminal.heading("The model as a whole (95 % intervals)")]
     for finding in findings(profile, cost_ratio):
@@ -79,38 +76,31 @@ def _parts(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType
             style="dim",
         )
     )
-    notes = [overlap_words(profile), *(profile.get("notes") or [])]
-    parts += [Text(f"Note: {visible(said)}") for said in notes if said]
+    notes = [overlap_words(profile), *profile.notes]
+    parts += [Text(f"Note: {visible(note)}") for note in notes if note]
+    confidence = [*calibration_words(profile), *external_words(profile, cost_ratio)]
     at = f"at R = {ratio(cost_ratio)}"
     for title, part in (
-        ("Each domain by itself", domains(profile)),
-        (f"Interventions {at}", interventions(profile, cost_ratio)),
-        (f"What interventions change against the baseline {at}", differences(profile, cost_ratio)),
-        ("Threshold under each intervention with a signal", thresholds(profile)),
-        ("What its own confidence is worth", confidence(profile, cost_ratio)),
-        ("Escalation rate by condition (baseline)", curve(profile)),
+        ("Each domain by itself", profile_tables.domains(profile)),
+        (f"Interventions {at}", profile_tables.interventions(profile, cost_ratio)),
+        (
+            f"What interventions change against the baseline {at}",
+            profile_tables.differences(profile, cost_ratio),
+        ),
+        ("Threshold under each intervention with a signal", profile_tables.thresholds(profile)),
+        ("What its own confidence is worth", [Text(visible(words)) for words in confidence]),
+        ("Escalation rate by condition (baseline)", profile_tables.curve(profile)),
     ):
         if part:
             parts += [Text(), terminal.heading(title), *part]
     return parts
 
 
-def _recommended(profile: Mapping[str, Any], cost_ratio: float) -> list[RenderableType]:
-    """Return what to do: in full at the headlines' cost ratio, briefly at the others."""
-    chosen = recommended_at(profile, cost_ratio)
-    others = [found for found in recommended(profile) if chosen is None or found != chosen]
+def _recommended(profile: Profile, cost_ratio: float) -> list[RenderableType]:
+    """Return the recommendations: in full at the headlines' cost ratio, briefly at the others."""
+    advice = recommended_at(profile, cost_ratio)
+    others = [found for found in recommended(profile) if found != advice]
     return [
-        *([Text(visible(chosen.sentence), style="bold")] if chosen else []),
-        *(Text(visible(found.brief)) for found in others),
+        *([Text(visible(advice.sentence), style="bold")] if advice else []),
+        *(Text(visible(other.brief)) for other in others),
     ]
-
-
-def _statuses(profile: Mapping[str, Any]) -> Table:
-    table = plain_table()
-    table.add_column("status")
-    table.add_column("dialogues", justify="right")
-    table.add_column("share", justify="right")
-    table.add_column("meaning")
-    for status, n, part, words in status_rows(profile):
-        table.add_row(visible(status), count(n), part, words)
-    return table

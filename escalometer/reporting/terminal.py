@@ -1,10 +1,10 @@
-"""What is printed for people: rich renderables on a terminal of any width and encoding."""
+"""Text, headings and the plain table for a terminal of any width and encoding."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
-from typing import TextIO
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple, TextIO
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -50,20 +50,51 @@ def heading(text: str) -> Text:
     return Text(text, style="bold underline")
 
 
-def indented(text: Text) -> Padding:
-    """Return a text four columns in."""
-    return Padding(text, (0, 0, 0, 4))
+def indented(text: Text, by: int = 4) -> Padding:
+    """Return a text so many columns in."""
+    return Padding(text, (0, 0, 0, by))
 
 
-def plain_table(columns: Iterable[tuple[str, str]]) -> Table:
-    """Return a table without lines; columns by title and how they are justified."""
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    for title, justify in columns:
-        is_name = justify == "left"
+class Column(NamedTuple):
+    """A column of `plain_table`.
+
+    Attributes
+    ----------
+    title : str
+    justify : {"left", "right"}
+        Left for words, right for numbers.
+    can_wrap : bool, optional
+        True if cells may take several lines where the terminal is narrow; by default words may
+        and numbers may not.
+    min_width : int, optional
+        Characters.
+    """
+
+    title: str
+    justify: Literal["left", "right"] = "right"
+    can_wrap: bool | None = None
+    min_width: int | None = None
+
+
+def plain_table(columns: Sequence[Column | str], gap: int = 1) -> Table:
+    """Return a table without lines.
+
+    Parameters
+    ----------
+    columns : sequence of Column or str
+        A bare title is a column of numbers.
+    gap : int
+        Characters between columns.
+    """
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
+    for given in columns:
+        column = Column(given) if isinstance(given, str) else given
+        can_wrap = column.justify == "left" if column.can_wrap is None else column.can_wrap
         table.add_column(
-            title,
-            justify="left" if is_name else "right",
+            column.title,
+            justify=column.justify,
             overflow="fold",
-            no_wrap=not is_name,
+            no_wrap=not can_wrap,
+            min_width=column.min_width,
         )
     return table

@@ -1,101 +1,86 @@
-"""The variants of the protocol that a profile scores, one row each."""
+"""Protocol variants in words, and their scores with both accuracies beside each other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeAlias, TypeVar
 
-#: Scored against the accuracy that the model really has, and against the one it was told.
-SCORES = ("predictive_accuracy", "signal_accuracy")
+from escalometer.documents import Profile, ScoredVariant, Variant
+from escalometer.documents.profile import InterventionDifference, InterventionScores
+from escalometer.documents.recommendation import Candidate
 
+#: Anything that names a protocol variant. A candidate that is a fixed rule names none.
+AnyVariant: TypeAlias = Variant | ScoredVariant | Candidate
 
-#: What tells two variants of the protocol apart, beside the cost ratio.
-VARIANT = (
-    "intervention",
-    "reasoning_effort",
-    "framing",
-    "is_thinking",
-    "is_isolated",
-    "has_signal",
-)
+Scored = TypeVar("Scored", InterventionScores, InterventionDifference)
 
 
-def states_cost(row: Mapping[str, Any]) -> bool:
-    """Return whether the prompt of this intervention row stated its cost ratio."""
-    stated = row.get("is_cost_stated")
-    return row.get("framing") is not None if stated is None else bool(stated)
+@dataclass(frozen=True)
+class ScoredRow(Generic[Scored]):
+    """One protocol variant at one cost ratio, scored against both accuracies.
+
+    Attributes
+    ----------
+    common : InterventionScores or InterventionDifference
+        For the numbers that do not depend on which action is optimal.
+    by_accuracy, by_signal : InterventionScores or InterventionDifference, optional
+        The same variant scored against the accuracy that the model has in a condition, and against
+        the one that the signal states.
+    """
+
+    common: Scored
+    by_accuracy: Scored | None = None
+    by_signal: Scored | None = None
+
+    @property
+    def label(self) -> str:
+        """The variant in words."""
+        return label(self.common)
+
+    @property
+    def scored(self) -> list[Scored]:
+        """The rows that there are, by accuracy first."""
+        return [row for row in (self.by_accuracy, self.by_signal) if row is not None]
 
 
 def intervention_rows(
-    profile: Mapping[str, Any], cost_ratio: float | None = None
-) -> list[dict[str, Any]]:
-    """Return one row an intervention, effort, cost ratio and wording, with both scores beside.
-
-    Parameters
-    ----------
-    profile : mapping
-        The document of ``escalometer profile --json``.
-    cost_ratio : float, optional
-        Rows of this R alone.
-
-    Returns
-    -------
-    list of dict
-        What the profile says of the row, ``label`` for people, ``states_cost``, and
-        ``scores``: ``escalation_accuracy`` and ``regret`` by what they are scored against.
-    """
-    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in profile["interventions"]:
-        if cost_ratio is not None and row["cost_ratio"] != cost_ratio:
-            continue
-        entry = merged.setdefault(
-            (*(row.get(name) for name in VARIANT), row["cost_ratio"], states_cost(row)),
-            {**row, "label": label(row), "states_cost": states_cost(row), "scores": {}},
-        )
-        entry["scores"][row["scored_against"]] = {
-            name: row.get(name) for name in ("escalation_accuracy", "regret")
-        }
-    return list(merged.values())
+    profile: Profile, cost_ratio: float | None = None
+) -> list[ScoredRow[InterventionScores]]:
+    """Return the scores of each protocol variant; at one cost ratio if one is given."""
+    return _beside(profile.interventions, cost_ratio)
 
 
 def difference_rows(
-    profile: Mapping[str, Any], cost_ratio: float | None = None
-) -> list[dict[str, Any]]:
-    """Return what each intervention changes against the baseline, with both yardsticks beside.
+    profile: Profile, cost_ratio: float | None = None
+) -> list[ScoredRow[InterventionDifference]]:
+    """Return the differences of each protocol variant from the baseline, as `intervention_rows`."""
+    return _beside(profile.differences, cost_ratio)
 
-    Parameters
-    ----------
-    profile, cost_ratio
-        As in `intervention_rows`.
 
-    Returns
-    -------
-    list of dict
-        What the profile says of the comparison, ``label``, ``states_cost``, and ``against``:
-        ``escalation_accuracy`` and ``p_corrected`` by what actions are scored against.
-    """
-    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in profile.get("differences") or []:
-        if cost_ratio is not None and row["cost_ratio"] != cost_ratio:
+def _beside(rows: Sequence[Scored], cost_ratio: float | None) -> list[ScoredRow[Scored]]:
+    """Return the rows with those that differ in `scored_against` alone put together."""
+    merged: dict[tuple[Variant, float], ScoredRow[Scored]] = {}
+    for row in rows:
+        if cost_ratio is not None and row.cost_ratio != cost_ratio:
             continue
-        entry = merged.setdefault(
-            (*(row.get(name) for name in VARIANT), row["cost_ratio"], states_cost(row)),
-            {**row, "label": label(row), "states_cost": states_cost(row), "against": {}},
-        )
-        entry["against"][row["scored_against"]] = {
-            name: row.get(name) for name in ("escalation_accuracy", "p_corrected")
-        }
+        key = (row.variant, row.cost_ratio)
+        together = merged.get(key, ScoredRow(row))
+        if row.scored_against == "signal_accuracy":
+            merged[key] = replace(together, by_signal=row)
+        else:
+            merged[key] = replace(together, by_accuracy=row)
     return list(merged.values())
 
 
-def label(row: Mapping[str, Any]) -> str:
+def label(variant: AnyVariant) -> str:
     """Return the intervention with all that its name leaves open."""
-    name = row["intervention"]
-    framing = f" ({row['framing']})" if row.get("framing") else ""
+    name = variant.intervention or ""
+    framing = f" ({variant.framing})" if variant.framing else ""
     more = [
-        f", effort {row['reasoning_effort']}" if row.get("reasoning_effort") else "",
-        ", thinking" if row.get("is_thinking") and "thinking" not in name else "",
-        ", isolated" if row.get("is_isolated") and "isolated" not in name else "",
-        ", no signal" if row.get("has_signal") is False and name != "no_signal" else "",
+        f", effort {variant.reasoning_effort}" if variant.reasoning_effort else "",
+        ", thinking" if variant.is_thinking and "thinking" not in name else "",
+        ", isolated" if variant.is_isolated and "isolated" not in name else "",
+        ", no signal" if variant.has_signal is False and name != "no_signal" else "",
     ]
     return f"{name}{framing}{''.join(more)}"

@@ -70,4 +70,4 @@ def run(model: str, params: Params, root: Path = Path()) -> None:
         writer = csv.DictWriter(file, CURVE_COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(point.model_dump() for point in profile.curve)
-    escalation_curve_figure(profile.as_json(), layout.curve_figure(model, root))
+    escalation_curve_figure(profile, layout.curve_figure(model, root))

@@ -11,7 +11,7 @@ from escalometer.config import Params
 from escalometer.documents import Probes, Profile
 from escalometer.documents.document import read_document
 from escalometer.reporting.dvc_plots import write_plots_template
-from escalometer.reporting.page import write_report
+from escalometer.reporting.page import ReportContent, write_report
 from escalometer.runtime.files import read_json
 from escalometer.runtime.git import git_commit
 from escalometer.schema import CONDITIONS, DECISIONS, read_table
@@ -54,24 +54,21 @@ def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
             statuses += counted(decisions)
             samples += sampled(decisions)
     page = (out or layout.report_folder(root)) / layout.report_file().name
-    write_report(
-        [profile.as_json() for profile in profiles],
-        provenance,
-        _validation(root),
-        samples,
-        page,
-        {
-            "cost_ratio": params.analyze.headline_ratio,
-            "params": params.model_dump(mode="json"),
-            "git_commit": git_commit(root),
-            "conditions": conditions,
-            "statuses": statuses,
-            # Adapters that were evaluated; most projects have none.
-            "probes": [
-                read_document(Probes, path).as_json() for path in layout.all_probes_files(root)
-            ],
-        },
+    content = ReportContent(
+        profiles=profiles,
+        cost_ratio=params.analyze.headline_ratio,
+        provenance=provenance,
+        validation=_validation(root),
+        samples=samples,
+        statuses=statuses,
+        conditions=conditions,
+        # Adapters that were evaluated; most projects have none.
+        probes=[read_document(Probes, path) for path in layout.all_probes_files(root)],
+        params=params.model_dump(mode="json"),
+        force_answer=params.query.force_answer,
+        git_commit=git_commit(root),
     )
+    write_report(content, page)
     write_plots_template(page.parent / "plots_template.html")
     return page
 

@@ -24,7 +24,7 @@ from escalometer.dialogue.parsing import parse_marker
 from escalometer.dialogue.protocol import Protocol, first_turn
 from escalometer.dialogue.providers import connect
 from escalometer.errors import DataError
-from escalometer.reporting.page import write_report
+from escalometer.reporting.page import ReportContent, write_report
 from escalometer.schema import DECISIONS, SCENARIOS, read_table, write_table
 from escalometer.stages import ingest, sample
 from tests.conftest import ROOT, SHARED, tiny_card, workspace
@@ -196,7 +196,7 @@ def test_the_report_shows_them_as_text(rows, tmp_path):
         for row, hostile in zip(rows, [*HOSTILE, *[""] * 60], strict=True)
     ]
     path = tmp_path / "index.html"
-    write_report([], [], [], samples, path, {"cost_ratio": 4.0})
+    write_report(ReportContent(profiles=[], cost_ratio=4.0, samples=samples), path)
     page = path.read_text("utf-8")
     assert "<script" not in page
     assert "\x1b" not in page

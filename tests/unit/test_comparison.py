@@ -27,7 +27,7 @@ def _compare(*releases: list[dict[str, Any]], params: Params = PARAMS) -> Compar
     made, _ = build_comparison(table(*releases), "old", "new", "here", params)
     stored = json.loads(json.dumps(made.as_json(), allow_nan=False))  # strict JSON, plain types
     assert Comparison.model_validate(stored) == made
-    assert comparison_text(made.as_json())
+    assert comparison_text(made)
     return made
 
 
@@ -179,7 +179,7 @@ def test_a_threshold_that_cannot_be_read_off_is_null_and_says_whose() -> None:
 def test_a_threshold_beyond_the_accuracies_seen_is_marked() -> None:
     made = _compare(release("old", 60), release("new", 60, threshold=0.45, width=0.2))
     assert _row(made, "implicit_threshold").statuses == ("ok", "extrapolated")
-    assert "¹ outside of the accuracies seen" in comparison_text(made.as_json())
+    assert "¹ outside of the accuracies seen" in comparison_text(made)
 
 
 def test_only_conditions_that_both_have_count_and_the_rest_is_named() -> None:
@@ -262,7 +262,7 @@ def test_names_from_strangers_are_made_visible() -> None:
         for row in release("new", 30, domains=("movielens",))
     ]
     made = _compare([{**row, "model": "old"} for row in new], new)
-    text = comparison_text(made.as_json())
+    text = comparison_text(made)
     assert "\x1b" not in text and "\u202e" not in text
 
 

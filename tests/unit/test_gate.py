@@ -42,8 +42,8 @@ def _gate(
     made = build_verdict(table(new, old or []), "new", "here", PARAMS, gate, designs)
     stored = json.loads(json.dumps(made.as_json(), allow_nan=False))
     assert Verdict.model_validate(stored) == made
-    assert gate_text(made.as_json())
-    root = ET.fromstring(junit_xml(made.as_json()))  # noqa: S314
+    assert gate_text(made)
+    root = ET.fromstring(junit_xml(made))  # noqa: S314
     assert int(root.get("tests", "")) == len(made.rules)
     return made
 
@@ -275,8 +275,8 @@ def test_the_record_holds_what_answered_and_what_was_ruled() -> None:
     assert made.resolved_models == {"new": ("m-2026-01-15",), "old": ()}
     assert made.params.max_regret == 0.15
     assert (made.model, made.against, made.source) == ("new", "old", "here")
-    assert "new was answered by m-2026-01-15." in gate_text(made.as_json())
-    assert 'value="m-2026-01-15"' in junit_xml(made.as_json())
+    assert "new was answered by m-2026-01-15." in gate_text(made)
+    assert 'value="m-2026-01-15"' in junit_xml(made)
 
 
 def test_junit_is_valid_whatever_names_hold() -> None:
@@ -288,7 +288,7 @@ def test_junit_is_valid_whatever_names_hold() -> None:
         *passed.rules[2:],
     ]
     changes = {"model": name, "rules": tuple(rules), "resolved_models": {name: (name,)}}
-    made = passed.model_copy(update=changes).model_dump()
+    made = passed.model_copy(update=changes)
     for text in (junit_xml(made), junit_error(name, RuntimeError(name))):
         root = ET.fromstring(text.encode("utf-8"))  # noqa: S314
         assert len(root.findall(".//testcase")) == int(root.get("tests", ""))

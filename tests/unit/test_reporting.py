@@ -13,103 +13,39 @@ import pytest
 from rich.console import Console
 
 from escalometer.config import Params
-from escalometer.documents.wording import points, share, span, visible
+from escalometer.documents.wording import Bounds, points, share, span, visible
 from escalometer.errors import DataError, UsageError
 from escalometer.reporting.conclusions import headline
 from escalometer.reporting.curve_figure import escalation_curve_figure, escalation_curve_svg
 from escalometer.reporting.data_status_text import print_status
-from escalometer.reporting.page import write_report
+from escalometer.reporting.page import ReportContent, write_report
 from escalometer.reporting.profile_text import print_profile, profile_text
 from escalometer.reporting.variants import intervention_rows
 from escalometer.schema import CONDITIONS, DECISIONS, write_table
 from escalometer.stages import report as stage
+from tests.unit.example_profiles import (
+    EXTRAPOLATED,
+    NULL,
+    UNIDENTIFIED,
+    bounded,
+    fit,
+    interval,
+    small_profile,
+    thresholds,
+    typed,
+)
 from tests.unit.grown_probes import grown_probes
 
 HOSTILE = (
     '<script>alert(1)</script> "><img src=http://evil.example/x onerror=alert(2)>'
-    " \x1b[31mred\x07 \u202egnp.exe \u2066iso\u2069 \u200bzero \ud800 {{ 7 * 7 }} مرحبا"
+    " \x1b[31mred\x07 \u202egnp.exe \u2066iso\u2069 \u200bzero {{ 7 * 7 }} مرحبا"
 )
-
-
-def interval(estimate: float, low: float, high: float, **more: Any) -> dict[str, Any]:
-    return {
-        "estimate": estimate,
-        "low": low,
-        "high": high,
-        "clustered_low": low - 0.05,
-        "clustered_high": high + 0.05,
-        **more,
-    }
-
-
-NULL = dict.fromkeys(("estimate", "low", "high", "clustered_low", "clustered_high"))
-
-
-def fit(base: dict[str, Any], slope: float | None, status: str) -> dict[str, Any]:
-    intercept = None if slope is None else 0.5 - slope * 0.62
-    return {**base, "slope": slope, "intercept": intercept, "r_squared": 0.7, "status": status}
-
-
-IDENTIFIED = fit(interval(0.62, 0.58, 0.66), -1.6, "ok")
-UNIDENTIFIED = fit(interval(-3.21, -40.0, 55.0), 0.02, "unidentified")
-EXTRAPOLATED = fit(interval(1.18, 0.97, 2.4), -0.3, "extrapolated")
-
-
-def made_profile() -> dict[str, Any]:
-    """A profile with the keys that the first ones had."""
-    curve = [
-        {
-            "domain": domain,
-            "condition": f"{domain}_{i}",
-            "signal_accuracy": 0.52 + 0.1 * i,
-            "predictive_accuracy": 0.5 + 0.1 * i,
-            "escalation_rate": 0.7 - 0.16 * i,
-            "low": 0.6 - 0.16 * i,
-            "high": 0.8 - 0.16 * i,
-            "n": 20 + i,
-        }
-        for domain in ("movielens", "hmda_mortgages")
-        for i in range(4)
-    ]
-    nulls: dict[str, Any] = dict.fromkeys(("predictive_accuracy", "escalation_rate", "low", "high"))
-    curve.append(
-        {"domain": "movielens", "condition": "none", "signal_accuracy": 0.9, "n": 0, **nulls}
-    )
-    interventions = [
-        {
-            "intervention": name,
-            "reasoning_effort": None,
-            "cost_ratio": 4.0,
-            "framing": framing,
-            "scored_against": against,
-            "n": 160,
-            "escalation_accuracy": interval(0.6, 0.55, 0.65),
-            "realized_cost": interval(0.91, 0.84, 1.02),
-            "regret": interval(0.12, -0.001, 0.2),
-            "coverage": interval(0.55, 0.5, 0.6),
-            "selective_risk": interval(0.3, 0.25, 0.35),
-        }
-        for name, framing in (("baseline", None), ("no_signal", None), ("cost_framing", "ratio"))
-        for against in ("signal_accuracy", "predictive_accuracy")
-    ]
-    return {
-        "model": "smollm2-135m-instruct",
-        "source": "pipeline",
-        "n_decisions": 1500,
-        "statuses": dict.fromkeys(("forced", "unparsed", "truncated", "refused", "error"), 0)
-        | {"ok": 1500},
-        "predictive_accuracy": interval(0.642, 0.61, 0.67),
-        "implicit_threshold": {"linear": IDENTIFIED, "logit": IDENTIFIED},
-        "self_estimated_accuracy": interval(0.74, 0.69, 0.8, n_clipped=0),
-        "calibration_bias": interval(0.098, 0.04, 0.15),
-        "curve": curve,
-        "interventions": interventions,
-    }
+SURROGATE = "\ud800"  # a text of a model may hold one; no document can
 
 
 @pytest.fixture
 def profile() -> dict[str, Any]:
-    return made_profile()
+    return small_profile()
 
 
 # ---------------------------------------------------------------- numbers and texts
@@ -120,14 +56,14 @@ def test_numbers() -> None:
     assert share(-0.00001) == "0.0 %"
     assert share(None) == "—"
     assert points(-0.05) == "−5.0 points"
-    assert span({"low": 0.58, "high": 0.644}) == "[58.0, 64.4]"
-    assert span({"low": None, "high": 0.644}) == "—"
+    assert span(Bounds(0.58, 0.644)) == "[58.0, 64.4]"
+    assert span(Bounds(None, 0.644)) == "—"
     assert span(None) == "—"
-    assert span({"low": -0.1, "high": 1.5}, "cost") == "[−0.10, 1.50]"
+    assert span(Bounds(-0.1, 1.5), "cost") == "[−0.10, 1.50]"
 
 
 def test_what_cannot_be_seen_is_spelt_out() -> None:
-    shown = visible(HOSTILE + "\r\nnext\tline\xa0end")
+    shown = visible(HOSTILE + SURROGATE + "\r\nnext\tline\xa0end")
     assert shown.endswith("\nnext\tline\xa0end")
     for code in ("001B", "0007", "202E", "2066", "2069", "200B", "D800"):
         assert f"⟨U+{code}⟩" in shown
@@ -140,7 +76,7 @@ def test_what_cannot_be_seen_is_spelt_out() -> None:
 
 
 def test_text_has_every_number_with_its_interval(profile: dict[str, Any]) -> None:
-    text = " ".join(profile_text(profile).split())
+    text = " ".join(profile_text(typed(profile)).split())
     for expected in (
         "smollm2-135m-instruct",
         "64.2 % [61.0, 67.0]",
@@ -157,69 +93,69 @@ def test_text_has_every_number_with_its_interval(profile: dict[str, Any]) -> Non
 
 
 def test_text_and_page_name_the_edition(profile: dict[str, Any], tmp_path: Path) -> None:
-    assert "Editions" not in profile_text(profile)  # recorded decisions do not say
+    assert "Editions" not in profile_text(typed(profile))  # recorded decisions do not say
     profile["editions"] = {"movielens": "dslabs", "hmda_mortgages": "raw"}
-    text = profile_text(profile)
+    text = profile_text(typed(profile))
     assert "Editions of the data: movielens (dslabs), hmda_mortgages (raw)" in text
     page = tmp_path / "index.html"
-    write_report([profile], [], [], [], page, {"cost_ratio": 4.0})
+    write_report(ReportContent(profiles=[typed(profile)], cost_ratio=4.0), page)
     assert page.read_text("utf-8").count("edition of the data: dslabs") == 1
 
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_text_fits(profile: dict[str, Any], width: int) -> None:
-    text = profile_text(profile, width=width)
+    text = profile_text(typed(profile), width=width)
     assert max(len(line) for line in text.splitlines()) <= width
     assert text.count("0.00–0.20") == 3
     assert "\x1b" not in text
 
 
 def test_unidentified_threshold_is_words_and_no_number(profile: dict[str, Any]) -> None:
-    profile["implicit_threshold"] = {"linear": UNIDENTIFIED, "logit": UNIDENTIFIED}
-    profile["self_estimated_accuracy"] = {**NULL, "n_clipped": 0}
-    profile["calibration_bias"] = None
-    text = " ".join(profile_text(profile).split())
+    profile["implicit_threshold"] = thresholds(UNIDENTIFIED)
+    profile["self_estimated_accuracy"] = bounded(NULL) | {"n_clipped": 0}
+    profile["calibration_bias"] = bounded(NULL)
+    text = " ".join(profile_text(typed(profile)).split())
     assert "does not escalate less as it becomes more accurate; no threshold can be read" in text
-    assert "No threshold can be read off" in headline(profile)
+    assert "No threshold can be read off" in headline(typed(profile))
     for number in ("−321", "-321", "5500", "3.21"):
         assert number not in text
     assert "it needs the no_signal intervention" in text
-    svg = escalation_curve_svg(profile)
+    svg = escalation_curve_svg(typed(profile))
     assert "unidentified" in svg
     assert "p* =" not in svg
 
 
 def test_extrapolated_threshold_says_so(profile: dict[str, Any]) -> None:
-    profile["implicit_threshold"]["linear"] = EXTRAPOLATED
-    text = " ".join(profile_text(profile).split())
+    profile["implicit_threshold"] = thresholds(EXTRAPOLATED)
+    text = " ".join(profile_text(typed(profile)).split())
     assert "118.0 % [97.0, 240.0]" in text
     assert "Extrapolated: the observed accuracies are 50 % to 80 %" in text
-    assert "extrapolated" in escalation_curve_svg(profile)
+    assert "extrapolated" in escalation_curve_svg(typed(profile))
 
 
 def test_why_there_is_no_line(profile: dict[str, Any]) -> None:
-    profile["implicit_threshold"]["linear"] = fit(NULL, None, "unidentified")
-    assert "its accuracy is the same in all conditions" in headline(profile)
+    profile["implicit_threshold"] = thresholds(fit(NULL, None, "unidentified"))
+    assert "its accuracy is the same in all conditions" in headline(typed(profile))
     profile["curve"] = profile["curve"][:1]
-    assert "it takes two conditions with usable dialogues at least" in headline(profile)
+    assert "it takes two conditions with usable dialogues at least" in headline(typed(profile))
     noisy = fit(interval(0.6, 0.5, 0.7), -0.4, "unidentified")
-    profile["implicit_threshold"]["linear"] = noisy
-    assert "the interval of the slope includes zero" in headline(profile)
-    assert "It escalates 70 % of the baseline's dialogues." in headline(profile)
+    profile["implicit_threshold"] = thresholds(noisy)
+    assert "the interval of the slope includes zero" in headline(typed(profile))
+    assert "It escalates 70 % of the baseline's dialogues." in headline(typed(profile))
 
 
 def test_human_errors_lower_the_optimal_threshold(profile: dict[str, Any]) -> None:
     profile["human_error_rate"] = 0.1
-    text = " ".join(profile_text(profile).split())
+    text = " ".join(profile_text(typed(profile)).split())
     assert "τ* at R = 4 65 %" in text
     assert "the person errs in 10.0 % of cases" in text
-    assert "τ* = 65 %" in escalation_curve_svg(profile)
+    assert "τ* = 65 %" in escalation_curve_svg(typed(profile))
 
 
 def test_a_side_domain_is_drawn_apart(profile: dict[str, Any]) -> None:
-    assert "not in the fit" not in escalation_curve_svg(profile)
+    assert "not in the fit" not in escalation_curve_svg(typed(profile))
     profile["curve"][0] |= {"domain": "moral_machine", "is_main": False}
-    assert "moral_machine (n = 20, not in the fit)" in escalation_curve_svg(profile)
+    assert "moral_machine (n = 20, not in the fit)" in escalation_curve_svg(typed(profile))
 
 
 def test_variants_are_told_apart(profile: dict[str, Any]) -> None:
@@ -228,15 +164,15 @@ def test_variants_are_told_apart(profile: dict[str, Any]) -> None:
         row |= {"is_isolated": True, "is_thinking": True, "reasoning_effort": "low"}
     profile["interventions"] += again
     profile["notes"] = ["Left out of every pooled number: moral_machine."]
-    text = profile_text(profile)
+    text = profile_text(typed(profile))
     assert "Note: Left out of every pooled number" in text
-    labels = [row["label"] for row in intervention_rows(profile, 4.0)]
+    labels = [row.label for row in intervention_rows(typed(profile), 4.0)]
     assert labels[-1] == "baseline, effort low, thinking, isolated"
 
 
 def test_forced_and_missing_answers_are_said_plainly(profile: dict[str, Any]) -> None:
     profile["statuses"] |= {"ok": 1300, "forced": 120, "unparsed": 60, "truncated": 20}
-    text = " ".join(profile_text(profile).split())
+    text = " ".join(profile_text(typed(profile)).split())
     assert "120 of 1,500 dialogues were closed for the model" in text
     assert "The study's protocol has this option off" in text
     assert "80 of 1,500 dialogues have no readable prediction or action" in text
@@ -246,43 +182,45 @@ def test_an_empty_profile(profile: dict[str, Any]) -> None:
     profile |= {
         "n_decisions": 0,
         "statuses": dict.fromkeys(profile["statuses"], 0),
-        "predictive_accuracy": NULL,
-        "implicit_threshold": {"linear": None, "logit": fit(NULL, None, "unidentified")},
-        "self_estimated_accuracy": None,
-        "calibration_bias": NULL,
+        "predictive_accuracy": bounded(NULL),
+        "implicit_threshold": thresholds(fit(NULL, None, "unidentified")),
+        "self_estimated_accuracy": bounded(NULL) | {"n_clipped": 0},
+        "calibration_bias": bounded(NULL),
         "curve": [],
         "interventions": [],
     }
-    text = profile_text(profile)
+    text = profile_text(typed(profile))
     assert "There is not one dialogue of this model here." in text
     assert "None" not in text
     assert "nan" not in text
-    assert "no usable dialogue" in escalation_curve_svg(profile)
+    assert "no usable dialogue" in escalation_curve_svg(typed(profile))
 
 
 def test_a_ratio_that_was_not_scored(profile: dict[str, Any]) -> None:
-    assert "Not scored at R = 10; cost ratios scored: 4." in profile_text(profile, 10.0)
+    assert "Not scored at R = 10; cost ratios scored: 4." in profile_text(typed(profile), 10.0)
 
 
 def test_both_scores_stand_in_one_row(profile: dict[str, Any]) -> None:
-    rows = intervention_rows(profile, 4.0)
-    assert [row["label"] for row in rows] == ["baseline", "no_signal", "cost_framing (ratio)"]
-    assert [row["states_cost"] for row in rows] == [False, False, True]
-    assert set(rows[0]["scores"]) == {"signal_accuracy", "predictive_accuracy"}
+    rows = intervention_rows(typed(profile), 4.0)
+    assert [row.label for row in rows] == ["baseline", "no_signal", "cost_framing (ratio)"]
+    assert [row.common.is_cost_stated for row in rows] == [False, False, True]
+    by_accuracy, by_signal = rows[0].by_accuracy, rows[0].by_signal
+    assert by_accuracy is not None and by_accuracy.scored_against == "predictive_accuracy"
+    assert by_signal is not None and by_signal.scored_against == "signal_accuracy"
 
 
 def test_hostile_names_on_a_terminal(profile: dict[str, Any]) -> None:
     profile["model"] = "[bold]" + HOSTILE
     profile["curve"][0]["condition"] = HOSTILE
-    text = profile_text(profile)
-    assert not any(mark in text for mark in "\x1b\x07\u202e\u2066\ud800")
+    text = profile_text(typed(profile))
+    assert not any(mark in text for mark in "\x1b\x07\u202e\u2066")
     assert "[bold]" in text
 
 
 def test_a_stream_without_unicode(profile: dict[str, Any]) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    print_profile(profile, stream)
+    print_profile(typed(profile), stream)
     assert b"Escalation profile of smollm2-135m-instruct" in raw.getvalue()
 
 
@@ -292,7 +230,7 @@ def test_a_stream_without_unicode(profile: dict[str, Any]) -> None:
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_figure_is_the_same_bytes(profile: dict[str, Any], suffix: str, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        escalation_curve_figure(profile, tmp_path / f"{name}.{suffix}")
+        escalation_curve_figure(typed(profile), tmp_path / f"{name}.{suffix}")
     first = (tmp_path / f"a.{suffix}").read_bytes()
     assert first == (tmp_path / f"b.{suffix}").read_bytes()
     assert len(first) > 5_000
@@ -302,7 +240,7 @@ def test_figure_escapes_names(profile: dict[str, Any], tmp_path: Path) -> None:
     profile["model"] = HOSTILE + " $x_1^ $"
     profile["curve"][0]["domain"] = "_hidden <b>"
     path = tmp_path / "curve.svg"
-    escalation_curve_figure(profile, path)
+    escalation_curve_figure(typed(profile), path)
     texts = "".join(ET.parse(path).getroot().itertext())  # noqa: S314 - our own figure
     assert "<script>" in texts
     assert "_hidden <b>" in texts
@@ -311,7 +249,7 @@ def test_figure_escapes_names(profile: dict[str, Any], tmp_path: Path) -> None:
 
 def test_figures_of_one_page_share_no_id(profile: dict[str, Any]) -> None:
     ids = [
-        set(re.findall(r'id="([^"]+)"', escalation_curve_svg(profile, prefix=prefix)))
+        set(re.findall(r'id="([^"]+)"', escalation_curve_svg(typed(profile), prefix=prefix)))
         for prefix in ("a-", "b-")
     ]
     assert ids[0]
@@ -320,7 +258,7 @@ def test_figures_of_one_page_share_no_id(profile: dict[str, Any]) -> None:
 
 def test_unknown_suffix(profile: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"\.svg or \.png"):
-        escalation_curve_figure(profile, tmp_path / "curve.pdf")
+        escalation_curve_figure(typed(profile), tmp_path / "curve.pdf")
 
 
 # ---------------------------------------------------------------- the page
@@ -418,21 +356,22 @@ SUITE = {
 }
 
 
+PARAMETERS = {"seed": 7, "query": {"force_answer": False, "interventions": ["baseline"]}}
+
+
 def written(profiles: list[dict[str, Any]], path: Path, **changes: Any) -> str:
-    values: dict[str, Any] = {
+    """The page of profiles as JSON has them."""
+    content: dict[str, Any] = {
         "provenance": [PROVENANCE],
         "validation": [{"stage": "raw", **SUITE}],
         "samples": [dialogue()],
-        "meta": {
-            "cost_ratio": 4.0,
-            "params": {"seed": 7, "query": {"force_answer": False, "interventions": ["baseline"]}},
-            "git_commit": "0123abc",
-            "conditions": [CONDITION],
-            "statuses": [],
-        },
+        "cost_ratio": 4.0,
+        "params": PARAMETERS,
+        "git_commit": "0123abc",
+        "conditions": [CONDITION],
     }
-    values |= changes
-    write_report(profiles, path=path, **values)
+    documents = [typed(profile) for profile in profiles]
+    write_report(ReportContent(profiles=documents, **{**content, **changes}), path)
     return path.read_text(encoding="utf-8")
 
 
@@ -469,7 +408,8 @@ def test_page_reaches_for_nothing(profile: dict[str, Any], tmp_path: Path) -> No
 
 
 def test_hostile_texts_stay_texts(profile: dict[str, Any], tmp_path: Path) -> None:
-    hostile = dict.fromkeys(("prompt", "prediction_text", "decision_prompt"), HOSTILE)
+    texts = ("prompt", "prediction_text", "decision_prompt")
+    hostile = dict.fromkeys(texts, HOSTILE + SURROGATE)
     profile["model"] = HOSTILE
     profile["curve"][0] |= {"domain": HOSTILE, "condition": HOSTILE}
     text = written(
@@ -493,20 +433,19 @@ def test_hostile_texts_stay_texts(profile: dict[str, Any], tmp_path: Path) -> No
 
 
 def test_page_of_undefined_numbers(profile: dict[str, Any], tmp_path: Path) -> None:
-    profile["implicit_threshold"] = {"linear": UNIDENTIFIED, "logit": EXTRAPOLATED}
-    profile |= {"self_estimated_accuracy": NULL, "calibration_bias": NULL}
+    profile["implicit_threshold"] = thresholds(UNIDENTIFIED, EXTRAPOLATED)
+    profile["self_estimated_accuracy"] = bounded(NULL) | {"n_clipped": 0}
+    profile["calibration_bias"] = bounded(NULL)
     profile["statuses"] |= {"ok": 0, "forced": 1500}
     for row in profile["interventions"]:
-        row |= dict.fromkeys(("escalation_accuracy", "selective_risk"), NULL) | {"regret": None}
+        row |= dict.fromkeys(("escalation_accuracy", "selective_risk", "regret"), bounded(NULL))
     other = profile | {"model": "other", "interventions": [], "curve": []}
-    meta = {"cost_ratio": 4.0, "params": {"query": {"force_answer": True}}}
-    page = Page(
-        written(
-            [profile, other],
-            tmp_path / "index.html",
-            meta=meta, samples=[], provenance=[], validation=[],
-        )
-    )  # fmt: skip
+    content = ReportContent(
+        profiles=[typed(profile), typed(other)], cost_ratio=4.0, force_answer=True
+    )
+    path = tmp_path / "index.html"
+    write_report(content, path)
+    page = Page(path.read_text(encoding="utf-8"))
     assert "This run closed unfinished answers for the model" in page.text
     assert "unidentified" in page.text
     assert "not scored at this ratio" in page.text
@@ -633,7 +572,7 @@ def test_a_narrow_terminal_cuts_no_number() -> None:
     }
     console = Console(file=io.StringIO(), width=80, highlight=False)
     print_status([entry], console)
-    said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert max(len(line) for line in said.splitlines()) <= 80
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(len(line) for line in text.splitlines()) <= 80
     for number in ("1,234,567", "55.45", "654,321", "50.00", " 54 ", "! 4.0 points off"):
-        assert number in said
+        assert number in text

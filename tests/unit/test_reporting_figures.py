@@ -14,30 +14,32 @@ from escalometer.reporting.cost_figure import MAX_LINES, cost_caption, cost_curv
 from escalometer.reporting.curve_figure import escalation_curve_svg
 from escalometer.reporting.model_ranking import across_models
 from escalometer.reporting.profile_text import profile_text
-from tests.unit.grown_profiles import (
-    ARM,
+from tests.unit.example_profiles import (
     FRAMED,
+    VARIANT,
     curve_of,
     external,
-    grown_profile,
+    full_profile,
+    interval,
+    typed,
 )
-from tests.unit.test_reporting import Page, interval, written
+from tests.unit.test_reporting import Page, written
 
 
 @pytest.fixture
 def profile() -> dict[str, Any]:
-    return grown_profile()
+    return full_profile()
 
 
-def said(profile: dict[str, Any], **options: Any) -> str:
-    return " ".join(profile_text(profile, **options).split())
+def flat_text(profile: dict[str, Any], **options: Any) -> str:
+    return " ".join(profile_text(typed(profile), **options).split())
 
 
 # ---------------------------------------------------------------- confidence
 
 
 def test_confidence(profile: dict[str, Any], tmp_path: Path) -> None:
-    text = said(profile)
+    text = flat_text(profile)
     for shown in (text, Page(written([profile], tmp_path / "a.html")).text):
         assert (
             "At R = 4 a threshold from outside on its stated confidence would cost 0.52 instead of "
@@ -48,13 +50,15 @@ def test_confidence(profile: dict[str, Any], tmp_path: Path) -> None:
         "[0.03, 0.10], 0.02 by noise alone."
     ) in text
     profile |= {"calibration": [], "external_threshold": []}
-    assert "own confidence" not in said(profile)
-    assert reliability_svg(profile, "r-") == ""
+    assert "own confidence" not in flat_text(profile)
+    assert reliability_svg(typed(profile), "r-") == ""
 
 
-def test_external_threshold_in_words() -> None:
+def test_external_threshold_in_words(profile: dict[str, Any]) -> None:
     def words(**changes: Any) -> str:
-        return external_words({"external_threshold": [external(**changes)]}, 4.0)[0]
+        return external_words(typed(profile | {"external_threshold": [external(**changes)]}), 4.0)[
+            0
+        ]
 
     saves = {"estimate": -0.1, "low": -0.14, "high": -0.05}
     assert words(difference=saves).endswith("its own escalation saves 0.10 [0.05, 0.14].")
@@ -68,7 +72,8 @@ def test_external_threshold_in_words() -> None:
     )
     stated = {"intervention": "both", "is_cost_stated": True}
     assert "on its stated confidence (both, R = 4 stated) would" in words(**stated)
-    assert external_words({"external_threshold": [external(cost_ratio=10.0)]}, 4.0) == []
+    other_ratio = profile | {"external_threshold": [external(cost_ratio=10.0)]}
+    assert external_words(typed(other_ratio), 4.0) == []
 
 
 # ---------------------------------------------------------------- figures
@@ -77,8 +82,8 @@ def test_external_threshold_in_words() -> None:
 def test_figures_are_the_same_bytes_and_in_the_page(
     profile: dict[str, Any], tmp_path: Path
 ) -> None:
-    assert cost_curve_svg(profile, 4.0, "c-") == cost_curve_svg(profile, 4.0, "c-")
-    assert reliability_svg(profile, "r-") == reliability_svg(profile, "r-")
+    assert cost_curve_svg(typed(profile), 4.0, "c-") == cost_curve_svg(typed(profile), 4.0, "c-")
+    assert reliability_svg(typed(profile), "r-") == reliability_svg(typed(profile), "r-")
     page = written([profile, profile | {"model": "other"}], tmp_path / "a.html")
     assert page.count("<svg") == 6
     ids = re.findall(r'\bid="([^"]+)"', page)
@@ -86,45 +91,45 @@ def test_figures_are_the_same_bytes_and_in_the_page(
 
 
 def test_cost_figure(profile: dict[str, Any]) -> None:
-    svg = cost_curve_svg(profile, 4.0, "c-")
+    svg = cost_curve_svg(typed(profile), 4.0, "c-")
     for words in ("always escalating", "always implementing", "best possible", "R = 4 stated"):
         assert words in svg
-    assert "not drawn" not in cost_caption(profile, 4.0)
+    assert "not drawn" not in cost_caption(typed(profile), 4.0)
     tens = [curve_of({**FRAMED, "cost_ratio": 10.0, "framing": f"f{i}"}, 0.1) for i in range(9)]
-    profile["cost_curves"] = [curve_of(ARM, 0.1), *tens, curve_of(FRAMED, 0.1)]
-    lines = cost_lines(profile, 4.0)
+    profile["cost_curves"] = [curve_of(VARIANT, 0.1), *tens, curve_of(FRAMED, 0.1)]
+    lines = cost_lines(typed(profile), 4.0)
     assert len(lines) == MAX_LINES
-    assert lines[1]["framing"] == "ratio"
-    assert "5 more that state a cost are not drawn." in cost_caption(profile, 4.0)
+    assert lines[1].framing == "ratio"
+    assert "5 more that state a cost are not drawn." in cost_caption(typed(profile), 4.0)
 
 
 def test_the_band_of_the_line(profile: dict[str, Any]) -> None:
-    assert "linear fit, 95 % beyond these conditions" in escalation_curve_svg(profile)
+    assert "linear fit, 95 % beyond these conditions" in escalation_curve_svg(typed(profile))
     for row in profile["curve"]:
         row |= {"clustered_low": None, "clustered_high": None}
-    assert "beyond these conditions" not in escalation_curve_svg(profile)
+    assert "beyond these conditions" not in escalation_curve_svg(typed(profile))
 
 
 # ---------------------------------------------------------------- across models
 
 
 def test_across_models(profile: dict[str, Any], tmp_path: Path) -> None:
-    assert across_models([profile]) is None
+    assert across_models([typed(profile)]) is None
     dearer = copy.deepcopy(profile) | {"model": "other"}
     dearer["recommendations"][0]["realized_cost"] = interval(0.8, 0.7, 0.9)
-    found = across_models([dearer, profile])
+    found = across_models([typed(dearer), typed(profile)])
     assert found is not None
-    first, second = found["rows"]
-    assert first["model"] == "smollm2-135m-instruct"
-    assert first["advice"] == "cost_framing (ratio)"
-    assert (first["cost"], first["kept"]) == ("0.63 [0.60, 0.66]", "41 %")
-    assert first["verdict"] == "yes: the intervals are apart"
-    assert second["model"] is None
-    assert found["notes"] == []
+    first, second = found.rows
+    assert first.model == "smollm2-135m-instruct"
+    assert first.action == "cost_framing (ratio)"
+    assert (first.cost, first.kept) == ("0.63 [0.60, 0.66]", "41 %")
+    assert first.verdict == "yes: the intervals are apart"
+    assert second.model is None
+    assert found.notes == []
     dearer["recommendations"][0]["realized_cost"] = interval(0.64, 0.6, 0.9)
-    close = across_models([dearer, profile])
+    close = across_models([typed(dearer), typed(profile)])
     assert close is not None
-    assert close["rows"][0]["verdict"] == "no: the intervals overlap"
+    assert close.rows[0].verdict == "no: the intervals overlap"
     page = Page(written([profile, dearer], tmp_path / "a.html")).text
     assert "Recommendation across models" in page
     assert "let people take every decision" in page
@@ -136,10 +141,10 @@ def test_models_with_other_conditions_are_not_compared(
     fewer = copy.deepcopy(profile) | {"model": "fewer"}
     for row in fewer["recommendations"]:
         row["conditions"] = row["conditions"][1:]
-    found = across_models([profile, fewer])
+    found = across_models([typed(profile), typed(fewer)])
     assert found is not None
-    assert found["rows"] == []
-    (note,) = found["notes"]
+    assert found.rows == []
+    (note,) = found.notes
     assert "cover different conditions, so they are not compared" in note
     assert "fewer (3 conditions)" in note
     assert note in Page(written([profile, fewer], tmp_path / "a.html")).text
