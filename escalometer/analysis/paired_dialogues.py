@@ -49,7 +49,7 @@ class Pairs:
 
     @property
     def n(self) -> int:
-        """How many there are, whatever came of them."""
+        """Number of pairs, whatever their outcomes."""
         return sum(row["n"] for row in self.outcomes)
 
     def within(self, variant: VariantKey, conditions: Iterable[ConditionKey]) -> list[Row]:

@@ -36,12 +36,12 @@ class Answered(NamedTuple):
 
     @property
     def is_disrupted(self) -> bool:
-        """Whether so much failed that what is missing may be missing for that."""
+        """True if so many dialogues failed that missing numbers may be due to that."""
         return self.n_failed > MOST_FAILED * (self.n_asked + self.n_failed)
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is an answer in every dialogue."""
+        """True if every dialogue has an answer."""
         return self.n_answered == self.n_asked and not self.n_failed
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from escalometer import warehouse
 from escalometer.cases import raw_files
 from escalometer.cases.domains import Domain
-from escalometer.cases.raw_files import Found
+from escalometer.cases.raw_files import PresentEdition
 from escalometer.errors import DataError
 from escalometer.layout import fetched_file
 from escalometer.runtime.files import digest, read_json
@@ -18,7 +18,7 @@ from escalometer.warehouse.table_files import opened
 SUPPLIED = "supplied by the user"
 
 
-def bring(plugin: Domain, folder: Path) -> Found:
+def bring(plugin: Domain, folder: Path) -> PresentEdition:
     """Return the edition that `folder` holds, after writing the one that ships, if any.
 
     Raises
@@ -55,7 +55,7 @@ def fetched(domain: str, root: Path = Path()) -> dict[str, str]:
 
 
 def describe(
-    plugin: Domain, present_edition: Found, releases: Mapping[str, str] | None = None
+    plugin: Domain, present_edition: PresentEdition, releases: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Return the content of provenance.json: edition, licence, and each file with its digest.
 
@@ -63,7 +63,7 @@ def describe(
     ----------
     plugin : Domain
         The domain.
-    present_edition : Found
+    present_edition : PresentEdition
         The edition that is there, with its files.
     releases : mapping of str to str, optional
         Releases by the content's sha256, beside those that the edition names; see `fetched`.

@@ -1,4 +1,4 @@
-"""Which raw files a folder holds, of which edition, in whatever packing people have them.
+"""Raw files in a folder: their edition and tables, in any of the supported packings.
 
 A table's file is found by its name without endings; the endings say what it is: `.csv`, `.tsv` or
 `.parquet`, plain or inside `.gz`, `.zip` or `.tar.gz`.
@@ -16,7 +16,7 @@ from escalometer.warehouse import RawFile, RawTable
 from escalometer.warehouse.table_files import ARCHIVES, KINDS, archive_members, name_parts
 
 
-class Found(NamedTuple):
+class PresentEdition(NamedTuple):
     """An edition that is there, with the file of each of its tables."""
 
     edition: Edition
@@ -65,7 +65,7 @@ def expected_names(raw_table: RawTable) -> str:
     return f"{stems} (or .tsv, .parquet; plain, .gz or .zip)"
 
 
-def find(raw_table: RawTable, folder: Path) -> RawFile | None:
+def table_file(raw_table: RawTable, folder: Path) -> RawFile | None:
     """Return the file of `raw_table` in `folder`, None where there is none.
 
     Raises
@@ -82,7 +82,7 @@ def find(raw_table: RawTable, folder: Path) -> RawFile | None:
     return found[0] if found else None
 
 
-def present(domain: Domain, folder: Path) -> Found | None:
+def present(domain: Domain, folder: Path) -> PresentEdition | None:
     """Return the edition of `domain` whose files `folder` holds, None where it holds no files.
 
     Where the published rows are there, a derived edition beside them does not count.
@@ -93,13 +93,13 @@ def present(domain: Domain, folder: Path) -> Found | None:
         If files of two editions are there, if an edition is there in part, or if the files that
         are there are called like no table of the domain.
     """
-    whole: list[Found] = []
+    whole: list[PresentEdition] = []
     parts: list[tuple[Edition, dict[str, RawFile | None]]] = []
     for edition in domain.editions:
-        files = {table.name: find(table, folder) for table in edition.raw_tables}
+        files = {table.name: table_file(table, folder) for table in edition.raw_tables}
         complete = {name: raw for name, raw in files.items() if raw is not None}
         if len(complete) == len(files):
-            whole.append(Found(edition, complete))
+            whole.append(PresentEdition(edition, complete))
         elif complete:
             parts.append((edition, files))
     published = [found for found in whole if not found.edition.is_derived]

@@ -19,7 +19,7 @@ from escalometer.documents.wording import share
 from escalometer.errors import DataError, UsageError
 from escalometer.layout import PIPELINE
 from escalometer.recorded import completion, prompt_match, reading
-from escalometer.recorded.reading import Given
+from escalometer.recorded.reading import RecordedFile
 from escalometer.runtime.files import digest, read_json, write_json
 from escalometer.schema import RECORDED, write_table
 from escalometer.validation import ROW
@@ -78,16 +78,16 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
             f"{record['imported']}): choose another name, or add --replace"
         )
     say(f"reading {file}")
-    given = reading.read(file)
-    table, n_expectations, warnings = _validated(given, root, say)
+    recorded = reading.read(file)
+    table, n_expectations, warnings = _validated(recorded, root, say)
     if table["prompt"].null_count < table.num_rows:
         say("checking whether answers belong to their prompts")
     checks = _text_checks(table)
-    if given.unknown:
+    if recorded.unknown:
         warnings.insert(
-            0, f"unknown columns are kept aside, in extra.parquet: {', '.join(given.unknown)}"
+            0, f"unknown columns are kept aside, in extra.parquet: {', '.join(recorded.unknown)}"
         )
-    if given.has_unnamed:
+    if recorded.has_unnamed:
         warnings.insert(0, "a column without a name is left out")
     by_model = _text_warnings(checks)
     record = {
@@ -99,7 +99,7 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
         "n_expectations": n_expectations,
         **{f"{key}s": _counts(table, key) for key in ("model", "domain", "intervention")},
         "statuses": _counts(table, "status"),
-        "unknown_columns": given.unknown,
+        "unknown_columns": recorded.unknown,
         "text_check": checks,
         "warnings": [
             *warnings,
@@ -107,7 +107,7 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
         ],
         "model_warnings": by_model,  # those of them that are about one model
     }
-    _keep(given, table, record, folder)
+    _keep(recorded, table, record, folder)
     return {**record, "is_new": True}
 
 
@@ -115,35 +115,35 @@ def _counts(table: pa.Table, column: str) -> dict[str, int]:
     return dict(sorted(Counter(table.column(column).to_pylist()).items()))
 
 
-def _validated(given: Given, root: Path, say: Say) -> tuple[pa.Table, int, list[str]]:
+def _validated(recorded: RecordedFile, root: Path, say: Say) -> tuple[pa.Table, int, list[str]]:
     """Return complete rows, the number of rules that they satisfy, and warnings.
 
     One error lists all problems: rows with an unreadable value are set aside, and the others are
     checked by the suite.
     """
-    reading.refuse_missing(given)
-    lacks_columns = bool(given.problems) and any(
-        name not in given.texts.column_names for name in reading.REQUIRED
+    reading.refuse_missing(recorded)
+    lacks_columns = bool(recorded.problems) and any(
+        name not in recorded.texts.column_names for name in reading.REQUIRED
     )
-    completion.refuse_pasted(given)
-    table, is_bad = reading.convert(given)
+    completion.refuse_pasted(recorded)
+    table, is_bad = reading.convert(recorded)
     n_expectations = 0
     warnings: list[str] = []
     if not lacks_columns:
         table = completion.complete(table)
-        completion.refuse_some_scenarios(given, table)
-        if not given.problems:
-            table, warnings = completion.name_scenarios(given, table)
+        completion.refuse_some_scenarios(recorded, table)
+        if not recorded.problems:
+            table, warnings = completion.name_scenarios(recorded, table)
         readable = table.filter(pc.invert(is_bad)).drop_columns(list(completion.TEXTS))
         if readable.num_rows:
             say("validating with the suite recorded.json")
             suites = root / layout.SUITES_FOLDER
-            result = validation.check(readable, "recorded", given.path, folder=suites)
-            given.problems += result.failures
+            result = validation.check(readable, "recorded", recorded.path, folder=suites)
+            recorded.problems += result.failures
             n_expectations = result.n_expectations
-    if given.problems:
-        counted = reading.FORMATS[given.path.suffix.lower()]
-        messages = "\n".join(str(problem) for problem in given.problems)
+    if recorded.problems:
+        counted = reading.FORMATS[recorded.path.suffix.lower()]
+        messages = "\n".join(str(problem) for problem in recorded.problems)
         raise DataError(f"nothing was imported (rows: {counted}).\n{messages}")
     return table, n_expectations, warnings
 
@@ -206,14 +206,14 @@ def _foreign_message(check: dict[str, Any]) -> str:
     )
 
 
-def _keep(given: Given, table: pa.Table, record: dict[str, Any], folder: Path) -> None:
+def _keep(recorded: RecordedFile, table: pa.Table, record: dict[str, Any], folder: Path) -> None:
     """Write a source's files aside, then put them in place at once."""
     partial = folder.with_name(f".{folder.name}.partial")
     before = folder.with_name(f".{folder.name}.before.partial")
     if partial.exists():
         shutil.rmtree(partial)
-    if given.unknown:
-        aside = given.texts.select([ROW, *given.unknown])
+    if recorded.unknown:
+        aside = recorded.texts.select([ROW, *recorded.unknown])
         schema = pa.schema([pa.field(ROW, pa.int64()), *list(aside.schema)[1:]])
         write_table(aside, schema, partial / "extra.parquet")
     write_table(table, RECORDED, partial / "decisions.parquet")

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from escalometer import warehouse
-from escalometer.recorded.reading import Given
+from escalometer.recorded.reading import RecordedFile
 from escalometer.schema import RECORDED
 from escalometer.validation import ROW, Failure
 
@@ -78,22 +78,22 @@ def _interventions(columns: dict[str, pa.ChunkedArray]) -> pa.Array:
     return pc.case_when(pa.StructArray.from_arrays(flat, list(cases)), *cases, "baseline")
 
 
-def refuse_some_scenarios(given: Given, table: pa.Table) -> None:
+def refuse_some_scenarios(recorded: RecordedFile, table: pa.Table) -> None:
     """Note rows without a scenario in a file where others have one."""
     scenarios = table.column("scenario_id")
     if 0 < scenarios.null_count < table.num_rows:
         rows = table.column(ROW).filter(pc.is_null(scenarios)).to_pylist()
         rule = "must be given in every row, or in none"
-        given.refuse("scenario_id", rule, ((row, "found nothing") for row in rows))
+        recorded.refuse("scenario_id", rule, ((row, "found nothing") for row in rows))
 
 
-def refuse_pasted(given: Given) -> None:
+def refuse_pasted(recorded: RecordedFile) -> None:
     """Note a file that contains the same rows two or three times.
 
     Only where no shorter block repeats: rows that recur every few rows follow a pattern, and are no
     second copy.
     """
-    content = given.texts.drop_columns([ROW])
+    content = recorded.texts.drop_columns([ROW])
     n = content.num_rows
     if n < _FEWEST_REPEATED:
         return
@@ -102,12 +102,12 @@ def refuse_pasted(given: Given) -> None:
         if n % times or not _repeats(content, size):
             continue
         if not any(_repeats(content, p) for p in range(1, size // 2 + 1) if size % p == 0):
-            first = given.texts.column(ROW)[size].as_py()
+            first = recorded.texts.column(ROW)[size].as_py()
             rule = (
                 f"holds the same {size} rows {('twice', 'three times')[times - 2]}, from row "
                 f"{first} on again: pasted once more? Remove the copy"
             )
-            given.problems.append(Failure(str(given.path), "", rule, 0, ()))
+            recorded.problems.append(Failure(str(recorded.path), "", rule, 0, ()))
         return
 
 
@@ -115,7 +115,7 @@ def _repeats(content: pa.Table, period: int) -> bool:
     return bool(content.slice(0, content.num_rows - period).equals(content.slice(period)))
 
 
-def name_scenarios(given: Given, table: pa.Table) -> tuple[pa.Table, list[str]]:
+def name_scenarios(recorded: RecordedFile, table: pa.Table) -> tuple[pa.Table, list[str]]:
     """Return rows with their scenarios named where possible, and warnings."""
     if not table.column("scenario_id").null_count:
         return table, []
@@ -129,7 +129,7 @@ def name_scenarios(given: Given, table: pa.Table) -> tuple[pa.Table, list[str]]:
         "no scenario_id: dialogues of one domain with the same prompt and label count as about the "
         "same case, and repeats of them are numbered as they stand in the file"
     ]
-    n_same = warehouse.count_same(given.texts)
+    n_same = warehouse.count_same(recorded.texts)
     if n_same:
         share = 100 * n_same / table.num_rows
         warnings.append(

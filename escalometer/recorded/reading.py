@@ -50,8 +50,8 @@ MOST_NAMES = 40
 
 
 @dataclass
-class Given:
-    """What a file holds.
+class RecordedFile:
+    """A file of recorded decisions as texts, with the problems found so far.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Given:
             self.problems.append(Failure(str(self.path), column, rule, len(broken), shown))
 
 
-def read(path: Path) -> Given:
+def read(path: Path) -> RecordedFile:
     """Return what a file of recorded decisions holds, as text.
 
     Parameters
@@ -117,16 +117,16 @@ def read(path: Path) -> Given:
         raise DataError(f"{path} has a column {ROW!r}, which is our name for a row's number")
     if not columns:
         raise DataError(f"{path} is empty: it needs named columns, and at least one row")
-    given = Given(path, warehouse.read_recorded(path, columns), has_unnamed=has_unnamed)
-    for name in given.known:
+    recorded = RecordedFile(path, warehouse.read_recorded(path, columns), has_unnamed=has_unnamed)
+    for name in recorded.known:
         if _NESTED.search(columns[name]):
             rule = f"must hold texts, numbers or truth values, not the type {columns[name]}"
-            given.problems.append(Failure(str(path), name, rule, 0, ()))
-    return given
+            recorded.problems.append(Failure(str(path), name, rule, 0, ()))
+    return recorded
 
 
-def _read_jsonl(path: Path) -> Given:
-    given = Given(path, pa.table({ROW: pa.array([], pa.int64())}))
+def _read_jsonl(path: Path) -> RecordedFile:
+    recorded = RecordedFile(path, pa.table({ROW: pa.array([], pa.int64())}))
     rows: list[int] = []
     objects: list[dict[str, Any]] = []
     broken = []
@@ -140,10 +140,10 @@ def _read_jsonl(path: Path) -> Given:
             continue
         rows.append(number)
         objects.append(value)
-    given.refuse("", "each line must be one JSON object", broken)
+    recorded.refuse("", "each line must be one JSON object", broken)
     if not objects:
         none = f"{path} is empty: it needs one JSON object a line"
-        raise DataError(str(given.problems[0]) if broken else none)
+        raise DataError(str(recorded.problems[0]) if broken else none)
     names = list(dict.fromkeys(name for value in objects for name in value))
     warehouse.refuse_twins(path, names)
     if ROW in names:
@@ -152,10 +152,10 @@ def _read_jsonl(path: Path) -> Given:
     for name in names:
         values = [value.get(name) for value in objects]
         if name in KINDS:
-            _check_kinds(given, name, rows, values)
-        columns[name] = _texts(given, name, rows, values)
-    given.texts = pa.table(columns)
-    return given
+            _check_kinds(recorded, name, rows, values)
+        columns[name] = _texts(recorded, name, rows, values)
+    recorded.texts = pa.table(columns)
+    return recorded
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -185,11 +185,13 @@ def _said(value: Any) -> str:
     return names.get(type(value), "a number" if value is not None else "null")
 
 
-def _check_kinds(given: Given, name: str, rows: Sequence[int], values: Sequence[Any]) -> None:
+def _check_kinds(
+    recorded: RecordedFile, name: str, rows: Sequence[int], values: Sequence[Any]
+) -> None:
     """Refuse nested values, and text among numbers: one column holds one kind of value."""
     pairs = [(row, value) for row, value in zip(rows, values, strict=True) if value is not None]
     nested = [(row, f"found {_said(v)}") for row, v in pairs if isinstance(v, dict | list)]
-    given.refuse(name, "must hold single values", nested)
+    recorded.refuse(name, "must hold single values", nested)
     texts = [(row, v) for row, v in pairs if isinstance(v, str)]
     others = [(row, v) for row, v in pairs if not isinstance(v, str | dict | list)]
     if texts and others:
@@ -198,16 +200,18 @@ def _check_kinds(given: Given, name: str, rows: Sequence[int], values: Sequence[
         rule = "mixes texts with numbers or truth values; it must hold " + (
             "texts only" if wants_text else "no texts"
         )
-        given.refuse(name, rule, ((row, f"found {_shown(v)}") for row, v in odd))
+        recorded.refuse(name, rule, ((row, f"found {_shown(v)}") for row, v in odd))
 
 
-def _texts(given: Given, name: str, rows: Sequence[int], values: Sequence[Any]) -> pa.Array:
+def _texts(
+    recorded: RecordedFile, name: str, rows: Sequence[int], values: Sequence[Any]
+) -> pa.Array:
     texts = [_text(value) for value in values]
     try:
         return pa.array(texts, pa.string())
     except UnicodeEncodeError:
         lone = [i for i, text in enumerate(texts) if text and not _is_encodable(text)]
-        given.refuse(
+        recorded.refuse(
             name,
             "must be text: half of a surrogate pair is none",
             ((rows[i], f"found {_shown(texts[i])}") for i in lone),
@@ -240,46 +244,46 @@ def _shown(value: Any) -> str:
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 
-def refuse_missing(given: Given) -> None:
+def refuse_missing(recorded: RecordedFile) -> None:
     """Note the required columns that a file lacks, and what may be meant by them."""
-    lacking = [name for name in REQUIRED if name not in given.texts.column_names]
+    lacking = [name for name in REQUIRED if name not in recorded.texts.column_names]
     if not lacking:
         return
-    folded = {name.casefold().replace(" ", "_"): name for name in given.unknown}
+    folded = {name.casefold().replace(" ", "_"): name for name in recorded.unknown}
     meant = []
     for name in lacking:
         near = difflib.get_close_matches(name, folded, n=1, cutoff=0.7)
         meant += [f"{folded[near[0]]!r} for {name}"] if near else []
     hint = f" (is {', '.join(meant)} meant?)" if meant else ""
-    there = [*given.known, *given.unknown]
+    there = [*recorded.known, *recorded.unknown]
     listed = ", ".join(there[:MOST_NAMES]) + (" and more" if len(there) > MOST_NAMES else "")
     marks = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
     found = next((marks[m] for m in marks if len(there) == 1 and m in there[0]), None)
     apart = f"; values must be separated by commas, not {found}" if found else ""
     verb = "is" if len(lacking) == 1 else "are"
     rule = f"{verb} missing{hint}; there are: {listed}{apart}"
-    given.problems.append(Failure(str(given.path), ", ".join(lacking), rule, 0, ()))
+    recorded.problems.append(Failure(str(recorded.path), ", ".join(lacking), rule, 0, ()))
 
 
-def convert(given: Given) -> tuple[pa.Table, pa.Array]:
+def convert(recorded: RecordedFile) -> tuple[pa.Table, pa.Array]:
     """Return the known columns in their types, and which rows hold a value that does not fit.
 
     Values that do not fit are noted in `given.problems` and null in the table. Whole numbers come
     as 64 bits, whatever the schema says, so that 300 is out of range and not unreadable.
     """
-    kinds = {name: KINDS[name] for name in given.known}
-    table = warehouse.convert_recorded(given.texts, kinds)
+    kinds = {name: KINDS[name] for name in recorded.known}
+    table = warehouse.convert_recorded(recorded.texts, kinds)
     is_bad = pa.array([False] * table.num_rows)
     for name, kind in kinds.items():
         if kind == "text":
             continue
-        column = given.texts.column(name)
+        column = recorded.texts.column(name)
         unfit = pc.and_(pc.is_valid(column), pc.is_null(table.column(name)))
         if pc.any(unfit).as_py():
             is_bad = pc.or_(is_bad, unfit)
-            rows = given.texts.column(ROW).filter(unfit).to_pylist()
+            rows = recorded.texts.column(ROW).filter(unfit).to_pylist()
             found = column.filter(unfit).to_pylist()
-            given.refuse(
+            recorded.refuse(
                 name,
                 _RULES[kind],
                 ((r, f"found {_shown(f)}{_hint(f)}") for r, f in zip(rows, found, strict=True)),

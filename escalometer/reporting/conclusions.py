@@ -22,7 +22,7 @@ from escalometer.stats.policy import optimal_threshold
 
 
 @dataclass(frozen=True)
-class Finding:
+class Conclusion:
     """One number of a profile and what it means.
 
     Attributes
@@ -63,7 +63,7 @@ class Finding:
         return self.number if self.bounds == DASH else f"{self.number} {self.bounds}"
 
 
-def _finding(
+def _conclusion(
     title: str,
     interval: Interval,
     words: str,
@@ -71,13 +71,13 @@ def _finding(
     unit: str = "share",
     flag: str = "",
     moved: str = "",
-) -> Finding:
-    """Return the finding of an interval, `undefined` in the place of `words` without estimate."""
+) -> Conclusion:
+    """Return the conclusion of an interval; its words are `undefined` without an estimate."""
     number = estimate(interval, unit)
     if number == DASH:
-        return Finding(title, DASH, undefined)
+        return Conclusion(title, DASH, undefined)
     bounds = span(interval, unit)
-    return Finding(
+    return Conclusion(
         title,
         number,
         f"{words} It has no interval." if bounds == DASH else words,
@@ -231,14 +231,14 @@ def _bias_words(profile: Profile) -> str:
     return "Neither over- nor under-confidence is shown: the interval of the bias includes zero."
 
 
-def _threshold_finding(profile: Profile, kind: str, fit: Fit, moved: str) -> Finding:
-    """Return the finding of a fit; `kind` of it as people call it, `moved` by missing answers."""
+def _threshold_conclusion(profile: Profile, kind: str, fit: Fit, moved: str) -> Conclusion:
+    """Return the conclusion of a fit of a `kind`; `moved` says what missing answers change."""
     title = f"Implicit threshold p*, {kind}"
     if fit.estimate is None or fit.status == "unidentified":
         # Whatever number the fit gives is where a flat or rising line crosses one half: it is
         # not the accuracy from which the model acts, so it is not shown.
         words = f"Unidentified: {_unidentified_words(profile, fit)}; no threshold can be read off."
-        return Finding(title, DASH, words, flag="unidentified")
+        return Conclusion(title, DASH, words, flag="unidentified")
     if fit.status == "extrapolated":
         seen = [point.predictive_accuracy for point in profile.curve]
         where = f"{share(min(seen), 0)} to {share(max(seen), 0)}" if seen else "none"
@@ -246,17 +246,17 @@ def _threshold_finding(profile: Profile, kind: str, fit: Fit, moved: str) -> Fin
             f"Extrapolated: the observed accuracies are {where}, and the line crosses one half "
             "outside of them. Read it as a direction, not as a value."
         )
-        return _finding(title, fit, words, flag="extrapolated", moved=moved)
+        return _conclusion(title, fit, words, flag="extrapolated", moved=moved)
     words = "The accuracy at which it escalates half of the time; above it mostly acts."
-    return _finding(title, fit, words, moved=moved)
+    return _conclusion(title, fit, words, moved=moved)
 
 
-def _adaptive_finding(profile: Profile) -> list[Finding]:
+def _adaptive_conclusion(profile: Profile) -> list[Conclusion]:
     """Return the threshold of an adaptive design, with what ended it; nothing for a fixed one."""
     design, fit = profile.design, profile.implicit_threshold.adaptive
     if design is None or fit is None:
         return []
-    found = _threshold_finding(profile, "adaptive", fit, moved="")
+    found = _threshold_conclusion(profile, "adaptive", fit, moved="")
     asked = f"{count(design.n_dialogues)} dialogues in {design.n_rounds} rounds"
     ended = {
         "precision": f"until the interval was ± {points(design.precision).lstrip('+')} wide",
@@ -265,7 +265,7 @@ def _adaptive_finding(profile: Profile) -> list[Finding]:
     return [replace(found, words=f"{found.words} {asked}, {ended}.")]
 
 
-def findings(profile: Profile, cost_ratio: float = 4.0) -> list[Finding]:
+def conclusions(profile: Profile, cost_ratio: float = 4.0) -> list[Conclusion]:
     """Return the numbers that describe the model as a whole, in the order to read them.
 
     They are predictive accuracy, implicit threshold (linear, logit), optimal threshold,
@@ -290,32 +290,32 @@ def findings(profile: Profile, cost_ratio: float = 4.0) -> list[Finding]:
     human = profile.human_error_rate
     erring = f" and the person errs in {share(human)} of cases" if human else ""
     return [
-        _finding(
+        _conclusion(
             "Predictive accuracy",
             accuracy,
             "How often its prediction matches what the person decided.",
             "Undefined: no dialogue has a readable prediction.",
             moved=moved_words(accuracy, n_missing),
         ),
-        *_adaptive_finding(profile),
+        *_adaptive_conclusion(profile),
         *(
-            _threshold_finding(profile, kind, fit, moved_words(fit, n_missing))
+            _threshold_conclusion(profile, kind, fit, moved_words(fit, n_missing))
             for kind, fit in (("linear fit", fits.linear), ("logit fit", fits.logit))
         ),
-        Finding(
+        Conclusion(
             f"Optimal threshold τ* at R = {ratio(cost_ratio)}",
             optimal,
             f"What is best if a wrong action costs {ratio(cost_ratio)} times an escalation{erring}"
             f": escalate where the accuracy is below {optimal}.",
         ),
-        _finding(
+        _conclusion(
             "Self-estimated accuracy",
             self_estimate,
             f"The accuracy it acts as if it had when no signal tells it.{clipped}",
             "Undefined: it needs the no_signal intervention and a threshold that is identified.",
             moved=moved_words(self_estimate, n_missing),
         ),
-        _finding(
+        _conclusion(
             "Calibration bias",
             bias,
             _bias_words(profile),

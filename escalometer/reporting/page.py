@@ -11,7 +11,7 @@ from escalometer.documents import Probes, Profile, wording
 from escalometer.documents.profile import InterventionScores
 from escalometer.documents.wording import MISSING, visible
 from escalometer.reporting.conclusions import (
-    findings,
+    conclusions,
     headline,
     missing,
     origin,
@@ -153,7 +153,7 @@ def _model_view(profile: Profile, index: int, content: ReportContent) -> dict[st
     counted = [row for row in content.statuses if row["model"] == profile.model]
     interventions = intervention_rows(profile)
     status = profile.implicit_threshold.linear.status
-    shown = findings(profile, cost_ratio)
+    shown = conclusions(profile, cost_ratio)
     figures = {
         "figure": escalation_curve_svg(profile, cost_ratio, prefix=f"curve{index}-"),
         "cost_figure": cost_curve_svg(profile, cost_ratio, prefix=f"cost{index}-"),
@@ -167,8 +167,8 @@ def _model_view(profile: Profile, index: int, content: ReportContent) -> dict[st
         "recommendation": recommended_at(profile, cost_ratio),
         "recommendations": recommended(profile),
         "overlap": overlap_words(profile),
-        "findings": shown,
-        "key_findings": [found for found in shown if found.title in _KEY_FINDINGS],
+        "conclusions": shown,
+        "key_conclusions": [found for found in shown if found.title in _KEY_CONCLUSIONS],
         "domains": domain_rows(profile),
         "differences": difference_rows(profile),
         "variants": variant_rows(profile),
@@ -211,8 +211,8 @@ def _tuned_view(probes: Probes, index: int) -> dict[str, Any]:
     }
 
 
-#: Findings in the table that compares models.
-_KEY_FINDINGS = (
+#: Conclusions in the table that compares models.
+_KEY_CONCLUSIONS = (
     "Predictive accuracy",
     "Implicit threshold p*, linear fit",
     "Self-estimated accuracy",

@@ -11,8 +11,8 @@ from escalometer.documents import Profile
 from escalometer.documents.wording import ratio, visible
 from escalometer.reporting import profile_tables, terminal
 from escalometer.reporting.conclusions import (
+    conclusions,
     editions,
-    findings,
     headline,
     origin,
     status_warnings,
@@ -63,12 +63,12 @@ def _parts(profile: Profile, cost_ratio: float) -> list[RenderableType]:
         for warning in status_warnings(profile)
     ]
     parts += [Text(), terminal.heading("The model as a whole (95 % intervals)")]
-    for finding in findings(profile, cost_ratio):
-        line = Text(f"{finding.title:<36}")
-        line.append(finding.value, style="bold")
-        words = Text(finding.words)
-        if finding.aside:
-            words.append(f" {finding.aside}", style="dim")
+    for conclusion in conclusions(profile, cost_ratio):
+        line = Text(f"{conclusion.title:<36}")
+        line.append(conclusion.value, style="bold")
+        words = Text(conclusion.words)
+        if conclusion.aside:
+            words.append(f" {conclusion.aside}", style="dim")
         parts += [line, terminal.indented(words)]
     parts.append(
         Text(

@@ -174,7 +174,7 @@ def test_parquet_stands_in_for_csv(tmp_path):
     table = pa.table({"name": ["a", "b"], "n": [1.0, 2.0], "other": [0, 0]})
     write_table(table, table.schema, tmp_path / "t.parquet")
     connection = warehouse.connect()
-    assert warehouse.load_raw(connection, raw, raw_files.find(raw, tmp_path)) == 2
+    assert warehouse.load_raw(connection, raw, raw_files.table_file(raw, tmp_path)) == 2
     assert connection.table("t").fetchall() == [(1, 1, "a"), (2, 2, "b")]
     (tmp_path / "u.parquet").write_bytes(b"PAR1 no PAR1")
     with pytest.raises(DataError, match=r"u\.parquet is not readable"):

@@ -18,7 +18,7 @@ CONTENT = b"n\n" + b"".join(b"%d\n" % (i * 7919 % 10007) for i in range(20000))
 
 
 def unpacked(folder: Path) -> bytes:
-    raw = raw_files.find(ROWS, folder)
+    raw = raw_files.table_file(ROWS, folder)
     assert raw is not None
     with opened(raw) as path:
         assert path.name.lower() == "rows.csv"
@@ -71,7 +71,7 @@ def test_damage_is_said_wherever_it_is(name, tmp_path):
         damaged = bytes(255 - byte for byte in data[place : place + 9])
         path.write_bytes(data[:place] + damaged + data[place + 9 :])
         try:
-            found = raw_files.find(ROWS, tmp_path)
+            found = raw_files.table_file(ROWS, tmp_path)
             if found is not None:  # else it is the name inside that is damaged
                 assert unpacked(tmp_path) == CONTENT
         except DataError as error:
