@@ -25,7 +25,7 @@ from escalometer.config import load_card
 from escalometer.dialogue.providers.local import loading
 from escalometer.schema import EXAMPLES, read_table
 from escalometer.training import attention
-from escalometer.training.prefix_trees import Encoded, TreeCollator, encode, grow
+from escalometer.training.prefix_trees import Encoded, TreeCollator, encode, tree_of
 from escalometer.training.trainer import TreeTrainer, lora, settings
 
 MODEL = "smollm2-135m-instruct"
@@ -34,7 +34,7 @@ MODEL = "smollm2-135m-instruct"
 def trainer(kind: type[SFTTrainer], data: list[Any], tokenizer: Any, folder: str) -> SFTTrainer:
     """Return a trainer of the default model's recipe."""
     recipe = load_card(MODEL).training
-    model, _ = loading.read(load_card(MODEL), workspace())
+    model, _ = loading.read_model(load_card(MODEL), workspace())
     if kind is TreeTrainer:
         attention.register()
         model.set_attn_implementation(attention.NAME)
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--trees", type=int, default=6)
     given = parser.parse_args()
     rows = read_table(given.examples, EXAMPLES).to_pylist()
-    _, tokenizer = loading.read(load_card(MODEL), workspace())
+    _, tokenizer = loading.read_model(load_card(MODEL), workspace())
     groups: list[list[Encoded]] = []
     for _, group in groupby(rows, key=lambda row: row["tree"]):
         members = list(group)
@@ -74,7 +74,7 @@ def main() -> None:
             groups.append([encode(row, tokenizer) for row in members])
         if len(groups) > given.trees:
             break
-    trees = [grow(group) for group in groups]
+    trees = [tree_of(group) for group in groups]
     with tempfile.TemporaryDirectory() as folder:
         shared = trainer(TreeTrainer, trees, tokenizer, folder)
         apart = trainer(SFTTrainer, groups[0], tokenizer, folder)

@@ -81,14 +81,14 @@ def generate(folder: Path, n_ratings: int, seed: int = 25) -> None:
 
 def run_stages(root: Path) -> dict[str, float]:
     """Return the seconds of each step from raw files to scenarios, and what came of them."""
-    from escalometer.cases import domains
+    from escalometer.cases import catalog
     from escalometer.cases.scenarios import sample_scenarios
     from escalometer.cases.staging import stage_table
     from escalometer.config import Params, SampleParams
     from escalometer.schema import CONDITIONS, SCENARIOS, write_table
     from escalometer.stages import ingest
 
-    plugin = domains.load(DOMAIN)
+    plugin = catalog.load(DOMAIN)
     params = Params(
         seed=1, models=("any",), domains=(DOMAIN,), sample=SampleParams(n_per_condition=250)
     )
@@ -117,13 +117,13 @@ def run_stages(root: Path) -> dict[str, float]:
 
 def pair_in_sql(folder: Path) -> tuple[float, int]:
     """Return the seconds of the project's own load and pairing, and the number of pairs."""
-    from escalometer.cases import domains
+    from escalometer.cases import catalog
     from escalometer.cases.staging import stage_table
     from escalometer.config import Params
 
     params = Params(seed=1, models=("any",), domains=(DOMAIN,))
     start = time.perf_counter()
-    cases = stage_table(domains.load(DOMAIN), params, folder)
+    cases = stage_table(catalog.load(DOMAIN), params, folder)
     return time.perf_counter() - start, cases.num_rows
 
 

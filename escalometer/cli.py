@@ -134,7 +134,7 @@ def evaluate(
     reaches --max-cost or --max-requests ends with 6 and keeps everything.
     """
     from escalometer.analysis.decisions import is_unfinished
-    from escalometer.cases import domains as all_domains
+    from escalometer.cases import catalog
     from escalometer.config import edit_params, load_card, load_params
     from escalometer.dialogue import interventions as all_interventions
     from escalometer.dialogue.asking import check_price
@@ -145,7 +145,7 @@ def evaluate(
     models = tuple(card_named(model) for model in models)
     _outcomes(retry or "")
     for name in domains or params.domains:
-        all_domains.load(name)
+        catalog.load(name)
     for name in interventions or params.query.interventions:
         if name not in all_interventions.names():
             raise unknown_name("intervention", name, all_interventions.names())
@@ -220,7 +220,7 @@ def profile(
     """Print what is known of MODEL: threshold, idea of itself, accuracy, statuses, cost."""
     from escalometer.analysis.decisions import load_decisions, load_design
     from escalometer.analysis.profile import build_profile
-    from escalometer.cases import domains as all_domains
+    from escalometer.cases import catalog
     from escalometer.config import load_card, load_params
 
     params = load_params()
@@ -231,7 +231,7 @@ def profile(
     else:
         load_card(model)
         for name in domains or ():
-            all_domains.load(name)
+            catalog.load(name)
         decisions = load_decisions(model, domains or params.domains, Path())
         design = None if domains else load_design(model)
         made = build_profile(decisions, model, source, params, domains, design, pool_isolated)

@@ -1,4 +1,4 @@
-"""The errors that users meet, each with the exit code that `interface.md` promises."""
+"""The errors that users meet, each with its exit code; README.md, "Commands", lists the codes."""
 
 from __future__ import annotations
 

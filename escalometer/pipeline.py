@@ -1,4 +1,4 @@
-"""The only door to DVC: the stages and their order, bringing one up to date, tracking downloads."""
+"""The only door to DVC: the order of stages, bringing one up to date, tracking downloads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from escalometer.errors import DataError, EscalometerError, ProviderError, Usage
 
 
 class StageFailed(EscalometerError):
-    """A stage's command failed; it has said why itself. Carries its exit code on."""
+    """A failed stage; its command has printed the reason. Carries its exit code on."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -49,7 +49,9 @@ def stage_addresses(root: Path = Path(), of: Collection[str] | None = None) -> l
                 wanted = {stage for stage, name in names.items() if name.rpartition(":")[2] in of}
                 if len(wanted) < len(set(of)):
                     raise UsageError(f"dvc.yaml has not all of the stages {', '.join(of)}")
-                needed = {other for s in wanted for other in networkx.descendants(graph, s)}
+                needed = {
+                    dependency for s in wanted for dependency in networkx.descendants(graph, s)
+                }
                 graph = graph.subgraph(wanted | needed)
             order = networkx.lexicographical_topological_sort(
                 graph.reverse(), key=lambda stage: position[names[stage]]
@@ -173,11 +175,11 @@ def track_download(url: str, path: Path, root: Path = Path()) -> Path:
             # the one writes down where the file is from, the other takes the file as it is.
             repo.imp_url(url, out=str(path), no_exec=True, force=True)
             (stage,) = repo.commit(str(record), force=True)
-            served, kept = stage.deps[0].meta.size, stage.outs[0].meta.size
-        if served is not None and served != kept:
+            served, tracked = stage.deps[0].meta.size, stage.outs[0].meta.size
+        if served is not None and served != tracked:
             raise DataError(
-                f"{spell_url(url)} has {served:,} bytes by now, {path} has {kept:,}: the published "
-                "file has changed. Remove yours and download it again."
+                f"{spell_url(url)} has {served:,} bytes by now, {path} has {tracked:,}: the "
+                "published file has changed. Remove yours and download it again."
             )
         is_recorded = True
     except LockError as error:

@@ -1,4 +1,4 @@
-"""The only door to Great Expectations: whether a table satisfies its suite, and which rows do not.
+"""The only door to Great Expectations: tables checked against their suites, failing rows named.
 
 Importing Great Expectations takes 5 to 7 seconds, so that only `check` does it.
 """
@@ -62,7 +62,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of validating one table.
+    """The result of validating one table.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether the table satisfies every rule of its suite."""
+        """True if the table satisfies every rule of its suite."""
         return not self.failures
 
 

@@ -1,1 +1,1 @@
-"""Prefect flows: order, retries, schedules and history. What a stage does stands in dvc.yaml."""
+"""Prefect flows: order, retries, schedules and history. dvc.yaml defines the stages."""

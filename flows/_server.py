@@ -1,7 +1,7 @@
 """A Prefect server for one run, whose history stays in the project.
 
-Prefect's own temporary server can end before it has written all task runs; this one is kept until
-it has.
+Prefect's own temporary server can end before it has written all task runs; this one runs until it
+has.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SETTLE_S = 60.0
 
 @contextlib.contextmanager
 def served(home: Path = HOME) -> Iterator[str]:
-    """Yield the URL of a Prefect API: the user's, if PREFECT_API_URL is set, or one of our own.
+    """Yield the URL of a Prefect API: the user's PREFECT_API_URL, or that of a new server.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ def served(home: Path = HOME) -> Iterator[str]:
     """
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    theirs = PREFECT_API_URL.value()
-    if theirs:
-        yield str(theirs)
+    user_url = PREFECT_API_URL.value()
+    if user_url:
+        yield str(user_url)
         return
     home.mkdir(parents=True, exist_ok=True)
     _stop_left_over(home)
@@ -85,7 +85,7 @@ def served(home: Path = HOME) -> Iterator[str]:
 
 
 def _stop_left_over(home: Path) -> None:
-    """Stop the server of a run that was killed: two on one history would lock each other out."""
+    """Stop the server of a killed run: two servers would lock each other's history."""
     import psutil
 
     try:
@@ -109,7 +109,7 @@ def _wait_until_up(server: subprocess.Popen[bytes], url: str, home: Path) -> Non
 
 
 def wait_for_history(flow_run_id: UUID, n_tasks: int) -> int:
-    """Return how many finished task runs the history holds, waiting until it holds `n_tasks`."""
+    """Return the number of finished task runs in the history, once it has `n_tasks`."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 

@@ -1,4 +1,4 @@
-"""What the flows share: a task that brings a DVC stage up to date, and how it is told."""
+"""Common parts of the flows: a task that brings a DVC stage up to date, and its messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-# Prefect reads these when it is imported: our own lines say what happens, and nobody is told.
+# Prefect reads these when it is imported: the flows print their own lines, and send no analytics.
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -24,7 +24,7 @@ flow = prefect.flow
 
 
 def say(text: str) -> None:
-    """Tell the user what happens; standard output is for what comes out."""
+    """Print a line for the user on standard error; standard output is for results."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -35,14 +35,14 @@ def stage(address: str, is_forced: bool = False) -> bool:
 
 
 def bring(address: str, place: str, is_forced: bool = False) -> bool:
-    """Bring one DVC stage up to date, saying so, and return whether it had to run.
+    """Bring one DVC stage up to date, with messages, and return whether it had to run.
 
     Parameters
     ----------
     address : str
         The stage.
     place : str
-        Where in the flow it is, such as ``"3/12"``.
+        The position in the flow, such as ``"3/12"``.
     is_forced : bool
         Whether to run it even if its output is current.
     """
@@ -63,12 +63,12 @@ def settle(n_tasks: int) -> None:
 
 
 def run_served(check: Callable[[], object], run: Callable[[], object]) -> int:
-    """Run a flow on a server of its own and return the exit code of interface.md.
+    """Run a flow on its own server and return its exit code (README.md, "Commands").
 
     Parameters
     ----------
     check : callable
-        Raises what can be known to be wrong before a server is started.
+        Raises an error that can be found before a server is started.
     run : callable
         Runs the flow.
     """

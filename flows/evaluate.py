@@ -17,7 +17,7 @@ from flows._stages import bring, flow, run_served, say, settle
 
 
 def say_cost() -> None:
-    """Say what the queries of params.yaml will cost, all models and domains together."""
+    """Print the forecast cost of the queries in params.yaml, by model."""
     params, place = load_params(), workspace()
     if params.sample.precision is not None:
         say(f"asking until the threshold is known to ± {params.sample.precision:g}: how many")
@@ -34,7 +34,7 @@ def say_cost() -> None:
 
 @flow(name="evaluate")
 def evaluate(ask_again: bool = False, dry_run: bool = False) -> int:
-    """Bring the whole pipeline up to date and return how many task runs this made.
+    """Bring the whole pipeline up to date and return the number of task runs.
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ def evaluate(ask_again: bool = False, dry_run: bool = False) -> int:
         Whether to end before the first query, once it is said what it would cost.
     """
     addresses = [a for a in stage_addresses() if a.partition("@")[0] not in FINE_TUNING]
-    is_said = False
+    is_cost_shown = False
     for i, address in enumerate(addresses, start=1):
         name, _, cell = address.partition("@")
         asks = name in ("design", "query")
-        if asks and not is_said:
+        if asks and not is_cost_shown:
             say_cost()
-            is_said = True
+            is_cost_shown = True
             if dry_run:
                 return i - 1
         is_open = name == "design" and is_unfinished(cell)
@@ -62,7 +62,7 @@ def evaluate(ask_again: bool = False, dry_run: bool = False) -> int:
 
 
 def main() -> int:
-    """Run the flow on a server of its own and return the exit code of interface.md."""
+    """Run the flow on its own server and return its exit code (README.md, "Commands")."""
     flags = sys.argv[1:]
 
     def check() -> None:

@@ -25,7 +25,7 @@ def planned(name: str, is_probed: bool) -> list[str]:
 
 
 def can_report(params: Params, root: Path = Path()) -> bool:
-    """Return whether what params.yaml asks was answered: the report is about that, too."""
+    """Return true if all queries of params.yaml are answered, which the report needs too."""
     needed = [layout.profile_file(model, root) for model in params.models]
     needed += [
         layout.decisions_file(model, domain, root)
@@ -37,7 +37,7 @@ def can_report(params: Params, root: Path = Path()) -> bool:
 
 @flow(name="finetune")
 def finetune(name: str, is_probed: bool = True) -> int:
-    """Train the adapter `name`, probe it beside its base, and return how many task runs this made.
+    """Train the adapter `name`, probe it beside its base, and return the number of task runs.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def _check(arguments: list[str]) -> None:
 
 
 def main() -> int:
-    """Run the flow on a server of its own and return the exit code of interface.md."""
+    """Run the flow on its own server and return its exit code (README.md, "Commands")."""
     flags = {word for word in sys.argv[1:] if word.startswith("-")}
     arguments = [word for word in sys.argv[1:] if word not in flags]
     return run_served(

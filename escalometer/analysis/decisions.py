@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from escalometer import layout, warehouse
 from escalometer.analysis.measure import Measured, measure
-from escalometer.cases import domains as all_domains
+from escalometer.cases import catalog
 from escalometer.config import Params
 from escalometer.runtime.files import read_json
 from escalometer.schema import DECISIONS, read_table
@@ -131,11 +131,11 @@ def side_domains(present: Iterable[str], asked: Sequence[str] | None = None) -> 
     asked : sequence of str, optional
         Domains that the user named; if these are all side domains, none stays out.
     """
-    plug_ins = all_domains.names()
+    plug_ins = catalog.names()
     side = {
         name
         for name in present
-        if (not all_domains.load(name).is_main if name in plug_ins else name in SIDE_DOMAINS)
+        if (not catalog.load(name).is_main if name in plug_ins else name in SIDE_DOMAINS)
     }
     if asked is not None and set(present) <= side:
         return []

@@ -31,10 +31,10 @@ def _read_verified(data_set: str, sha256: str) -> bytes:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist; {again}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != sha256:
         raise DataError(
-            f"{path} is not the edition that this project pins: its sha256 is {found}, expected "
+            f"{path} is not the edition that this project pins: its sha256 is {actual}, expected "
             f"{sha256}. It was not opened; {again}"
         )
     return content
@@ -71,7 +71,7 @@ def write_csv(data_set: str, sha256: str, columns: Mapping[str, str], path: Path
 
 
 def write_if_lacking(data_set: str, sha256: str, columns: Mapping[str, str], path: Path) -> None:
-    """Write the data set as CSV unless the user has put a file of their own there.
+    """Write the data set as CSV unless the user has put another file there.
 
     Parameters
     ----------

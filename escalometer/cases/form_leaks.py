@@ -1,8 +1,8 @@
-"""Whether the label can be read off how a scenario is written, whatever it says.
+"""Form leaks: labels that can be predicted from the form of a text, without its content.
 
-Tables put together from two sources often write one label's rows differently: "debt_consolidation"
-here and "Debt consolidation" there, 12.0 here and 12 there. A model that notices needs no
-judgement, and its accuracy says nothing about the decision.
+Tables joined from two sources often write one label's rows differently: "debt_consolidation" and
+"Debt consolidation", 12.0 and 12. A model can then predict the label from the form, and its
+accuracy measures nothing about the decision.
 """
 
 from __future__ import annotations
@@ -10,25 +10,26 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from escalometer.cases.text_forms import masked_forms
 from escalometer.stats.shares import Z95
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
-#: An effect floor: a real but tiny difference of form is provable in thousands of rows and still
-#: betrays no single answer. An AUC of 0.53 puts a pair of rows right 53 times in 100.
+#: The least effect that counts: in thousands of rows even a tiny difference of form is significant,
+#: and it predicts no single answer. An AUC of 0.53 orders 53 of 100 pairs of rows correctly.
 MARGIN = 0.03
 
 N_FOLDS = 5
 MAX_NGRAM = 4
-#: A form in fewer texts cannot move the AUC by the margin, and is soon learned by rote.
+#: A form in fewer texts cannot move the AUC by the margin, and is overfitted.
 MIN_TEXTS = 5
 MAX_COLUMNS = 1000
 N_TELLING = 5
@@ -36,28 +37,12 @@ N_TELLING = 5
 _FOLD_CORRECTION = 1 + N_FOLDS / (N_FOLDS - 1)
 _STRENGTH = 0.003  # inverse of the L2 penalty, on standardized columns; weak forms are many
 
-_NUMBER = (
-    r"(?P<sign>(?<![\w.)\]])[-+−](?=[$€£¥₹]?\d))?(?P<currency>[$€£¥₹])?"
-    r"(?P<whole>\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.(?P<decimals>\d+))?"
-)
-_CONTENT = re.compile(rf"(?P<number>{_NUMBER})|(?P<word>[^\W\d_]+)")
-# "and" and "or", alone and with a space on both sides, until it is known what they join.
-_AND, _AND_SPACED = "\x01", "\x02"
-_START, _END = r"(?:(?<=[\s(\[\"':;])|^)", r"(?![\w#]|[.,_'’-][\w#])"
-_RUN = re.compile(
-    rf"{_START}(?P<item>[wWŵŴ]+|#(?:,#+)?(?:\.#+)?)(?:[ {_AND_SPACED}](?P=item))+{_END}"
-)
-# A comma or slash with a number right after it is a decimal comma or a date, not a list.
-_LIST = re.compile(
-    rf"{_START}(?P<item>[^\s,;|/{_AND_SPACED}][^,;|/\n{_AND_SPACED}]{{0,40}}?)"
-    rf"(?:(?: ?[,;|/](?!#) ?(?:{_AND} )?|{_AND_SPACED})(?P=item))+{_END}"
-)
 _TOKEN = re.compile(r" ?(?:[wWŵŴ]+|#(?:[#,]*#)?(?:\.#+)?|[^\w\s])|\n| +|\s|.", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Leak:
-    """How well a classifier that sees the form alone tells the labels apart.
+    """The accuracy of a classifier that predicts the label from the form alone.
 
     Attributes
     ----------
@@ -67,9 +52,9 @@ class Leak:
     low, high : float
         95 % interval of `auc`.
     n : int
-        Texts that were looked at.
+        Number of texts.
     telling : tuple of str
-        Up to five pieces of masked text that tell most, the strongest first.
+        Up to five pieces of masked text that predict the label best, the strongest first.
     """
 
     auc: float
@@ -80,29 +65,11 @@ class Leak:
 
     @property
     def is_leak(self) -> bool:
-        """Whether the form gives the label away: even `low` is over one half by `MARGIN`."""
+        """True if the form predicts the label: `low` is over one half by more than `MARGIN`."""
         return self.low > 0.5 + MARGIN
 
 
-def mask(text: str) -> str:
-    """Return the form of a text without its content.
-
-    A word becomes w, W (Capitalized), WW (UPPER) or Ww (mIxed), with ŵ and Ŵ where it is not ASCII;
-    a number becomes # with its sign, currency, thousands commas ("#,###"), decimals and per cent
-    sign. Punctuation, line breaks, underscores and spaces stay. Equal words in a row are one, and
-    so are equal items of a list: how many there are is content.
-
-    Examples
-    --------
-    >>> mask("Debt consolidation: $12,000.50, debt_consolidation")
-    'W w: $#,###.##, w_w'
-    >>> mask("2 cars, 3 dogs and 1 cat")
-    '# w'
-    """
-    return _masked(text, [_written(match) for match in _numbers(text)])
-
-
-def leak(
+def estimate_leak(
     texts: Sequence[str],
     labels: Sequence[int],
     *,
@@ -110,7 +77,7 @@ def leak(
     seed: int = 0,
     max_rows: int = 6000,
 ) -> Leak:
-    """Return how well the form of the texts tells their labels, by cross-validation.
+    """Return the cross-validated AUC with which the form of the texts predicts their labels.
 
     Parameters
     ----------
@@ -123,7 +90,7 @@ def leak(
     seed : int, default 0
         Determines which rows and folds are drawn; the order of the rows does not matter.
     max_rows : int, default 6000
-        Most rows to look at, drawn at random.
+        Most rows to use, drawn at random.
 
     Raises
     ------
@@ -160,111 +127,33 @@ def leak(
     spread = defaultdict(set)
     for (_, label, _), cluster in zip(rows, clusters, strict=True):
         spread[label].add(cluster)
-    kept = [i for i, row in enumerate(rows) if len(spread[row[1]]) >= N_FOLDS]
-    y = np.asarray([rows[i][1] for i in kept], dtype=np.int64)
+    usable = [i for i, row in enumerate(rows) if len(spread[row[1]]) >= N_FOLDS]
+    y = np.asarray([rows[i][1] for i in usable], dtype=np.int64)
     if len(set(y.tolist())) < 2:
-        found = ", ".join(f"{label}: {len(spread[label])}" for label in sorted(spread)) or "none"
+        counts = ", ".join(f"{label}: {len(spread[label])}" for label in sorted(spread)) or "none"
         raise ValueError(
             f"a leak needs two labels with at least {N_FOLDS} different texts or groups each; "
-            f"there are, by label, {found}"
+            f"there are, by label, {counts}"
         )
-    forms, inverse = np.unique(_forms([rows[i][0] for i in kept]), return_inverse=True)
+    forms, inverse = np.unique(masked_forms([rows[i][0] for i in usable]), return_inverse=True)
     if len(forms) == 1:
         return Leak(0.5, 0.5, 0.5, len(y), ())
-    cluster = np.unique(clusters[kept], return_inverse=True)[1]
+    cluster = np.unique(clusters[usable], return_inverse=True)[1]
     columns, names = _columns(forms.tolist(), inverse)
-    if not names:  # no form is in enough texts to tell anything
+    if not names:  # no form is in enough texts to predict anything
         return Leak(0.5, 0.5, 0.5, len(y), ())
     scores, weights = _cross_validate(columns, y, cluster, seed)
     auc, error = _auc(scores, y, cluster)
     low, high = max(0.0, auc - Z95 * error), min(1.0, auc + Z95 * error)
     telling: list[str] = []
     for j in sorted(range(len(names)), key=lambda j: (-weights[j].round(6), names[j])):
-        # A piece within another one, or around it, says the same again.
+        # A piece within another one, or around it, repeats the same information.
         if names[j] in _shares("") or any(_overlap(names[j], piece) for piece in telling):
             continue
         telling.append(names[j])
         if len(telling) == N_TELLING:
             break
     return Leak(auc, low, high, len(y), tuple(telling))
-
-
-def _numbers(text: str) -> Iterator[re.Match[str]]:
-    return (match for match in _CONTENT.finditer(text) if match["number"])
-
-
-def _written(match: re.Match[str], *, plain: str = "#") -> str:
-    """Return a number's form; `plain` stands for a whole part without commas."""
-    whole = "#,###" if "," in match["whole"] else plain
-    return f"{match['sign'] or ''}{_sizeless(match).replace('#', whole, 1)}"
-
-
-def _sizeless(match: re.Match[str]) -> str:
-    """Return a number's form without what its size and sign decide."""
-    decimals = "." + "#" * len(match["decimals"]) if match["decimals"] else ""
-    return f"{match['currency'] or ''}#{decimals}"
-
-
-def _shape(word: str) -> str:
-    if word in ("and", "or"):
-        return _AND
-    first, upper = ("w", "W") if word.isascii() else ("ŵ", "Ŵ")
-    if word == word.lower():
-        return first
-    if word[1:] == word[1:].lower():
-        return upper
-    return upper * 2 if word == word.upper() else upper + first
-
-
-def _masked(text: str, numbers: Sequence[str]) -> str:
-    """Return the masked text, with what is given in the place of its numbers."""
-    left = iter(numbers)
-    shapes = _CONTENT.sub(lambda m: next(left) if m["number"] else _shape(m["word"]), text)
-    shapes = re.sub(rf"(?<=[^\s,;]) {_AND} (?=\S)", _AND_SPACED, shapes)
-    for _ in range(4):  # lists of lists; more levels than that are not written
-        before = shapes
-        shapes = _LIST.sub(r"\g<item>", _RUN.sub(r"\g<item>", shapes))
-        if shapes == before:
-            break
-    shapes = shapes.replace(_AND_SPACED, " w ").replace(_AND, "w")
-    return _RUN.sub(r"\g<item>", shapes)
-
-
-def _forms(texts: Sequence[str]) -> list[str]:
-    """Return the masked texts, keeping commas and signs only where writing them was a choice."""
-    found = [list(_numbers(text)) for text in texts]
-    plain = [
-        _masked(text, [_sizeless(match) for match in numbers])
-        for text, numbers in zip(texts, found, strict=True)
-    ]
-    taken = {pair for numbers in found for match in numbers for pair in _choices(match)}
-    if len(taken) == len({choice for choice, _ in taken}):
-        return plain  # nothing is written in two ways anywhere
-    habits: dict[tuple[str, int, int, str], Counter[str]] = defaultdict(Counter)
-    for form, numbers in zip(plain, found, strict=True):
-        for i, match in enumerate(numbers):
-            for choice, way in _choices(match):
-                habits[form, len(numbers), i, choice][way] += 1
-    usual = {slot: min(n, key=lambda way: (-n[way], way)) for slot, n in habits.items()}
-    forms = []
-    for text, form, numbers in zip(texts, plain, found, strict=True):
-        written = [
-            _written(match, plain="####")
-            if any(usual[form, len(numbers), i, choice] != way for choice, way in _choices(match))
-            else _sizeless(match)
-            for i, match in enumerate(numbers)
-        ]
-        forms.append(_masked(text, written))
-    return forms
-
-
-def _choices(match: re.Match[str]) -> Iterator[tuple[str, str]]:
-    """Yield what whoever wrote this number could have written otherwise, and what they wrote."""
-    whole = match["whole"]
-    if len(whole.replace(",", "")) > 3:
-        yield "thousands", "," if "," in whole else ""
-    sign = match["sign"] or ""
-    yield "positive" if sign in ("", "+") else "negative", sign
 
 
 def _ngrams(form: str) -> list[str]:
@@ -283,7 +172,7 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _shares(form: str) -> dict[str, float]:
-    """Return what the n-grams do not sum up, with names that no n-gram can have."""
+    """Return shares that n-grams do not sum up, with names that no n-gram can have."""
     words = re.findall(r"[wWŵŴ]+", form) or ["w"]
     return {
         "capitalized": sum(word[0] in "WŴ" for word in words) / len(words),
@@ -295,7 +184,7 @@ def _shares(form: str) -> dict[str, float]:
 
 
 def _columns(forms: list[str], inverse: Ints) -> tuple[Any, list[str]]:
-    """Return standardized columns, one row a text, and what each of them counts.
+    """Return standardized columns, one row a text, and the name of each.
 
     Columns that are rare, constant or equal to another one are left out; of equal ones the one with
     the shortest name stays.
@@ -304,18 +193,20 @@ def _columns(forms: list[str], inverse: Ints) -> tuple[Any, list[str]]:
     from sklearn.preprocessing import StandardScaler
 
     texts_of = np.bincount(inverse).tolist()
-    found = [Counter(_ngrams(form)) for form in forms]
+    ngram_counts = [Counter(_ngrams(form)) for form in forms]
     n_texts: Counter[str] = Counter()
-    for counted, n in zip(found, texts_of, strict=True):
-        n_texts.update(dict.fromkeys(counted, n))
-    same = set(found[0].items()).intersection(*(counted.items() for counted in found[1:]))
-    for ngram, _ in same:  # what a template's every text has tells nothing, and is most of it
+    for ngrams, n in zip(ngram_counts, texts_of, strict=True):
+        n_texts.update(dict.fromkeys(ngrams, n))
+    universal = set(ngram_counts[0].items()).intersection(
+        *(ngrams.items() for ngrams in ngram_counts[1:])
+    )
+    for ngram, _ in universal:  # an n-gram that is in every text predicts nothing; most are
         del n_texts[ngram]
     frequent = sorted(n_texts, key=lambda ngram: (-n_texts[ngram], ngram))[: 2 * MAX_COLUMNS]
     usable = {ngram for ngram in frequent if n_texts[ngram] >= MIN_TEXTS}
     rows = [
-        _shares(form) | {ngram: float(counted[ngram]) for ngram in usable & counted.keys()}
-        for form, counted in zip(forms, found, strict=True)
+        _shares(form) | {ngram: float(ngrams[ngram]) for ngram in usable & ngrams.keys()}
+        for form, ngrams in zip(forms, ngram_counts, strict=True)
     ]
     vectorizer = DictVectorizer()
     counts = vectorizer.fit_transform(rows).tocsc()
@@ -368,7 +259,7 @@ def _cross_validate(columns: Any, y: Ints, cluster: Ints, seed: int) -> tuple[Fl
     for train, test in folds.split(columns, y, cluster if is_grouped else None):
         present = np.searchsorted(labels, np.unique(y[train]))
         if len(present) < 2 or not len(test):
-            continue  # one big group holds nearly all: its rows keep a score that tells nothing
+            continue  # one big group holds nearly all: its rows keep an uninformative score
         model = LogisticRegression(C=_STRENGTH, tol=1e-3)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a ranking needs no last digit

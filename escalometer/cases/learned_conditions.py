@@ -1,8 +1,4 @@
-"""Learned conditions: the leaves of a small decision tree, as SQL and in the domain's own words.
-
-Numbers are binned to their feature's step before the tree sees them, so that every threshold it can
-choose reads well and a leaf holds exactly the rows that its predicate selects.
-"""
+"""Learned conditions: the leaves of a small decision tree, as SQL and in the domain's words."""
 
 from __future__ import annotations
 
@@ -12,72 +8,29 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from types import NoneType
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from escalometer.errors import UsageError, unknown_name
+from escalometer.cases.features import (
+    Feature,
+    Split,
+    check_wordings,
+    encode,
+    exact_step,
+    plain_values,
+)
+from escalometer.errors import unknown_name
 
 Floats: TypeAlias = NDArray[np.float64]
 
 MAX_DEPTH = 4  # terms that a phrase can have and still be read
-MAX_CATEGORIES = 12
-MAX_WORDS = 300
 MAX_NAME = 60
 #: A column that lacks a larger share of its values is not used: it would cost most of the rows.
 MAX_MISSING = 0.5
 
-_WORD = re.compile(r"\b[a-z]{3,20}\b", re.ASCII)
-#: What the apostrophe leaves of "don't" and its like.
-_FRAGMENTS = {
-    *("ain", "aren", "couldn", "didn", "doesn", "don", "hadn", "hasn", "haven", "isn", "mustn"),
-    *("shouldn", "wasn", "weren", "won", "wouldn"),
-}
-#: In scikit-learn's list of stop words, yet words that a decision can turn on.
-_TELLING = {"amount", "bill", "fire", "interest", "please", "serious", "sincere", "system"}
-_TYPES: Mapping[str, set[type]] = {
-    "number": {int, float, Decimal, NoneType},
-    "boolean": {bool, int, float, NoneType},
-    "category": {str, bool, int, float, NoneType},
-    "words": {str, NoneType},
-}
 _DIGEST_LENGTH = 8
-_MAX_DECIMALS = 6
-_MAX_CODE = 2**52  # multiples of a step up to here are exact in floating point
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A column that conditions may use, and how a sentence speaks about it.
-
-    Attributes
-    ----------
-    column : str
-        Column of the staged table.
-    kind : {"number", "boolean", "category", "words"}
-        What the column holds; "words" is free text, of which single words are looked for.
-    yes : str
-        ``"the lead time is {value} days or more"`` (number), ``"the guest has stayed before"``
-        (boolean), ``"the deposit is {value}"`` (category), ``"the comment has the word '{value}'"``
-        (words). ``{value:,}`` writes a number with thousands commas.
-    no : str
-        The negation: ``"the lead time is under {value} days"``.
-    between : str, optional
-        For a number with two bounds: ``"the lead time is {low} to {high} days"``; `low` belongs to
-        it, `high` does not. Without it both bounds are said one after the other.
-    step : float, default 1.0
-        For a number: thresholds are multiples of this, so a share needs 0.01 or 0.05. At most six
-        decimals.
-    """
-
-    column: str
-    kind: Literal["number", "boolean", "category", "words"]
-    yes: str
-    no: str
-    between: str = ""
-    step: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -106,20 +59,8 @@ class _Term(NamedTuple):
     phrase: str
 
 
-class _Split(NamedTuple):
-    """What a column of the matrix stands for.
-
-    For a number the column holds ranks, and rank r is the bin `codes[r]` of the feature's step;
-    else it is 1 where the feature has `value`.
-    """
-
-    feature: int
-    codes: Floats | None = None
-    value: Any = None
-
-
 class _Answer(NamedTuple):
-    """One step on the way to a leaf: the number is `value` steps or more, or the value is this."""
+    """One step on the path to a leaf: the number is at least `value` steps, or equals `value`."""
 
     feature: int
     value: Any
@@ -165,8 +106,8 @@ def learn(
     Raises
     ------
     UsageError
-        If a column is absent or does not hold what its feature says, or a wording lacks its place
-        for the value.
+        If a column is absent or its values are not of the feature's kind, or a wording lacks the
+        place for the value.
     ValueError
         If lengths differ, `n_leaves` is under 2 or `min_cases` under 1.
 
@@ -187,23 +128,23 @@ def learn(
     n_rows = len(labels)
     if n_leaves < 2 or min_cases < 1:
         raise ValueError(f"n_leaves is {n_leaves} (at least 2), min_cases {min_cases} (at least 1)")
-    read: dict[int, list[Any]] = {}
+    values_of: dict[int, list[Any]] = {}
     for place, feature in enumerate(features):
-        _check(feature)
+        check_wordings(feature)
         if feature.column not in columns:
             raise unknown_name("column", feature.column, columns)
-        values = _read(feature, columns[feature.column])
+        values = plain_values(feature, columns[feature.column])
         if len(values) != n_rows:
             raise ValueError(f"{feature.column} has {len(values)} values for {n_rows} labels")
         if values.count(None) <= MAX_MISSING * n_rows:
-            read[place] = values
-    lacking = {i for values in read.values() for i, v in enumerate(values) if v is None}
+            values_of[place] = values
+    lacking = {i for values in values_of.values() for i, v in enumerate(values) if v is None}
     rows = [i for i in range(n_rows) if i not in lacking]
     matrix: list[NDArray[np.float32]] = []
-    meanings: list[_Split] = []
-    for place, values in read.items():
+    meanings: list[Split] = []
+    for place, values in values_of.items():
         complete = [values[i] for i in rows]
-        for meaning, encoded in _encode(place, features[place], complete, min_cases):
+        for meaning, encoded in encode(place, features[place], complete, min_cases):
             meanings.append(meaning)
             matrix.append(encoded)
     if not matrix or not rows:
@@ -216,132 +157,15 @@ def learn(
     leaves = []
     for path in _paths(fitted.tree_, meanings):
         terms: list[_Term] = []
-        for place, values in read.items():  # in the order of `features`, not of the tree
+        for place, values in values_of.items():  # in the order of `features`, not of the tree
             answers = [answer for answer in path if answer.feature == place]
             terms += _terms(features[place], answers, float in map(type, values))
         leaves.append(terms)
     return _named(leaves) if len(leaves) > 1 else []
 
 
-def _check(feature: Feature) -> None:
-    """Refuse a wording that could not be filled in, before anything is computed."""
-    example: Any = 1 if feature.kind == "number" else "x"
-    said = [(feature.yes, {"value": example}), (feature.no, {"value": example})]
-    if feature.between:
-        said.append((feature.between, {"low": 1, "high": 2}))
-    for wording, values in said if feature.kind != "boolean" else []:
-        try:
-            wording.format(**values)
-            is_usable = all(re.search(rf"\{{{name}[:}}]", wording) for name in values)
-        except (KeyError, IndexError, ValueError, AttributeError):
-            is_usable = False
-        if not is_usable:
-            places = " and ".join(f"{{{name}}}" for name in values)
-            raise UsageError(
-                f"column {feature.column!r}: the wording {wording!r} must have {places} and no "
-                "other braces"
-            )
-    step = Decimal(str(feature.step))
-    if not (step.is_finite() and 0 < step < 10**9 and step == round(step, _MAX_DECIMALS)):
-        raise UsageError(
-            f"column {feature.column!r}: the step {feature.step} is not a number above 0 with at "
-            f"most {_MAX_DECIMALS} decimals"
-        )
-
-
-def _read(feature: Feature, values: Sequence[Any]) -> list[Any]:
-    """Return the column in Python's own types, None where a value is missing."""
-    plain: list[Any] = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    types = set(map(type, plain))
-    if any(issubclass(kind, np.generic) for kind in types):
-        plain = [v.item() if isinstance(v, np.generic) else v for v in plain]
-        types = set(map(type, plain))
-    if float in types:
-        plain = [None if v != v else v for v in plain]
-    allowed = _TYPES[feature.kind]
-    wrong = [v for v in plain if type(v) not in allowed] if types - allowed else []
-    if feature.kind == "boolean":
-        wrong += [v for v in set(plain) if v not in (0, 1, None)]
-    if wrong:
-        raise UsageError(
-            f"column {feature.column!r} is to be of the kind {feature.kind!r} and has the value "
-            f"{wrong[0]!r}: correct the feature's kind, or convert the column in staging"
-        )
-    return plain
-
-
-def _encode(
-    place: int, feature: Feature, values: Sequence[Any], min_cases: int
-) -> Iterator[tuple[_Split, NDArray[np.float32]]]:
-    """Yield the columns of the matrix that stand for one feature; `values` has no None."""
-    if feature.kind == "number":
-        codes, ranks = np.unique(_codes(values, feature.step), return_inverse=True)
-        # Ranks, since the tree computes in single precision, in which large codes would merge.
-        yield _Split(place, codes), ranks.astype(np.float32)
-    elif feature.kind == "boolean":
-        yield _Split(place, value=True), np.asarray(values, dtype=np.float32)
-    elif feature.kind == "category":
-        for value in _frequent(Counter(values), min_cases, MAX_CATEGORIES):
-            is_value = [v == value for v in values]
-            yield _Split(place, value=value), np.asarray(is_value, dtype=np.float32)
-    else:
-        kept = _frequent(_document_counts(values), min_cases, MAX_WORDS)
-        index = {word: j for j, word in enumerate(kept)}
-        found = np.zeros((len(kept), len(values)), dtype=np.float32)
-        for i, text in enumerate(values):
-            for word in index.keys() & _words(text):
-                found[index[word], i] = 1
-        yield from ((_Split(place, value=word), found[j]) for word, j in index.items())
-
-
-def _scale(step: float) -> tuple[int, int]:
-    """Return integers p and q with step = p / q exactly."""
-    return Decimal(str(step)).as_integer_ratio()
-
-
-def _codes(values: Sequence[Any], step: float) -> Floats:
-    """Return the largest k with k · step <= value, judged as SQL compares doubles.
-
-    k · step is rounded once, p · k being exact, so that it is the very double that the decimal
-    number in the predicate means.
-    """
-    p, q = _scale(step)
-    x = np.asarray([float(v) for v in values], dtype=np.float64)
-    limit = float(_MAX_CODE // p)
-    codes: Floats = np.floor(np.clip(x * (q / p), -limit, limit))
-    codes -= codes * p / q > x
-    codes += (codes + 1) * p / q <= x
-    return np.clip(codes, -limit, limit)
-
-
-def _words(text: str) -> set[str]:
-    # DuckDB lowers İ to i; Python adds a dot, which would end the word.
-    return set(_WORD.findall(text.replace("İ", "i").lower()))
-
-
-def _document_counts(texts: Sequence[str]) -> Counter[Any]:
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-    counts: Counter[Any] = Counter()
-    for text in texts:
-        counts.update(_words(text))
-    for word in (ENGLISH_STOP_WORDS - _TELLING) | _FRAGMENTS:
-        del counts[word]
-    return counts
-
-
-def _frequent(counts: Counter[Any], min_cases: int, n: int) -> list[Any]:
-    """Return up to `n` values that a sentence can name, the most frequent first."""
-    kept = [
-        value
-        for value, count in counts.items()
-        if count >= min_cases and str(value).isprintable() and str(value).strip()
-    ]
-    return sorted(kept, key=lambda value: (-counts[value], str(value)))[:n]
-
-
-def _paths(tree: Any, meanings: Sequence[_Split]) -> Iterator[list[_Answer]]:
-    """Yield what leads to each leaf of a fitted tree, from left to right."""
+def _paths(tree: Any, meanings: Sequence[Split]) -> Iterator[list[_Answer]]:
+    """Yield the path to each leaf of a fitted tree, from left to right."""
     todo: list[tuple[int, list[_Answer]]] = [(0, [])]
     while todo:
         node, path = todo.pop()
@@ -352,7 +176,7 @@ def _paths(tree: Any, meanings: Sequence[_Split]) -> Iterator[list[_Answer]]:
         place, codes, value = meanings[int(tree.feature[node])]
         if codes is not None:
             rank = int(np.floor(tree.threshold[node]))
-            # Any code in (below, above] parts the rows alike; halfway is the best guess for others.
+            # Any code in (below, above] splits the rows alike; other rows fit halfway best.
             below, above = int(codes[rank]), int(codes[rank + 1])
             value = (below + above + 1) // 2
         todo.append((right, [*path, _Answer(place, value, True)]))
@@ -360,13 +184,13 @@ def _paths(tree: Any, meanings: Sequence[_Split]) -> Iterator[list[_Answer]]:
 
 
 def _terms(feature: Feature, answers: Sequence[_Answer], may_be_nan: bool) -> list[_Term]:
-    """Return what the answers on one feature say together, in as few terms as can be."""
+    """Return the answers on one feature as terms, in as few as possible."""
     yes = [answer.value for answer in answers if answer.holds]
     no = [answer.value for answer in answers if not answer.holds]
     if feature.kind == "number" and answers:
         return [_number_term(feature, max(yes, default=None), min(no, default=None), may_be_nan)]
     if feature.kind == "category" and yes:
-        no = []  # "is X" says already that it is not Y
+        no = []  # "is X" implies that it is not Y
     terms = [_value_term(feature, value, True) for value in sorted(yes, key=str)]
     return terms + [_value_term(feature, value, False) for value in sorted(no, key=str)]
 
@@ -407,7 +231,7 @@ def _value_term(feature: Feature, value: Any, holds: bool) -> _Term:
 
 
 def _bound(code: int | None, step: float) -> int | Decimal:
-    p, q = _scale(step)
+    p, q = exact_step(step)
     number = Decimal((code or 0) * p) / q
     return int(number) if number == number.to_integral_value() else number.normalize()
 
@@ -434,7 +258,7 @@ def _literal(value: Any) -> str:
 
 
 def _named(leaves: Sequence[Sequence[_Term]]) -> list[Learned]:
-    """Put the terms of each leaf together and give every leaf a name of its own."""
+    """Join the terms of each leaf, and give every leaf a unique name."""
     drafts = []
     for terms in leaves:
         predicate = " and ".join(term.predicate for term in terms)

@@ -1,4 +1,4 @@
-"""Provenance: which files of a domain are there, where they come from, and how to get them."""
+"""Provenance: the files of a domain, their origin, and instructions for getting them."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def bring(plugin: Domain, folder: Path) -> Found:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for edition in plugin.editions:
-        # A table of the user's own is copied again where it has changed; see `_tables`.
+        # A user's table is copied again where it has changed; see `own_domain.build`.
         if edition.bring is not None and (plugin.stage or not raw_files.present(plugin, folder)):
             edition.bring(folder)
             break
-    found = raw_files.present(plugin, folder)
-    if found is None:
+    present_edition = raw_files.present(plugin, folder)
+    if present_edition is None:
         raise DataError(f"{folder} holds no files of {plugin.title}; {how_to_get(plugin)}")
-    return found
+    return present_edition
 
 
 def how_to_get(plugin: Domain) -> str:
-    """Return what a person can do to have the domain's files, in words."""
+    """Return instructions for getting the domain's files."""
     if any(edition.bring for edition in plugin.editions):
         return f"run: escalometer stage ingest --cell {plugin.name}"
     if any(edition.downloads for edition in plugin.editions):
         return f"run: escalometer data fetch {plugin.name}"
-    said = [edition.instructions for edition in plugin.editions if edition.instructions]
-    return " ".join(said) or f"put them into data/raw/{plugin.name}/"
+    instructions = [edition.instructions for edition in plugin.editions if edition.instructions]
+    return " ".join(instructions) or f"put them into data/raw/{plugin.name}/"
 
 
 def fetched(domain: str, root: Path = Path()) -> dict[str, str]:
@@ -55,17 +55,17 @@ def fetched(domain: str, root: Path = Path()) -> dict[str, str]:
 
 
 def describe(
-    plugin: Domain, found: Found, known: Mapping[str, str] | None = None
+    plugin: Domain, present_edition: Found, releases: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return what provenance.json holds: edition, licence, and each file with its digest.
+    """Return the content of provenance.json: edition, licence, and each file with its digest.
 
     Parameters
     ----------
     plugin : Domain
         The domain.
-    found : Found
+    present_edition : Found
         The edition that is there, with its files.
-    known : mapping of str to str, optional
+    releases : mapping of str to str, optional
         Releases by the content's sha256, beside those that the edition names; see `fetched`.
 
     Raises
@@ -73,11 +73,11 @@ def describe(
     DataError
         If a file does not load.
     """
-    edition = found.edition
+    edition = present_edition.edition
     files = []
     with warehouse.connect() as connection:
         for raw_table in edition.raw_tables:
-            raw = found.files[raw_table.name]
+            raw = present_edition.files[raw_table.name]
             n_rows = warehouse.load_raw(connection, raw_table, raw)
             connection.execute(f'drop table "{raw_table.name}"')
             with opened(raw) as path:
@@ -86,7 +86,7 @@ def describe(
                 {
                     "file": raw.path.name,
                     "table": raw_table.name,
-                    "origin": {**(known or {}), **edition.releases}.get(sha256, SUPPLIED),
+                    "origin": {**(releases or {}), **edition.releases}.get(sha256, SUPPLIED),
                     "n_rows": n_rows,
                     "sha256": sha256,  # of the content, unpacked
                 }
@@ -95,7 +95,7 @@ def describe(
     origins = {str(file["origin"]) for file in files}
     is_known = SUPPLIED not in origins or plugin.stage is not None
     if not is_known:
-        # What we know of our edition's origin and licence says nothing of somebody else's rows.
+        # The edition's origin and licence do not apply to rows that a user supplies.
         described |= {
             "source": SUPPLIED,
             "edition": f"rows of the user's own, in the columns of: {described['edition']}",

@@ -1,4 +1,4 @@
-"""Which split a case falls into, which cases are drawn, and what the signal states.
+"""Sampling: the split of each case, the scenarios that are drawn, and a signal's percentage.
 
 Splits depend on a hash of the case's key alone, so that adding a domain, a condition or a row moves
 no other row from one split to another.
@@ -89,7 +89,7 @@ def scenario_ids(domain: str, cases: Iterable[tuple[str, int]]) -> dict[tuple[st
 
 
 def generator(seed: int, domain: str, condition: str) -> np.random.Generator:
-    """Return the random numbers of one cell, independent of those of any other."""
+    """Return the random number generator of one cell, independent of those of all others."""
     return np.random.default_rng(list(_digest(seed, domain, condition)))
 
 
@@ -101,9 +101,9 @@ def draw(
 ) -> list[str]:
     """Return `n` distinct scenarios, or all where there are fewer.
 
-    Rows are drawn one after another, and a row is passed over if its scenario, or one that reads
-    the same, is drawn already. So a scenario comes as often as its rows do, as the signal's
-    percentage counts them, and no dialogue is held twice.
+    Rows are drawn one after another, and a row is skipped if its scenario, or one with the same
+    text, is drawn already. So a scenario's chance is proportional to its rows, as in the signal's
+    percentage, and no dialogue is duplicate.
 
     Parameters
     ----------
@@ -114,11 +114,11 @@ def draw(
     random : numpy.random.Generator
         A fresh one of the cell, from `generator`.
     texts : mapping of str to str, optional
-        What each scenario reads like; by default no two read the same.
+        Each scenario's text; by default no two are the same.
 
     Notes
     -----
-    A larger `n` draws all that a smaller one draws, and more: what has been paid for is kept.
+    A larger `n` draws all that a smaller one draws, and more: paid answers stay in use.
     """
     ordered = sorted(counts)
     rows = np.repeat(np.arange(len(ordered)), [counts[name] for name in ordered])

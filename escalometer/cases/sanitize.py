@@ -1,8 +1,8 @@
-"""Making a stranger's text safe to stand inside a prompt: one line that says nothing for us.
+"""Sanitized text: a stranger's words on one line, safe inside a prompt.
 
-A comment, a title or a ticket is data. Whoever wrote it may have closed our quotes, imitated our
-markers or a chat template's tokens, or hidden characters that turn the line around. What comes out
-of here reads much the same and does none of that, also where a model quotes it back.
+A comment, a title or a ticket is data. Its writer may have closed the prompt's quotes, imitated its
+markers or a chat template's tokens, or hidden characters that reverse the line. Sanitized text
+reads much the same and does none of that, also where a model quotes it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CUT = " [cut]"
 #: A limit below this would leave little more than CUT itself.
 MIN_LIMIT = 20
 
-# The caller puts double quotes around the text: nothing in it may look like one of them.
+# The caller puts double quotes around the text: no character in it may look like one.
 _DOUBLE_QUOTES = '"“”„‟«»″‶〝〞〟❝❞⹂˝🙶🙷🙸'
 # Invisible without being of a category of its own: fillers, joiners, variation selectors.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
@@ -27,7 +27,7 @@ _VARIATION_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
 
 class _Characters(dict[int, "str | None"]):
-    """What each character becomes, as `str.translate` asks for it; worked out once for each."""
+    """A translation table for `str.translate`, filled in on demand."""
 
     def __missing__(self, code: int) -> str | None:
         self[code] = character = _replacement(code)
@@ -54,8 +54,8 @@ def _replacement(code: int) -> str | None:
 
 _CHARACTERS = _Characters()
 
-# A marker's letters may stand apart, and its colon may be one of several that look alike. Whatever
-# follows counts as well: the choice may come from the text after ours.
+# A marker's letters may have spaces between them, and its colon may be one of several that look
+# alike. Text after the marker counts as well: the choice may follow the sanitized text.
 _COLON = ":\u2236\ufe13\ufe55\ua789"
 _TO_COLON = rf"[ *_'`~{_COLON}]*[{_COLON}] ?"
 _MARKERS = (PREDICTION_MARKER, CONFIDENCE_MARKER, DECISION_MARKER)
@@ -131,7 +131,7 @@ def quoted(text: str, limit: int = 600) -> str:
 
 
 def _without_leading_marks(text: str) -> str:
-    """Return `text` without accents that would stand on whatever comes before it."""
+    """Return `text` without leading accents, which would combine with the text before."""
     start = 0
     while start < len(text) and (
         text[start] == " " or unicodedata.category(text[start]).startswith("M")
@@ -140,19 +140,19 @@ def _without_leading_marks(text: str) -> str:
     return text[start:]
 
 
-def _cut_run(found: re.Match[str]) -> str:
-    return found[1] * (MAX_RUN - len(ELLIPSIS)) + ELLIPSIS
+def _cut_run(match: re.Match[str]) -> str:
+    return match[1] * (MAX_RUN - len(ELLIPSIS)) + ELLIPSIS
 
 
-def _cut_word(found: re.Match[str]) -> str:
-    return found[0][: MAX_WORD - len(ELLIPSIS)].rstrip(".") + ELLIPSIS
+def _cut_word(match: re.Match[str]) -> str:
+    return match[0][: MAX_WORD - len(ELLIPSIS)].rstrip(".") + ELLIPSIS
 
 
 def _cut(text: str, limit: int) -> str:
-    kept = text[: limit - len(CUT)]
-    if text[len(kept)] != " ":
-        boundary = kept.rfind(" ")
+    head = text[: limit - len(CUT)]
+    if text[len(head)] != " ":
+        boundary = head.rfind(" ")
         # Where the last space is far off, the text has no spaces between words.
-        if boundary > 0 and len(kept) - boundary <= MAX_WORD:
-            kept = kept[:boundary]
-    return kept.rstrip() + CUT
+        if boundary > 0 and len(head) - boundary <= MAX_WORD:
+            head = head[:boundary]
+    return head.rstrip() + CUT

@@ -1,4 +1,4 @@
-"""Columns that a suite holds scenarios against: percentages and splits, computed anew."""
+"""Columns that a suite checks scenarios against: recomputed percentages and splits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _values(table: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
 
 
 def with_percentages(conditions: pa.Table, scenarios: pa.Table, cases: pa.Table) -> pa.Table:
-    """Return the conditions with the percentage that each states, and the one of its rows."""
+    """Return the conditions with the percentage that each states, and the recomputed one."""
     under: dict[str, list[str]] = dict(_values(scenarios, "scenario_id", "conditions"))
     signal_label = dict(_values(conditions, "condition", "signal_label"))
     names = ["scenario_id", "split", "label"]
@@ -42,7 +42,7 @@ def with_percentages(conditions: pa.Table, scenarios: pa.Table, cases: pa.Table)
 
 
 def with_splits(scenarios: pa.Table, cases: pa.Table) -> pa.Table:
-    """Return the scenarios with the number of splits that their text, and their key, stand in."""
+    """Return the scenarios with the number of splits that their text, and their key, are in."""
     key = "split_key" if "split_key" in cases.column_names else "text"
     of_key: defaultdict[str, set[str]] = defaultdict(set)
     for value, split in _values(cases, key, "split"):

@@ -1,4 +1,4 @@
-"""Scenarios: cases with their splits, conditions with their signals, and what is drawn of them."""
+"""Scenarios: cases with their splits, conditions with their signals, and the drawn scenarios."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from escalometer.cases.domains import Condition, Domain
 from escalometer.cases.staging import visible
 from escalometer.config import Params
 from escalometer.errors import DataError
-from escalometer.runtime.garbage_collection import uncollected
+from escalometer.runtime.garbage_collection import without_garbage_collection
 
-#: How many conditions are learned where the number is left open: about as many as the paper has.
+#: The number of conditions to learn where params.yaml gives none: about as many as the paper has.
 N_LEARNED = 10
 
 #: A leaf needs at least so many rows of the split that it is learned on.
@@ -28,7 +28,7 @@ MIN_LEAF = 10
 
 @dataclass(frozen=True)
 class Sampled:
-    """What becomes of one domain's rows.
+    """The tables made of one domain's rows.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Sampled:
     conditions, scenarios : list of dict
         Rows of `schema.CONDITIONS` and `schema.SCENARIOS`.
     notes : tuple of str
-        What a reader should know: conditions that were left out, cases that were passed over.
+        Remarks for a reader: conditions that were left out, cases that were skipped.
     """
 
     cases: pa.Table
@@ -46,7 +46,7 @@ class Sampled:
     notes: tuple[str, ...]
 
 
-@uncollected()
+@without_garbage_collection()
 def sample_scenarios(plugin: Domain, cases: pa.Table, params: Params) -> Sampled:
     """Return cases with their splits, conditions with their signals, and drawn scenarios.
 
@@ -84,8 +84,8 @@ def sample_scenarios(plugin: Domain, cases: pa.Table, params: Params) -> Sampled
             "params.yaml"
         )
     shares = {str(row["condition"]): float(row["signal_accuracy"]) for row in signals}
-    kept = sampling.spread(shares, params.sample.n_conditions)
-    signals = [row for row in signals if row["condition"] in kept]
+    chosen = sampling.spread(shares, params.sample.n_conditions)
+    signals = [row for row in signals if row["condition"] in chosen]
     members = {row["condition"]: members[row["condition"]] for row in signals}
     scenarios = _scenarios(plugin, rows, members)
     _draw(plugin, scenarios, signals, params, notes)
@@ -97,7 +97,7 @@ def sample_scenarios(plugin: Domain, cases: pa.Table, params: Params) -> Sampled
 
 @dataclass(frozen=True)
 class _Rows:
-    """The cases, column by column: `shown` has what texts and predicates may use."""
+    """The cases, column by column: `shown` has the columns that texts and predicates may use."""
 
     cases: pa.Table
     shown: pa.Table
@@ -127,7 +127,7 @@ def _rows(plugin: Domain, cases: pa.Table, params: Params, notes: list[str]) -> 
     split_of = sampling.splits_of(params.seed, plugin.name, set(keys), *shares)
     splits = [split_of[key] for key in keys]
     if keys is not texts:
-        cases, texts, splits = _parted(cases, texts, splits, notes)
+        cases, texts, splits = _without_split_overlap(cases, texts, splits, notes)
     labels = _column(cases, "label")
     expected = "expected_label" in cases.column_names
     return _Rows(
@@ -141,14 +141,14 @@ def _rows(plugin: Domain, cases: pa.Table, params: Params, notes: list[str]) -> 
     )
 
 
-def _parted(
+def _without_split_overlap(
     cases: pa.Table, texts: list[str], splits: Sequence[sampling.Split], notes: list[str]
 ) -> tuple[pa.Table, list[str], list[sampling.Split]]:
-    """Return the cases without those that read like a case of another person in another split."""
+    """Return the cases without those whose text also occurs in an earlier split."""
     home: dict[str, sampling.Split] = {}
     for split in sampling.SPLITS:
-        for text, own in zip(texts, splits, strict=True):
-            if own == split:
+        for text, case_split in zip(texts, splits, strict=True):
+            if case_split == split:
                 home.setdefault(text, split)
     stays = [home[text] == split for text, split in zip(texts, splits, strict=True)]
     n_passed = stays.count(False)
@@ -167,7 +167,7 @@ def _ids(domain: str, texts: Sequence[str], labels: Sequence[int]) -> list[str]:
 
 
 def _chosen(plugin: Domain, rows: _Rows, params: Params) -> dict[Condition, str]:
-    """Return the conditions to look at, and of each whether it is given or learned."""
+    """Return the conditions to consider, each with its origin: given or learned."""
     wanted = params.sample.conditions
     chosen: dict[Condition, str] = {}
     if plugin.conditions and wanted in ("given", "both"):
@@ -187,7 +187,7 @@ def _learned(plugin: Domain, rows: _Rows, params: Params) -> list[Condition]:
         raise DataError(f"{plugin.name} names no features that conditions could be learned from")
     train = pa.array(rows.splits == "train")
     seen = rows.shown.filter(train)
-    # Where the signal predicts case by case, what is learned is where it is right.
+    # Where the signal predicts case by case, the tree learns where it is right.
     targets = rows.labels if rows.expected is None else (rows.labels == rows.expected).astype(int)
     size = params.sample
     learned = learned_conditions.learn(
@@ -261,7 +261,7 @@ def _signal(
 def _scenarios(
     plugin: Domain, rows: _Rows, members: Mapping[str, np.ndarray[Any, Any]]
 ) -> list[dict[str, Any]]:
-    """Return one row a scenario; rows that read alike and end alike are one."""
+    """Return one row a scenario; rows with the same text and label are one scenario."""
     counts = Counter(rows.ids)
     under: defaultdict[str, list[str]] = defaultdict(list)
     for name, holds in members.items():
@@ -290,7 +290,7 @@ def _draw(
     params: Params,
     notes: list[str],
 ) -> None:
-    """Note with each drawn scenario which conditions it was drawn for."""
+    """Draw scenarios for each condition, and write the conditions into their `drawn_for`."""
     wanted = params.sample.n_per_condition
     pools: dict[str, dict[str, int]] = {row["condition"]: {} for row in signals}
     for row in scenarios:

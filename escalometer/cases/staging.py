@@ -35,8 +35,8 @@ def stage_cases(
     connection : warehouse.Connection
         Holds the edition's raw tables, from `warehouse.load_raw`.
     domain : Domain
-        Its `stage`, or the statements `staging/<domain>__<edition>.sql`, where there is one, and
-        `staging/<domain>.sql`, which reads what that gives as `<domain>_source`.
+        Its `stage`, or the statements `sql/staging/<domain>__<edition>.sql`, where there is one,
+        and `sql/staging/<domain>.sql`, which reads what that gives as `<domain>_source`.
     edition : str
         Name of the edition that is loaded.
     values : mapping, optional
@@ -61,19 +61,21 @@ def stage_table(plugin: Domain, params: Params, folder: Path) -> pa.Table:
     Raises
     ------
     DataError
-        If the files are absent or do not load, no case comes out, a case comes out twice, or a
-        label is none of the domain's.
+        If the files are absent or do not load, there is no case, a case is duplicate, or a label is
+        none of the domain's.
     """
-    found = raw_files.present(plugin, folder)
-    if found is None:
+    present_edition = raw_files.present(plugin, folder)
+    if present_edition is None:
         raise DataError(f"{folder} holds no files of {plugin.title}; {how_to_get(plugin)}")
     with warehouse.connect() as connection:
-        for raw_table in found.edition.raw_tables:
-            warehouse.load_raw(connection, raw_table, found.files[raw_table.name])
+        for raw_table in present_edition.edition.raw_tables:
+            warehouse.load_raw(connection, raw_table, present_edition.files[raw_table.name])
         values = {"is_balanced": params.sample.order == "balanced"}
-        cases = stage_cases(connection, plugin, found.edition.name, values)
+        cases = stage_cases(connection, plugin, present_edition.edition.name, values)
     if not cases.num_rows:
-        raise DataError(f"{folder}: no case comes out of its {found.edition.name} edition")
+        raise DataError(
+            f"{folder}: no case comes out of its {present_edition.edition.name} edition"
+        )
     n_ids = cases.column("case_id").combine_chunks().unique()
     if len(n_ids) < cases.num_rows:
         case_id, n = Counter(cases.column("case_id").to_pylist()).most_common(1)[0]
@@ -96,6 +98,6 @@ def stage_table(plugin: Domain, params: Params, folder: Path) -> pa.Table:
 
 
 def visible(plugin: Domain, cases: pa.Table) -> pa.Table:
-    """Return the cases without what must reach no prompt and no predicate."""
+    """Return the cases without the columns that no prompt and no predicate may use."""
     hidden = {*HIDDEN, *plugin.private_columns}
     return cases.select([name for name in cases.column_names if name not in hidden])

@@ -20,11 +20,11 @@ def domains() -> None:
 @domains.command("list")
 def domains_list() -> None:
     """Print the domains that there are, with whose decisions they hold."""
-    from escalometer.cases import domains as all_domains
+    from escalometer.cases import catalog
 
-    for name in all_domains.names():
+    for name in catalog.names():
         try:
-            domain = all_domains.load(name)
+            domain = catalog.load(name)
         except EscalometerError:  # of one's own: it must not hide the others
             file = DOMAINS_FOLDER / f"{name}.yaml"
             click.echo(f"{name}\tnot usable: escalometer domains check {file}")

@@ -196,10 +196,10 @@ def _check_domains(params: Params, holdout: str, chosen: list[str]) -> None:
 
     A domain that is not in params.yaml is not added: evaluations would ask every model about it.
     """
-    from escalometer.cases import domains as all_domains
+    from escalometer.cases import catalog
 
     for domain in (holdout, *chosen):
-        all_domains.load(domain)
+        catalog.load(domain)
         if domain not in params.domains:
             use = "hold it out" if domain == holdout else "train on it"
             raise UsageError(

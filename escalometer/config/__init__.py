@@ -1,4 +1,4 @@
-"""params.yaml and models/*.yaml as frozen objects that refuse what they do not know."""
+"""params.yaml and models/*.yaml as frozen objects that refuse unknown keys."""
 
 from escalometer.config._cards import (
     Endpoint,

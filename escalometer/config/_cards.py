@@ -1,4 +1,4 @@
-"""models/*.yaml: where a model comes from and how it is called."""
+"""Model cards, models/*.yaml: a model's source, endpoint, thinking and price."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ class HubSource(Section):
 
 
 class Price(Section):
-    """What a million tokens cost, in US dollars, and who says so."""
+    """The price of a million tokens in US dollars, and its source."""
 
     input_usd_per_million: float = Field(ge=0)
     output_usd_per_million: float = Field(ge=0)
     cached_input_usd_per_million: float | None = Field(None, ge=0)  # null: as other input
     batch_discount: float = Field(0.5, ge=0, lt=1)  # off the price of what a batch asks
-    source: str | None = None  # where the price stands
-    as_of: date | None = None  # when it stood there
+    source: str | None = None  # the page of the price
+    as_of: date | None = None  # the date of that page
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing is charged."""
+        """True if nothing is charged."""
         return not (self.input_usd_per_million or self.output_usd_per_million)
 
 
 class Endpoint(Section):
-    """Where a remote model is asked, and how.
+    """The address of a remote model, and its limits.
 
-    `body` is sent with every request, as it stands here. The key is read from the environment
-    variable that `key_env` names; it stands in no file.
+    `body` is sent with every request. The key is read from the environment variable that `key_env`
+    names; it is in no file.
     """
 
     base_url: str = Field("", pattern=r"^(https?://[^@\s]+)?$")  # empty: the provider knows
@@ -76,12 +76,12 @@ class Endpoint(Section):
 
 
 class Thinking(Section):
-    """How thinking is switched: what a request carries for it to be on, and to be off.
+    """The switch of thinking: fields of a request that turn it on, and off.
 
     For a remote model these are fields of the request's body (``{reasoning_effort: medium}``,
     ``{chat_template_kwargs: {enable_thinking: true}}``, a budget); for a local one, arguments of
     the chat template (``{enable_thinking: true}``). Where `on` is null the model cannot think;
-    where `off` is null it cannot help it.
+    where `off` is null it always thinks.
     """
 
     on: dict[str, Any] | None = None
@@ -102,7 +102,7 @@ class Thinking(Section):
 
 
 class ModelCard(Section):
-    """One models/<id>.yaml: a model, where it comes from and how it is called."""
+    """One models/<id>.yaml: a model, its source, and the settings of its requests."""
 
     id: Name
     title: str
@@ -121,4 +121,4 @@ class ModelCard(Section):
     thinking: Thinking | None = None
     context: int = Field(gt=0)
     counts_marker: Literal["first", "last"] = "last"
-    price: Price | None = None  # null: unknown, so a run must be told to go on without it
+    price: Price | None = None  # null: unknown, so a run needs --allow-unpriced

@@ -1,4 +1,4 @@
-"""params.yaml: what the pipeline does."""
+"""params.yaml: the parameters of the pipeline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from escalometer.config._training import TrainParams
 
 
 class SampleParams(Section):
-    """How cases become scenarios."""
+    """Parameters of sampling: from cases to scenarios."""
 
     n_per_condition: int = Field(250, ge=1)
     precision: float | None = Field(None, gt=0, lt=0.5)
@@ -30,7 +30,7 @@ class SampleParams(Section):
 
 
 class QueryParams(Section):
-    """What is asked of each model."""
+    """Parameters of the queries to each model."""
 
     interventions: tuple[str, ...] = Field(("baseline",), min_length=1)
     cost_ratios: tuple[CostRatio, ...] = (4.0,)
@@ -41,7 +41,7 @@ class QueryParams(Section):
 
 
 class AskParams(Section):
-    """What asking may cost. None of it changes an answer, so no stage depends on it."""
+    """Caps on the cost of requests. None of them changes an answer, so no stage depends on it."""
 
     max_cost_usd: float | None = Field(None, gt=0)
     max_requests: int | None = Field(None, ge=1)
@@ -50,7 +50,7 @@ class AskParams(Section):
 
 
 class AnalyzeParams(Section):
-    """How decisions are scored."""
+    """Parameters of scoring."""
 
     cost_ratios: tuple[CostRatio, ...] = Field((4.0,), min_length=1)
     human_error_rate: float = Field(0.0, ge=0, lt=1)
@@ -63,7 +63,7 @@ class AnalyzeParams(Section):
 
 
 class MinEffectParams(Section):
-    """How much worse than the release in use still passes, by metric; null: not compared."""
+    """The tolerated worsening beside the release in use, by metric; null: not compared."""
 
     realized_cost: float | None = Field(0.05, ge=0)
     regret: float | None = Field(0.05, ge=0)
@@ -75,7 +75,7 @@ class MinEffectParams(Section):
 
 
 class GateParams(Section):
-    """What a release must satisfy before it is let in; a rule that is null is off."""
+    """The rules that a release must satisfy; a rule that is null is off."""
 
     cost_ratio: CostRatio = 4.0
     against: str | None = None
@@ -101,7 +101,7 @@ class GateParams(Section):
 
 
 class TrackParams(Section):
-    """What MLflow keeps."""
+    """Parameters of the record in MLflow."""
 
     n_traces: int = Field(12, ge=0)
 

@@ -1,4 +1,4 @@
-"""Reading what people write, and saying what is wrong with it; where things are."""
+"""Reading params.yaml and cards, with messages for their errors; the workspace's paths."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from escalometer.runtime.files import replacing
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where things are on this machine.
+    """The paths and secrets of this machine.
 
     Attributes
     ----------
     root : Path
         The project.
     cache : Path
-        What is worth fetching once: weights.
+        Downloads that are fetched once: weights.
     store : Path
         The completion store.
     secrets : mapping of str to str
         The environment, for the keys that cards name; shown nowhere.
     run : str
-        What all stages of one run share: its budget is counted together.
+        The id that all stages of one run share, so that their costs count together.
     retry : frozenset of str
         Outcomes whose kept answers are asked for again.
     """
@@ -61,11 +61,11 @@ def _read_yaml(path: Path) -> Any:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that a field may hold, by itself, or in a mapping, a list or a choice."""
+    """Return the section class in a field's type, by itself, or in a mapping, a list or a union."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    found = (_model_in(part) for part in get_args(annotation))
-    return next((kind for kind in found if kind is not None), None)
+    sections = (_model_in(part) for part in get_args(annotation))
+    return next((kind for kind in sections if kind is not None), None)
 
 
 def _holds_several(annotation: Any) -> bool:
@@ -74,7 +74,7 @@ def _holds_several(annotation: Any) -> bool:
 
 
 def _fields_at(kind: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Return the keys that may stand beside the one at `location`."""
+    """Return the keys that are valid beside the one at `location`."""
     steps = list(location[:-1])
     while steps:
         step = str(steps.pop(0))
@@ -94,22 +94,22 @@ def _explain(path: Path, kind: type[BaseModel], error: ValidationError) -> str:
         location = item["loc"]
         key = ".".join(str(step) for step in location) or "the file"
         if item["type"] == "extra_forbidden":
-            known = _fields_at(kind, location)
-            near = difflib.get_close_matches(str(location[-1]), known, n=1)
+            allowed = _fields_at(kind, location)
+            near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            beside = f" Keys there: {', '.join(known)}." if known else ""
+            beside = f" Keys there: {', '.join(allowed)}." if allowed else ""
             lines.append(f"{path}: unknown key {key!r}.{hint}{beside}")
         elif item["type"] == "missing":
             lines.append(f"{path}: {key!r} is missing: this file must have it")
         else:
-            said = item["msg"].removeprefix("Value error, ")
-            given = f" (found {item['input']!r})" if not isinstance(item["input"], dict) else ""
-            lines.append(f"{path}: {key}: {said}{given}")
+            reason = item["msg"].removeprefix("Value error, ")
+            found = f" (found {item['input']!r})" if not isinstance(item["input"], dict) else ""
+            lines.append(f"{path}: {key}: {reason}{found}")
     return "\n".join(lines)
 
 
 def validated(path: Path, kind: type[Model], content: Any) -> Model:
-    """Return what a file says as an object of `kind`.
+    """Return a file's content as an object of `kind`.
 
     Parameters
     ----------
@@ -208,7 +208,8 @@ def _edit(path: Path, kind: type[Model], changes: dict[tuple[str, ...], Any]) ->
     editor.preserve_quotes = True
     editor.width = 100
     editor.representer.add_representer(
-        type(None), lambda made, _: made.represent_scalar("tag:yaml.org,2002:null", "null")
+        type(None),
+        lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null"),
     )
     content = editor.load(path.read_text(encoding="utf-8"))
     for keys, value in changes.items():

@@ -1,4 +1,4 @@
-"""What every part of a file that people write is: frozen, and strict about its keys."""
+"""The base of all sections of users' files: frozen, and strict about its keys."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ CostRatio = Annotated[float, Field(gt=1, le=1_000_000)]
 
 
 class Section(BaseModel):
-    """Part of a file that people write: frozen, and refuses unknown keys."""
+    """A section of a user's file: frozen, with unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

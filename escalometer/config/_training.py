@@ -1,4 +1,4 @@
-"""How adapters are trained: the recipe of a model's card, and what params.yaml says of each."""
+"""The training of adapters: a card's recipe, and the entries of params.yaml."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SMALL = 8
 
 
 class Recipe(Section):
-    """How a model learns; the defaults are the paper's.
+    """Hyperparameters of a training; the defaults are the paper's.
 
     References
     ----------
@@ -42,7 +42,7 @@ class Recipe(Section):
 
 
 class AdapterParams(Section):
-    """One adapter: what it is trained on, and what it never sees."""
+    """Parameters of one adapter: its training data, and the domain held out."""
 
     model: Name
     holdout: str = "movielens"  # a domain that training never sees
@@ -65,7 +65,7 @@ class AdapterParams(Section):
 
 
 class ProbeParams(Section):
-    """How many dialogues each probe of an adapter holds with it, and as many with its base model.
+    """The number of dialogues of each probe, for an adapter and its base model alike.
 
     They are spread evenly over conditions, cost ratios and wordings; 0 leaves a probe out.
     """
@@ -83,7 +83,7 @@ class ProbeParams(Section):
     small: tuple[AdapterName, ...] = ()  # adapters for which a few of these are enough
 
     def of(self, name: str) -> ProbeParams:
-        """Return the sizes for one adapter: these, or less of them if it is among `small`."""
+        """Return the sizes for one adapter: these, or smaller ones if it is among `small`."""
         if name not in self.small:
             return self
         sizes = self.model_dump(exclude={"small", "n_scenarios"})
@@ -92,7 +92,7 @@ class ProbeParams(Section):
 
 
 class TrainParams(Section):
-    """Adapters by name, which `escalometer train` adds, and how they are evaluated."""
+    """Adapters by name, added by `escalometer train`, and the sizes of their probes."""
 
     adapters: dict[AdapterName, AdapterParams] = Field(default_factory=dict)
     probes: ProbeParams = ProbeParams()

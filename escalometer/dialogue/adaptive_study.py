@@ -1,4 +1,4 @@
-"""An adaptive study: a model's own answers decide how many dialogues each condition gets."""
+"""An adaptive study: a model's answers decide how many dialogues each condition gets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Chosen = dict[str, list[dict[str, Any]]]
 
 
 class Study:
-    """An adaptive study of one model: what could be asked, what was, and what came of it."""
+    """An adaptive study of one model: its pool of scenarios, its design and its rows so far."""
 
     def __init__(self, cells: dict[str, Cell], params: Params) -> None:
         self._cells = {domain: cell for domain, cell in cells.items() if cell.is_main}
@@ -30,7 +30,7 @@ class Study:
         for cell in self._cells.values():
             if len(cell.task.meanings) != 2:
                 raise UsageError(f"--precision works with two outcomes; {cell.domain} has more")
-        #: Scenarios of each condition in the order in which they are drawn.
+        #: Scenarios of each condition, in the order of the draw.
         self._order: dict[adaptive_design.Key, list[dict[str, Any]]] = {}
         pool = []
         for domain, cell in self._cells.items():
@@ -59,29 +59,29 @@ class Study:
     @property
     def counts(self) -> adaptive_design.Counts:
         """Outcomes of the dialogues that ended as asked, as `adaptive_design.tally` gives them."""
-        places = {key: i for i, key in enumerate(self._order)}
-        read = [row for row in self._rows if row["escalate"] is not None]
+        place_of = {key: i for i, key in enumerate(self._order)}
+        answered = [row for row in self._rows if row["escalate"] is not None]
         return adaptive_design.tally(
-            [places[row["domain"], row["condition"]] for row in read],
-            [row["label"] for row in read],
-            [int(row["prediction"] == row["label"]) for row in read],
-            [row["escalate"] for row in read],
-            len(places),
+            [place_of[row["domain"], row["condition"]] for row in answered],
+            [row["label"] for row in answered],
+            [int(row["prediction"] == row["label"]) for row in answered],
+            [row["escalate"] for row in answered],
+            len(place_of),
         )
 
-    def hold(self, engine: Engine, on_answer: Any, bar: Any) -> str:
-        """Hold rounds of dialogues until enough is known, and return what ended that."""
+    def run(self, engine: Engine, on_answer: Any, bar: Any) -> str:
+        """Run rounds of dialogues until the design is precise enough; return the reason to stop."""
         while True:
-            left = {key: len(row) - self._n_taken[key] for key, row in self._order.items()}
-            if self.design.is_precise(self.counts, left):
+            available = {key: len(row) - self._n_taken[key] for key, row in self._order.items()}
+            if self.design.is_precise(self.counts, available):
                 return "precision"
-            size = self.design.round_size(self.counts, left)
+            size = self.design.round_size(self.counts, available)
             if not size:
                 return "no more scenarios"
-            more = self.design.allocate(self.counts, size, left)
+            allocation = self.design.allocate(self.counts, size, available)
             asked = [
                 self._cells[domain].dialogue(scenario, condition, Protocol())
-                for (domain, condition), n in more.items()
+                for (domain, condition), n in allocation.items()
                 for scenario in self._next(domain, condition, n)
             ]
             plan = engine.plan(asked)
@@ -94,7 +94,7 @@ class Study:
             self._rows += rows
             self.n_rounds += 1
             bar.advance(len(rows))
-            for key, n in more.items():
+            for key, n in allocation.items():
                 self._n_taken[key] += n
 
     def _next(self, domain: str, condition: str, n: int) -> list[dict[str, Any]]:
@@ -102,19 +102,19 @@ class Study:
         return self._order[domain, condition][begin : begin + n]
 
     def chosen(self) -> Chosen:
-        """Return what was asked about, by domain."""
-        found: Chosen = {domain: [] for domain in self._cells}
+        """Return the scenarios that were asked about, by domain."""
+        rows: Chosen = {domain: [] for domain in self._cells}
         for row in self._rows:
-            found[row["domain"]].append(
+            rows[row["domain"]].append(
                 {name: row[name] for name in ("domain", "condition", "scenario_id")}
             )
-        return found
+        return rows
 
 
 def ask_adaptively(
     study: Study, model: str, params: Params, workspace: Workspace
 ) -> dict[str, Any]:
-    """Ask `model` round by round until the study is precise enough, and return what it achieved."""
+    """Ask `model` round by round until the study is precise enough; return the result."""
     card = load_card(model, layout.cards_folder(workspace.root))
     with writing_store(workspace) as store:
         engine = open_engine(card, params, workspace, store)
@@ -124,22 +124,23 @@ def ask_adaptively(
             def on_answer(n: int, free: bool) -> None:  # noqa: ARG001 - the engine's signature
                 interruption.check()
 
-            stopped_by = study.hold(engine, on_answer, bar)
-            bar.total = bar.done  # nobody knew before
-    found = study.design.estimate(study.counts)
-    held = int(study.counts.sum())
+            stopped_by = study.run(engine, on_answer, bar)
+            bar.total = bar.done  # the total is known only now
+    threshold = study.design.estimate(study.counts)
+    n_dialogues = int(study.counts.sum())
     print(
-        f"{model}: {study.n_rounds} rounds, {held} dialogues, threshold {found.status}, half-width "
-        f"{found.half_width:.3f}; stopped by: {stopped_by}",
+        f"{model}: {study.n_rounds} rounds, {n_dialogues} dialogues, "
+        f"threshold {threshold.status}, half-width {threshold.half_width:.3f}; "
+        f"stopped by: {stopped_by}",
         file=sys.stderr,
     )
     return {
         "precision": params.sample.precision,
-        "estimate": found.estimate if found.status != "unidentified" else None,
-        "low": found.low,
-        "high": found.high,
-        "status": found.status,
-        "n_dialogues": held,
+        "estimate": threshold.estimate if threshold.status != "unidentified" else None,
+        "low": threshold.low,
+        "high": threshold.high,
+        "status": threshold.status,
+        "n_dialogues": n_dialogues,
         "n_rounds": study.n_rounds,
         "stopped_by": stopped_by,
     }

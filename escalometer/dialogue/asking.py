@@ -1,4 +1,4 @@
-"""Asking a model: the engine for a card and its budget, and a run with progress.
+"""Requests to a model: the engine for a card and its budget, and a run with progress.
 
 Every stage and command that asks a model does it by these functions.
 """
@@ -22,7 +22,7 @@ from escalometer.runtime.progress import progress
 
 @contextlib.contextmanager
 def writing_store(workspace: Workspace) -> Iterator[CompletionStore]:
-    """Yield the completion store, open for writing, and close it whatever happens."""
+    """Yield the completion store, open for writing; it is closed in any case."""
     store = CompletionStore(workspace.store)
     try:
         with store.writing():
@@ -31,17 +31,17 @@ def writing_store(workspace: Workspace) -> Iterator[CompletionStore]:
         store.close()
 
 
-def hold(
-    engine: Engine, planned: Plan, title: str, interruption: Interruption
+def run_dialogues(
+    engine: Engine, plan: Plan, title: str, interruption: Interruption
 ) -> list[dict[str, Any]]:
-    """Return the rows of what was planned, with a progress bar, unless somebody interrupts."""
-    with progress(title, engine.n_answers(planned), "answers") as bar:
+    """Return the rows of a plan's dialogues, with a progress bar; an interruption ends the run."""
+    with progress(title, engine.n_answers(plan), "answers") as bar:
 
         def on_answer(n: int, free: bool) -> None:
             bar.advance(n, free=free)
             interruption.check()
 
-        return engine.hold(planned, on_answer)
+        return engine.hold(plan, on_answer)
 
 
 def open_engine(
@@ -82,7 +82,7 @@ def open_engine(
 
 
 def check_price(card: ModelCard, params: Params) -> None:
-    """Raise UsageError if nobody knows what the model costs, and nobody said that this is fine."""
+    """Raise UsageError if the card has no price and `allow_unpriced` is off."""
     if card.price is None and not params.ask.allow_unpriced:
         raise UsageError(
             f"models/{card.id}.yaml has no price, so no budget could be kept: add the price, or "

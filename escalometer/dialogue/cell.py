@@ -1,4 +1,4 @@
-"""A cell of model × domain: its scenarios, conditions and prompts, and what is asked of them."""
+"""Cells of model × domain: scenarios, conditions, prompts, and the dialogues of a design."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from escalometer.schema import CHOSEN, CONDITIONS, SCENARIOS, read_table
 
 
 class Cell:
-    """One domain as the models see it: scenarios, conditions, and the words of its prompts.
+    """One domain's scenarios and conditions, with the words of its prompts.
 
     Raises
     ------
@@ -29,9 +29,9 @@ class Cell:
     def __init__(self, domain: str, params: Params, root: Path = Path()) -> None:
         self.domain = domain
         self._folder = layout.scenarios_folder(domain, root)
-        about = read_json(layout.domain_file(domain, root))
-        words = about["task"]
-        self.is_main: bool = about["is_main"]
+        description = read_json(layout.domain_file(domain, root))
+        words = description["task"]
+        self.is_main: bool = description["is_main"]
         self.task = Task(words["question"], words["decider"], tuple(words["meanings"]))
         self.scenarios = read_table(layout.scenarios_file(domain, root), SCENARIOS).to_pylist()
         self.conditions: dict[str, dict[str, Any]] = {
@@ -63,15 +63,17 @@ class Cell:
         self, scenario: Mapping[str, Any], condition: str, protocol: Protocol, replicate: int = 0
     ) -> Dialogue:
         """Return one dialogue about a scenario under a condition."""
-        told = self.conditions[self._others[condition] if protocol.has_other_signal else condition]
+        stated = self.conditions[
+            self._others[condition] if protocol.has_other_signal else condition
+        ]
         return Dialogue(
             domain=self.domain,
             condition=condition,
             scenario_id=scenario["scenario_id"],
             task=self.task,
             scenario=scenario["text"],
-            signal=told["signal"],
-            signal_accuracy=told["signal_accuracy"],
+            signal=stated["signal"],
+            signal_accuracy=stated["signal_accuracy"],
             label=scenario["label"],
             protocol=protocol,
             replicate=replicate,
@@ -86,15 +88,15 @@ class Cell:
             If the design is empty.
         """
         by_id = {row["scenario_id"]: row for row in self.scenarios}
-        found = [
+        dialogues = [
             self.dialogue(by_id[row["scenario_id"]], row["condition"], protocol, replicate)
             for row in chosen
             for protocol in self._protocols
             for replicate in range(self._n_replicates)
         ]
-        if not found:
+        if not dialogues:
             raise DataError(f"{self._folder}: no scenario was drawn for evaluation")
-        return found
+        return dialogues
 
 
 def plan(

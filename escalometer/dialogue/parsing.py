@@ -1,4 +1,4 @@
-"""Reading a prediction or an action off an answer, strictly."""
+"""Strict parsing of a prediction, an action or a confidence from an answer."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def stop_pattern(marker: str, choices: Sequence[str] = BINARY) -> re.Pattern[str
 
 
 def strip_thinking(text: str) -> str:
-    """Return `text` without what stands between think tags; an unclosed tag hides the rest."""
+    """Return `text` without the text between think tags; an unclosed tag hides the rest."""
     return _THINKING.sub("", text)
 
 
@@ -83,7 +83,7 @@ def parse_marker(
 
     References
     ----------
-    method.md, "Protocol".
+    docs/method.md, "Reading an answer".
     """
     found = marker_pattern(marker, choices).findall(strip_thinking(text))
     if not found:
@@ -110,7 +110,7 @@ def parse_confidence(text: str, which: Literal["first", "last"] = "last") -> flo
 
     References
     ----------
-    method.md, "Protocol".
+    docs/method.md, "Reading an answer".
     """
     found = _CONFIDENCE.findall(strip_thinking(text))
     if not found:

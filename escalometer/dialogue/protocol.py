@@ -1,4 +1,4 @@
-"""The two-turn protocol: what one dialogue asks, and in which words.
+"""The two-turn protocol: the wording of one dialogue's questions.
 
 An intervention (see `escalometer.dialogue.interventions`) is a function from the study's
 `Protocol` to one or more variants of it; everything that a variant can change is a field here.
@@ -27,7 +27,7 @@ FRAMINGS = {
     "plain": "Implementing a wrong answer costs {ratio}x more than escalating.",
 }
 
-#: More of them, for training: what is learned should be the rule and not four sentences.
+#: More wordings, for training, so that an adapter learns the rule and not four sentences.
 MORE_FRAMINGS = {
     "times": "A wrong implementation is {ratio} times as costly as an escalation.",
     "units": "An escalation costs 1 unit; an implemented mistake costs {ratio} units.",
@@ -39,7 +39,7 @@ MORE_FRAMINGS = {
     "symbols": "c_wrong = {ratio}, c_escalate = 1.",
 }
 
-#: Wordings that no adapter is ever trained on: they show whether it learned the rule.
+#: Wordings that no adapter is ever trained on, to test whether it learned the rule.
 PROBE_FRAMINGS = {
     "euros": "Each question to a person costs us €1. Each wrong decision that goes out, €{ratio}.",
     "hours": "Asking takes one hour of work; repairing a wrong implementation takes {ratio} hours.",
@@ -48,7 +48,7 @@ PROBE_FRAMINGS = {
 
 _ALL_FRAMINGS = FRAMINGS | MORE_FRAMINGS | PROBE_FRAMINGS
 
-#: What stands in place of each: about as long, in much the same words, and says nothing of costs.
+#: Fillers in place of each: about as long, in much the same words, without costs.
 FILLERS = {
     "ratio": "Two ways to go on: implementing a prediction is one, escalating another.",
     "dollars": "Escalating is one answer. Implementing a prediction is another.",
@@ -73,11 +73,11 @@ class Protocol:
         Wording of the cost statement: a key of `FRAMINGS`, `MORE_FRAMINGS` or `PROBE_FRAMINGS`; or
         of the filler in its place: a key of `FILLERS`.
     ratio_text : str or None
-        How the ratio is written (``"four"``); None: in digits.
+        The ratio in words (``"four"``); None: in digits.
     is_thinking : bool
         Whether the model thinks before it answers, where it has the switch.
     is_isolated : bool
-        Whether turn 2 is asked in a fresh conversation that is told the prediction.
+        Whether turn 2 is in a fresh conversation, which states the prediction.
     asks_confidence : bool
         Whether turn 1 also asks for the probability of being right.
     reads_choice : bool
@@ -85,9 +85,9 @@ class Protocol:
     are_actions_swapped : bool
         Whether ``DECISION: 1`` means implement, and 0 escalate.
     has_filler : bool
-        Whether a sentence as long as the cost statement stands in its place, and says no cost.
+        Whether a filler as long as the cost statement is in its place.
     has_other_signal : bool
-        Whether the signal is that of another condition of the domain: who asks hands it over.
+        Whether the signal is that of another condition of the domain, which the caller passes.
     """
 
     intervention: str = "baseline"
@@ -128,16 +128,20 @@ def first_turn(protocol: Protocol, task: Task, scenario: str, signal: str) -> st
 def second_turn(
     protocol: Protocol, task: Task, scenario: str = "", signal: str = "", prediction: int = 0
 ) -> str:
-    """Return the user's second message: the cost, if stated, and implement or escalate.
+    """Return the user's second message: the cost, if stated, and the choice of action.
 
     Parameters
     ----------
     protocol, task : Protocol, Task
-        What is asked, and its words.
+        The variant of the protocol, and the words of the task.
     scenario, signal, prediction : str, str, int
-        What turn 1 was about and what it predicted: stated again where turn 2 is isolated.
+        Turn 1's content and its prediction: stated again where turn 2 is isolated.
     """
-    parts = _told(protocol, task, scenario, signal, prediction) if protocol.is_isolated else []
+    parts = (
+        _restated_first_turn(protocol, task, scenario, signal, prediction)
+        if protocol.is_isolated
+        else []
+    )
     if protocol.cost_ratio is not None:
         parts.append(state_cost(protocol))
     elif protocol.has_filler:
@@ -172,18 +176,22 @@ def state_cost(protocol: Protocol) -> str:
     return wording.format(ratio=protocol.ratio_text or _written(protocol.cost_ratio))
 
 
-def _told(protocol: Protocol, task: Task, scenario: str, signal: str, prediction: int) -> list[str]:
-    """Return what a fresh conversation has to be told of turn 1."""
+def _restated_first_turn(
+    protocol: Protocol, task: Task, scenario: str, signal: str, prediction: int
+) -> list[str]:
+    """Return turn 1's content for a fresh conversation, its prediction included."""
     # Not in turn 1's marker: a model would be tempted to end with that one again.
-    said = f"Somebody predicted {task.question}. The prediction is: {task.meanings[prediction]}."
-    return [scenario, *([signal] if protocol.has_signal else []), said]
+    statement = (
+        f"Somebody predicted {task.question}. The prediction is: {task.meanings[prediction]}."
+    )
+    return [scenario, *([signal] if protocol.has_signal else []), statement]
 
 
 def _close(steps: Sequence[str], closing: str) -> str:
-    """Return how an answer ends: after the steps before it, or at once and with nothing else."""
+    """Return the instruction on an answer's ending: after its steps, or without any."""
     return f"Then end with {closing}." if steps else f"Answer with {closing}, and nothing else."
 
 
 def _written(ratio: float) -> str:
-    """Return a ratio as a person writes it: ``4``, ``2.5``, ``1000000``, all its digits."""
+    """Return a ratio in digits: ``4``, ``2.5``, ``1000000``."""
     return repr(float(ratio)).removesuffix(".0")

@@ -1,6 +1,6 @@
-"""Checking a domain of one's own before anything is asked: what its YAML file and its rows give.
+"""The check of a user's domain: its YAML file, its rows, and the scenarios made of them.
 
-No stage of the pipeline: it writes nothing into data/, and works on a file that stands anywhere.
+No stage of the pipeline: it writes nothing into data/, and the file can be in any folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 from escalometer import layout, validation, warehouse
 from escalometer.cases import raw_files
 from escalometer.cases.domains import Domain
-from escalometer.cases.form_leaks import leak
+from escalometer.cases.form_leaks import estimate_leak
 from escalometer.cases.own_domain import build
 from escalometer.cases.own_domain.columns import Problem
 from escalometer.cases.own_domain.inspection import Inspection
@@ -30,29 +30,29 @@ from escalometer.errors import DataError, EscalometerError, UsageError
 from escalometer.runtime.files import write_json
 from escalometer.stats.shares import wilson
 
-#: Conditions that spread over less of the accuracy range show little of how a model escalates.
+#: Conditions over a smaller range of accuracies do not determine an escalation curve.
 NARROW = 0.15
 
-#: A decision that is hardly ever in doubt was perhaps made before.
+#: A nearly certain outcome may have been known before the decision.
 CERTAIN, CERTAIN_ROWS = 0.99, 30
 
 
 def run(
     file: Path, params: Params, root: Path = Path(), write_suite: bool = False
 ) -> dict[str, Any]:
-    """Return what there is to say of the domain that the YAML file describes.
+    """Return the report on the domain that the YAML file describes.
 
     Parameters
     ----------
     file : Path
         A `<name>.yaml`, in the project's folder `domains` or elsewhere.
     params : Params
-        Uses `seed` and `sample`: what it says is what a run would have.
+        Uses `seed` and `sample`, as a run does.
     root : Path, default the working folder
         The project.
     write_suite : bool, default False
-        Whether to write what was inferred from the rows to `expectations`, so that later files
-        are held against it.
+        Whether to write the suites inferred from the rows to `expectations`, so that later files
+        are checked against them.
 
     Returns
     -------
@@ -63,33 +63,37 @@ def run(
     """
     report: dict[str, Any] = {"domain": file.stem, "file": str(file), "exit_code": 0, "notes": []}
     try:
-        found = inspect(file)
+        inspection = inspect(file)
     except EscalometerError as error:
         lines = str(error).removeprefix(f"{file}: ").splitlines()
-        says = [line.removeprefix(f"{file}: ") for line in lines]
-        problems = [Problem(line, "", isinstance(error, DataError)) for line in says]
+        messages = [line.removeprefix(f"{file}: ") for line in lines]
+        problems = [Problem(line, "", isinstance(error, DataError)) for line in messages]
         return _refused(report, problems)
-    report |= _table(found)
-    report["notes"] += found.notes
-    if found.problems:
-        return _refused(report, found.problems)
-    domain = build.build(found)
+    report |= _table_summary(inspection)
+    report["notes"] += inspection.notes
+    if inspection.problems:
+        return _refused(report, inspection.problems)
+    domain = build.build(inspection)
     with tempfile.TemporaryDirectory(prefix="escalometer-") as name:
         folder = Path(name) / domain.name
         folder.mkdir()
         try:
-            problems = _rest(found, domain, params, root, folder, report, write_suite)
+            problems = _check_scenarios(
+                inspection, domain, params, root, folder, report, write_suite
+            )
         except EscalometerError as error:
-            said = str(error).replace(str(folder / found.raw_name), str(found.texts.file.stem))
-            problems = [Problem(said, "", isinstance(error, DataError))]
+            message = str(error).replace(
+                str(folder / inspection.raw_name), str(inspection.texts.file.stem)
+            )
+            problems = [Problem(message, "", isinstance(error, DataError))]
     if problems:
         return _refused(report, problems)
     home = (root / layout.DOMAINS_FOLDER).resolve()
     is_home = file.resolve().parent == home
-    if is_home and not found.texts.file.resolve().is_relative_to(home):
+    if is_home and not inspection.texts.file.resolve().is_relative_to(home):
         report["notes"].append(
-            f"{found.texts.file} is not in {layout.DOMAINS_FOLDER}/: `dvc repro` does not notice "
-            "when it changes. Put it beside the YAML file."
+            f"{inspection.texts.file} is not in {layout.DOMAINS_FOLDER}/: `dvc repro` does not "
+            "notice when it changes. Put it beside the YAML file."
         )
     move = "" if is_home else f"Put {file.name} and its table into {layout.DOMAINS_FOLDER}/, then: "
     report["next"] = f"{move}escalometer evaluate MODEL --domains {domain.name}"
@@ -100,57 +104,59 @@ def _refused(report: dict[str, Any], problems: Sequence[Problem]) -> dict[str, A
     is_data = all(problem.is_data for problem in problems)
     code = DataError.exit_code if is_data else UsageError.exit_code
     listed = [
-        {"says": problem.says, "remedy": problem.remedy, "is_data": problem.is_data}
+        {"says": problem.message, "remedy": problem.remedy, "is_data": problem.is_data}
         for problem in problems
     ]
     return {**report, "exit_code": code, "problems": listed}
 
 
-def _table(found: Inspection) -> dict[str, Any]:
-    """Return what the rows are: counts, columns and outcomes."""
-    decided = [label for label in found.labels if label is not None] if found.outcome_of else []
+def _table_summary(inspection: Inspection) -> dict[str, Any]:
+    """Return the table's counts, columns and outcomes."""
+    decided = (
+        [label for label in inspection.labels if label is not None] if inspection.outcome_of else []
+    )
     counts = Counter(decided)
     return {
-        "table": str(found.texts.file),
+        "table": str(inspection.texts.file),
         "rows": {
-            "n_rows": found.texts.table.num_rows,
+            "n_rows": inspection.texts.table.num_rows,
             "n_cases": len(decided),
-            "n_empty": sum(found.is_empty),
+            "n_empty": sum(inspection.is_empty),
         },
         "columns": [
             {
                 "column": name,
                 "kind": column.kind,
                 "n_missing": column.n_missing,
-                "in_scenario": name in found.stated,
-                "is_private": name in found.spec.private,
+                "in_scenario": name in inspection.stated,
+                "is_private": name in inspection.spec.private,
             }
-            for name, column in found.columns.items()
+            for name, column in inspection.columns.items()
         ],
         "outcomes": [
             {
                 "label": place,
-                "value": _written(found, place, value),
+                "value": _written(inspection, place, value),
                 "means": outcome.means,
                 "n": counts[place],
                 "share": counts[place] / len(decided) if decided else 0.0,
             }
-            for place, (value, outcome) in enumerate(found.outcomes)
+            for place, (value, outcome) in enumerate(inspection.outcomes)
         ],
     }
 
 
-def _written(found: Inspection, place: int, value: str) -> str:
-    """Return how the file writes an outcome: {0: …, 1: …} may stand for no and yes."""
-    if not found.outcome_of:  # no such column, or one whose values could not be told apart
+def _written(inspection: Inspection, place: int, value: str) -> str:
+    """Return an outcome's value in the file: {0: …, 1: …} may stand for no and yes."""
+    if not inspection.outcome_of:  # no such column, or one whose values could not be told apart
         return value
-    texts = zip(found.values[found.spec.label.column], found.labels, strict=True)
+    texts = zip(inspection.values[inspection.spec.label.column], inspection.labels, strict=True)
     counts = Counter(text.strip() for text, label in texts if label == place)
     return counts.most_common(1)[0][0] if counts else value
 
 
-def _rest(
-    found: Inspection,
+def _check_scenarios(
+    inspection: Inspection,
     domain: Domain,
     params: Params,
     root: Path,
@@ -158,39 +164,39 @@ def _rest(
     report: dict[str, Any],
     write_suite: bool,
 ) -> list[Problem]:
-    """Fill in what takes the whole way from the file to scenarios; return what is wrong."""
+    """Add the conditions, the leak check and an example to the report; return problems."""
     edition = domain.editions[0]
     if edition.bring is not None:
         edition.bring(folder)
     cases = stage_table(domain, params, folder)
-    problems = _predicates(found, domain, cases)
+    problems = _predicates(inspection, domain, cases)
     if problems:
         return problems
     try:
         sampled = sample_scenarios(domain, cases, params)
     except DataError as error:
-        return [_no_conditions(found, params, error)]
+        return [_no_conditions(inspection, params, error)]
     report["notes"] += [
         f"{note[:1].upper()}{note[1:]}."
         for note in sampled.notes
         if "so all are taken" not in note  # said below the conditions
     ]
     report |= _conditions(domain, sampled, params)
-    report["leak"] = _leak(found, domain, sampled)
+    report["leak"] = _leak(inspection, domain, sampled)
     report["example"] = _example(domain, sampled)
-    return _expectations(found, domain, sampled, root, folder, report, write_suite)
+    return _expectations(inspection, domain, sampled, root, folder, report, write_suite)
 
 
-def _predicates(found: Inspection, domain: Domain, cases: pa.Table) -> list[Problem]:
+def _predicates(inspection: Inspection, domain: Domain, cases: pa.Table) -> list[Problem]:
     problems = []
     shown = visible(domain, cases)
-    for condition, said in zip(domain.conditions, found.spec.conditions, strict=True):
+    for condition, stated in zip(domain.conditions, inspection.spec.conditions, strict=True):
         try:
             holds = warehouse.members(shown, {condition.name: condition.predicate})[condition.name]
         except DataError as error:
-            text = str(error).replace(repr(condition.predicate), repr(said.where), 1)
+            text = str(error).replace(repr(condition.predicate), repr(stated.where), 1)
             reason = text.partition(". Columns: ")[0].replace("condition ", "Condition ", 1)
-            columns = ", ".join(found.stated)
+            columns = ", ".join(inspection.stated)
             remedy = (
                 f"`where` is an SQL expression over the scenario's columns: {columns}. Texts stand "
                 "in single quotes, names with spaces in double quotes."
@@ -198,18 +204,18 @@ def _predicates(found: Inspection, domain: Domain, cases: pa.Table) -> list[Prob
             problems.append(Problem(f"{reason}.", remedy))
             continue
         if not holds.any():
-            says = f"Condition {condition.name!r} ({said.where}) holds for no case."
+            message = f"Condition {condition.name!r} ({stated.where}) holds for no case."
             remedy = "Compare values as the scenario shows them, upper and lower case included."
-            problems.append(Problem(says, remedy))
+            problems.append(Problem(message, remedy))
     return problems
 
 
-def _no_conditions(found: Inspection, params: Params, error: DataError) -> Problem:
+def _no_conditions(inspection: Inspection, params: Params, error: DataError) -> Problem:
     size = params.sample
-    n_cases = sum(label is not None for label in found.labels)
+    n_cases = sum(label is not None for label in inspection.labels)
     if "no condition has" not in str(error):
         return Problem(str(error), "", is_data=True)
-    is_learned = not found.spec.conditions
+    is_learned = not inspection.spec.conditions
     learned = (
         f" They are learned on {size.train_share:.0%} of the cases, at least {MIN_LEAF} for "
         "each condition, from columns that tell something of the outcome."
@@ -227,11 +233,11 @@ def _no_conditions(found: Inspection, params: Params, error: DataError) -> Probl
 def _conditions(domain: Domain, sampled: Sampled, params: Params) -> dict[str, Any]:
     """Return the splits and the conditions, from the least accurate to the most."""
     rows = sorted(sampled.conditions, key=lambda row: (row["signal_accuracy"], row["condition"]))
-    said: list[dict[str, Any]] = []
+    described: list[dict[str, Any]] = []
     for row in rows:
         low, high = wilson(row["n_agreeing"], row["n_signal"])
         label = row["signal_label"]
-        said.append(
+        described.append(
             {
                 **{key: row[key] for key in _CONDITION_KEYS},
                 "low": low,
@@ -266,7 +272,7 @@ def _conditions(domain: Domain, sampled: Sampled, params: Params) -> dict[str, A
     return {
         "splits": {split: splits[split] for split in ("signal", "train", "eval")},
         "n_scenarios": len(sampled.scenarios),
-        "conditions": said,
+        "conditions": described,
         "condition_notes": notes,
     }
 
@@ -285,12 +291,12 @@ _CONDITION_KEYS = (
 )
 
 
-def _leak(found: Inspection, domain: Domain, sampled: Sampled) -> dict[str, Any]:
-    """Return whether the label can be read off how the texts are written.
+def _leak(inspection: Inspection, domain: Domain, sampled: Sampled) -> dict[str, Any]:
+    """Return the check whether the form of the texts predicts the label.
 
-    Free text is taken out first: how a person writes is evidence, how we write is none.
+    Free text is left out: a person's style is evidence, the scenario's wording is none.
     """
-    free = {c.staged for c in found.columns.values() if c.kind == "text"}
+    free = {c.staged for c in inspection.columns.values() if c.kind == "text"}
     shown = visible(domain, sampled.cases)
     texts = []
     for row in shown.to_pylist():
@@ -301,7 +307,7 @@ def _leak(found: Inspection, domain: Domain, sampled: Sampled) -> dict[str, Any]
         groups = sampled.cases.column("split_key").to_pylist()
     labels = sampled.cases.column("label").to_pylist()
     try:
-        result = leak(texts, labels, groups=groups)
+        result = estimate_leak(texts, labels, groups=groups)
     except ValueError as error:
         return {"is_tested": False, "reason": str(error)}
     return {
@@ -316,7 +322,7 @@ def _leak(found: Inspection, domain: Domain, sampled: Sampled) -> dict[str, Any]
 
 
 def _example(domain: Domain, sampled: Sampled) -> dict[str, Any]:
-    """Return both turns about one scenario that a run would ask, under a middling condition."""
+    """Return both turns about one scenario of a run, under a middling condition."""
     ranked = sorted(sampled.conditions, key=lambda r: (r["signal_accuracy"], r["condition"]))
     condition = ranked[len(ranked) // 2]
     drawn = [row for row in sampled.scenarios if condition["condition"] in row["drawn_for"]]
@@ -332,7 +338,7 @@ def _example(domain: Domain, sampled: Sampled) -> dict[str, Any]:
 
 
 def _expectations(
-    found: Inspection,
+    inspection: Inspection,
     domain: Domain,
     sampled: Sampled,
     root: Path,
@@ -340,16 +346,16 @@ def _expectations(
     report: dict[str, Any],
     write_suite: bool,
 ) -> list[Problem]:
-    """Hold both tables against their suites; return the rules that they break."""
+    """Check both tables against their suites; return the rules that they break."""
     raw_table = domain.editions[0].raw_tables[0]
     present = raw_files.present(domain, folder)
     if present is None:
-        raise DataError(f"{found.texts.file} could not be copied")
+        raise DataError(f"{inspection.texts.file} could not be copied")
     with warehouse.connect() as connection:
         warehouse.load_raw(connection, raw_table, present.files[raw_table.name])
         raw = connection.table(raw_table.name).to_arrow_table()
-    own = found.texts.raw_names
-    columns = {own[name]: column for name, column in found.columns.items()}
+    raw_names = inspection.texts.raw_names
+    columns = {raw_names[name]: column for name, column in inspection.columns.items()}
     values = {name: raw.column(name).to_pylist() for name in columns}
     shares = [outcome["share"] for outcome in report["outcomes"]]
     suites = {
@@ -357,17 +363,17 @@ def _expectations(
         domain.name: inferred_staged(domain.suites[domain.name], shares),
     }
     expectations = root / layout.SUITES_FOLDER
-    said: dict[str, Any] = {"tables": [], "written": []}
+    outcome: dict[str, Any] = {"tables": [], "written": []}
     problems: list[Problem] = []
     for name, table in ((raw_table.name, raw), (domain.name, validation.flat(sampled.cases))):
         path = expectations / f"{name}.json"
         if write_suite:
             write_json(suites[name], path)
-            said["written"].append(str(path))
+            outcome["written"].append(str(path))
         result = validation.check(
-            table, name, found.texts.file, ("case_id",), suites[name], expectations
+            table, name, inspection.texts.file, ("case_id",), suites[name], expectations
         )
-        said["tables"].append(
+        outcome["tables"].append(
             {
                 "table": name,
                 "suite": str(path) if path.exists() else "inferred from the rows",
@@ -378,5 +384,5 @@ def _expectations(
         )
         remedy = f"Mend the rows, or the rule in {path}."
         problems += [Problem(str(failure), remedy, True) for failure in result.failures]
-    report["expectations"] = said
+    report["expectations"] = outcome
     return problems

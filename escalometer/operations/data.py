@@ -1,7 +1,6 @@
-"""The raw files of domains: fetching what is public, and saying what is there.
+"""The raw files of domains: fetching public ones, and the status of each domain.
 
-No stage of the pipeline: a person decides when a file is fetched, and the pipeline takes what is in
-data/raw.
+No stage of the pipeline: a user decides when to fetch a file, and the pipeline reads data/raw.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from escalometer import layout
-from escalometer.cases import domains, provenance, raw_files
+from escalometer.cases import catalog, provenance, raw_files
 from escalometer.cases.domains import Domain, Download
 from escalometer.cases.scenarios import sample_scenarios
 from escalometer.cases.staging import stage_table
@@ -49,9 +48,9 @@ def fetch(domain: str, release: str | None = None, root: Path = Path()) -> dict[
     DataError
         If a file is not what was published, or files of the user's own are in the way.
     ProviderError
-        If the server cannot be reached; the next try goes on from where this one broke off.
+        If the server cannot be reached; the next attempt resumes the download.
     """
-    plugin = domains.load(domain, root)
+    plugin = catalog.load(domain, root)
     folder = layout.raw_folder(domain, root)
     wanted = _downloads(plugin, release)
     if not wanted:
@@ -62,7 +61,7 @@ def fetch(domain: str, release: str | None = None, root: Path = Path()) -> dict[
     from escalometer.cases.downloads import download, unpack
     from escalometer.pipeline import track_download
 
-    _make_room(plugin, folder, root)
+    _refuse_to_overwrite(plugin, folder, root)
     paths = []
     for item in wanted:
         path = layout.downloads_folder(domain, root) / item.file
@@ -85,30 +84,32 @@ def fetch(domain: str, release: str | None = None, root: Path = Path()) -> dict[
 
 
 def _downloads(plugin: Domain, release: str | None) -> list[Download]:
-    known = [item for edition in plugin.editions for item in edition.downloads]
-    if release is None and known:
-        release = known[0].release
-    found = [item for item in known if item.release == release]
-    if release is not None and not found:
-        names = ", ".join(dict.fromkeys(item.release for item in known)) or "none"
+    downloads = [item for edition in plugin.editions for item in edition.downloads]
+    if release is None and downloads:
+        release = downloads[0].release
+    matching = [item for item in downloads if item.release == release]
+    if release is not None and not matching:
+        names = ", ".join(dict.fromkeys(item.release for item in downloads)) or "none"
         raise UsageError(f"{plugin.name} has no release {release!r}; there are: {names}")
-    return found
+    return matching
 
 
-def _make_room(plugin: Domain, folder: Path, root: Path) -> None:
-    """Refuse to replace files that are the user's own."""
-    found = raw_files.present(plugin, folder)
-    if found is None:
+def _refuse_to_overwrite(plugin: Domain, folder: Path, root: Path) -> None:
+    """Refuse to replace files that the user supplied."""
+    edition = raw_files.present(plugin, folder)
+    if edition is None:
         return
-    own = [
+    supplied = [
         f["file"]
-        for f in provenance.describe(plugin, found, provenance.fetched(plugin.name, root))["files"]
+        for f in provenance.describe(plugin, edition, provenance.fetched(plugin.name, root))[
+            "files"
+        ]
         if f["origin"] == provenance.SUPPLIED
     ]
-    if own:
+    if supplied:
         raise DataError(
-            f"{folder} holds files that this project does not know ({', '.join(own)}): move them "
-            "away first, they are never overwritten"
+            f"{folder} holds files that this project does not know ({', '.join(supplied)}): move "
+            "them away first, they are never overwritten"
         )
 
 
@@ -127,7 +128,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def status(params: Params, root: Path = Path(), only: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return what there is of each domain's data.
+    """Return the status of each domain's data.
 
     Parameters
     ----------
@@ -146,11 +147,11 @@ def status(params: Params, root: Path = Path(), only: Sequence[str] = ()) -> lis
         `decisions_of`, `files` (with `n_rows` and `sha256`) and `conditions`: per cent computed on
         all rows and on the signal split, as published, and whether one of them `is_far` from it.
     """
-    return [_status(name, params, root) for name in only or domains.names(root)]
+    return [_status(name, params, root) for name in only or catalog.names(root)]
 
 
 def _status(name: str, params: Params, root: Path) -> dict[str, Any]:
-    plugin = domains.load(name, root)
+    plugin = catalog.load(name, root)
     folder = layout.raw_folder(name, root)
     entry: dict[str, Any] = {
         "domain": name,
@@ -162,18 +163,18 @@ def _status(name: str, params: Params, root: Path) -> dict[str, Any]:
     }
     print(f"reading {name} …", file=sys.stderr)
     try:
-        found = raw_files.present(plugin, folder)
-        if found is None:
+        edition = raw_files.present(plugin, folder)
+        if edition is None:
             return entry
-        about = provenance.describe(plugin, found, provenance.fetched(name, root))
+        description = provenance.describe(plugin, edition, provenance.fetched(name, root))
         entry |= {
             "is_present": True,
-            "edition": about["edition_name"],
-            "release": about["release"],
-            "is_derived": about["is_derived"],
-            "licence": about["licence"],
-            "decisions_of": about["decisions_of"],
-            "files": about["files"],
+            "edition": description["edition_name"],
+            "release": description["release"],
+            "is_derived": description["is_derived"],
+            "licence": description["licence"],
+            "decisions_of": description["decisions_of"],
+            "files": description["files"],
         }
         every = params.model_copy(
             update={"sample": params.sample.model_copy(update={"n_conditions": None})}

@@ -1,4 +1,4 @@
-"""Decisions that others recorded: validated, completed and kept under data/recorded/."""
+"""The import of decisions recorded by others: validated, completed, stored in data/recorded/."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ Say = Callable[[str], None]
 
 
 def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str, Any]:
-    """Take a file of recorded decisions in as the source `name`, whole or not at all.
+    """Import a file of recorded decisions as the source `name`, whole or not at all.
 
     Parameters
     ----------
     file : Path
-        A Parquet, CSV or JSONL file; interface.md names its columns.
+        A Parquet, CSV or JSONL file; README.md, "Decisions that others recorded", lists its
+        columns.
     name : str
-        What the source will be called.
+        The source's name.
     root : Path
         The project.
     replace : bool
@@ -49,32 +50,32 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
     Returns
     -------
     dict
-        What about.json says, and ``is_new``: false where the very file is imported already.
+        The content of about.json, and ``is_new``: false where the same file is imported already.
 
     Raises
     ------
     UsageError
         If the name or the file cannot be, or the name is taken by another file.
     DataError
-        If rows do not satisfy what recorded decisions must; the message names all that was found.
+        If rows break a rule of recorded decisions; the message lists all failures.
     """
     if not re.fullmatch(NAME_PATTERN, name) or name == PIPELINE:
-        taken = f"{PIPELINE!r} is our own decisions'" if name == PIPELINE else f"not {name!r}"
+        refusal = f"{PIPELINE!r} is our own decisions'" if name == PIPELINE else f"not {name!r}"
         raise UsageError(
-            f"--as takes a name in small letters, digits, dots, dashes and underscores: {taken}"
+            f"--as takes a name in small letters, digits, dots, dashes and underscores: {refusal}"
         )
     folder = layout.source_folder(name, root)
-    kept = layout.source_file(name, root)
+    record_file = layout.source_file(name, root)
     if file.is_dir() or not file.exists():
         raise UsageError(f"{file} is a folder" if file.is_dir() else f"{file} does not exist")
     file_digest = digest(file)
-    if kept.exists() and not replace:
-        about = read_json(kept)
-        if about["sha256"] == file_digest:
-            return {**about, "is_new": False}
+    if record_file.exists() and not replace:
+        record = read_json(record_file)
+        if record["sha256"] == file_digest:
+            return {**record, "is_new": False}
         raise UsageError(
-            f"the source {name!r} exists, from another file ({about['file']}, imported "
-            f"{about['imported']}): choose another name, or add --replace"
+            f"the source {name!r} exists, from another file ({record['file']}, imported "
+            f"{record['imported']}): choose another name, or add --replace"
         )
     say(f"reading {file}")
     given = reading.read(file)
@@ -89,7 +90,7 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
     if given.has_unnamed:
         warnings.insert(0, "a column without a name is left out")
     by_model = _text_warnings(checks)
-    about = {
+    record = {
         "source": name,
         "file": file.name,
         "sha256": file_digest,
@@ -100,11 +101,14 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
         "statuses": _counts(table, "status"),
         "unknown_columns": given.unknown,
         "text_check": checks,
-        "warnings": [*warnings, *(said for own in by_model.values() for said in own)],
+        "warnings": [
+            *warnings,
+            *(warning for model_warnings in by_model.values() for warning in model_warnings),
+        ],
         "model_warnings": by_model,  # those of them that are about one model
     }
-    _keep(given, table, about, folder)
-    return {**about, "is_new": True}
+    _keep(given, table, record, folder)
+    return {**record, "is_new": True}
 
 
 def _counts(table: pa.Table, column: str) -> dict[str, int]:
@@ -112,10 +116,10 @@ def _counts(table: pa.Table, column: str) -> dict[str, int]:
 
 
 def _validated(given: Given, root: Path, say: Say) -> tuple[pa.Table, int, list[str]]:
-    """Return complete rows, how many rules they satisfy, and what there is to warn of.
+    """Return complete rows, the number of rules that they satisfy, and warnings.
 
-    Everything that is wrong is said at once: rows with a value that cannot be read are set aside,
-    and the others go on to the suite.
+    One error lists all problems: rows with an unreadable value are set aside, and the others are
+    checked by the suite.
     """
     reading.refuse_missing(given)
     lacks_columns = bool(given.problems) and any(
@@ -139,13 +143,13 @@ def _validated(given: Given, root: Path, say: Say) -> tuple[pa.Table, int, list[
             n_expectations = result.n_expectations
     if given.problems:
         counted = reading.FORMATS[given.path.suffix.lower()]
-        said = "\n".join(str(problem) for problem in given.problems)
-        raise DataError(f"nothing was imported (rows: {counted}).\n{said}")
+        messages = "\n".join(str(problem) for problem in given.problems)
+        raise DataError(f"nothing was imported (rows: {counted}).\n{messages}")
     return table, n_expectations, warnings
 
 
 def _text_checks(table: pa.Table) -> list[dict[str, Any]]:
-    """Return what the text check found, one entry for each model and domain with texts."""
+    """Return the results of the text check, one for each model and domain with texts."""
     names = [ROW, "model", "domain", "condition", "has_signal", "prompt", "prediction_text"]
     has_both = pc.and_(pc.is_valid(table["prompt"]), pc.is_valid(table["prediction_text"]))
     pairs: dict[tuple[str, str], list[prompt_match.Pair]] = {}
@@ -160,30 +164,34 @@ def _text_checks(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _text_warnings(checks: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Return by model that its answers do not belong to their prompts, or cannot be checked."""
+    """Return warnings by model: answers that do not match their prompts, or are unchecked."""
     by_model = {}
     for model in dict.fromkeys(check["model"] for check in checks):
-        said = []
-        own = [check for check in checks if check["model"] == model]
-        foreign = [_said_of(c) for c in own if c["verdict"] in ("as_chance", "some_foreign")]
+        model_warnings = []
+        model_checks = [check for check in checks if check["model"] == model]
+        foreign = [
+            _foreign_message(c)
+            for c in model_checks
+            if c["verdict"] in ("as_chance", "some_foreign")
+        ]
         if foreign:
-            said.append(
+            model_warnings.append(
                 f"{model}: answers seem not to belong to their prompts. {' '.join(foreign)} Were "
                 "prompts or answers put in another order?"
             )
-        mute = [c["domain"] for c in own if c["verdict"] in ("nothing_quoted", "too_few")]
+        mute = [c["domain"] for c in model_checks if c["verdict"] in ("nothing_quoted", "too_few")]
         if mute:
-            said.append(
+            model_warnings.append(
                 f"{model}: whether answers belong to their prompts cannot be checked in "
                 f"{', '.join(mute)}: there is nothing to check, or too little, since answers quote "
                 "no number, name or passage that would tell one prompt from another"
             )
-        if said:
-            by_model[model] = said
+        if model_warnings:
+            by_model[model] = model_warnings
     return by_model
 
 
-def _said_of(check: dict[str, Any]) -> str:
+def _foreign_message(check: dict[str, Any]) -> str:
     rows = ", ".join(str(row) for row in check["rows_lacking"])
     if check["verdict"] == "as_chance":
         how = (
@@ -198,23 +206,23 @@ def _said_of(check: dict[str, Any]) -> str:
     )
 
 
-def _keep(given: Given, table: pa.Table, about: dict[str, Any], folder: Path) -> None:
+def _keep(given: Given, table: pa.Table, record: dict[str, Any], folder: Path) -> None:
     """Write a source's files aside, then put them in place at once."""
-    made = folder.with_name(f".{folder.name}.partial")
+    partial = folder.with_name(f".{folder.name}.partial")
     before = folder.with_name(f".{folder.name}.before.partial")
-    if made.exists():
-        shutil.rmtree(made)
+    if partial.exists():
+        shutil.rmtree(partial)
     if given.unknown:
         aside = given.texts.select([ROW, *given.unknown])
         schema = pa.schema([pa.field(ROW, pa.int64()), *list(aside.schema)[1:]])
-        write_table(aside, schema, made / "extra.parquet")
-    write_table(table, RECORDED, made / "decisions.parquet")
-    write_json(about, made / "about.json")
+        write_table(aside, schema, partial / "extra.parquet")
+    write_table(table, RECORDED, partial / "decisions.parquet")
+    write_json(record, partial / "about.json")
     if before.exists():
         shutil.rmtree(before)
     if folder.exists():
         folder.rename(before)
-    made.rename(folder)
+    partial.rename(folder)
     if before.exists():
         shutil.rmtree(before)
 

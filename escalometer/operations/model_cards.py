@@ -1,4 +1,4 @@
-"""New model cards from what a person has at hand: an address, an id, a folder."""
+"""New model cards from a reference: an address, an id, a folder."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _FORMS = (
 )
 
 
-def add_card(given: str, root: Path = Path(), name: str | None = None) -> Path:
-    """Write a card for the model that `given` names and return its file.
+def add_card(reference: str, root: Path = Path(), name: str | None = None) -> Path:
+    """Write a card for the model that `reference` names and return its file.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def add_card(given: str, root: Path = Path(), name: str | None = None) -> Path:
     UsageError
         If `given` has none of the forms, or there is such a card already.
     """
-    content = _content(given)
+    content = _content(reference)
     card_id = name or re.sub(r"[^a-z0-9._-]+", "-", str(content.pop("stem")).lower()).strip("-._")
     content.pop("stem", None)
     if card_id in model_names(layout.cards_folder(root)):
@@ -44,56 +44,58 @@ def add_card(given: str, root: Path = Path(), name: str | None = None) -> Path:
     path = layout.card_file(card_id, root)
     ModelCard.model_validate(content)
     path.write_text(
-        f"# Made by `escalometer models add {given}`: check the context; add the price and where "
-        f"it stands.\n{yaml.safe_dump(content, sort_keys=False)}",
+        f"# Made by `escalometer models add {reference}`: check the context; add the price and "
+        f"where it stands.\n{yaml.safe_dump(content, sort_keys=False)}",
         encoding="utf-8",
     )
     return path
 
 
-def card_named(given: str, root: Path = Path()) -> str:
+def card_named(reference: str, root: Path = Path()) -> str:
     """Return the id of the card that `given` names; a model of inspect_ai gets one if need be."""
-    if not given.startswith("inspect/"):
-        load_card(given, layout.cards_folder(root))
-        return given
+    if not reference.startswith("inspect/"):
+        load_card(reference, layout.cards_folder(root))
+        return reference
     for name in model_names(layout.cards_folder(root)):
         card = load_card(name, layout.cards_folder(root))
         if (
             card.provider == "inspect"
             and card.endpoint
-            and f"inspect/{card.endpoint.model}" == given
+            and f"inspect/{card.endpoint.model}" == reference
         ):
             return name
-    return add_card(given, root).stem
+    return add_card(reference, root).stem
 
 
-def _content(given: str) -> dict[str, object]:
+def _content(reference: str) -> dict[str, object]:
     basis: dict[str, object] = {"licence": "unknown: see the model's own page", "context": 8192}
-    if found := re.fullmatch(r"inspect/([^/\s]+/\S+)", given):
+    if match := re.fullmatch(r"inspect/([^/\s]+/\S+)", reference):
         # inspect_ai finds address and key itself; the card only says which model.
-        endpoint: dict[str, object] = {"model": found[1]}
+        endpoint: dict[str, object] = {"model": match[1]}
         return {
-            "stem": given.replace("/", "-"),
-            "title": found[1],
+            "stem": reference.replace("/", "-"),
+            "title": match[1],
             "provider": "inspect",
             "endpoint": endpoint,
             **basis,
         }
-    if found := re.fullmatch(r"(https?://[^#\s]+)#(\S+)", given):
+    if match := re.fullmatch(r"(https?://[^#\s]+)#(\S+)", reference):
         return {
-            "stem": found[2],
-            "title": found[2],
+            "stem": match[2],
+            "title": match[2],
             "provider": "openai",
-            "endpoint": {"base_url": found[1].rstrip("/"), "model": found[2]},
+            "endpoint": {"base_url": match[1].rstrip("/"), "model": match[2]},
             **basis,
         }
-    if found := re.fullmatch(r"([A-Za-z0-9._-]+/[A-Za-z0-9._-]+)@([0-9a-f]{40})", given):
-        source = {"kind": "hub", "id": found[1], "revision": found[2]}
-        return _local(found[1].rpartition("/")[2], source, basis)
-    folder = Path(given).expanduser()
+    if match := re.fullmatch(r"([A-Za-z0-9._-]+/[A-Za-z0-9._-]+)@([0-9a-f]{40})", reference):
+        source = {"kind": "hub", "id": match[1], "revision": match[2]}
+        return _local(match[1].rpartition("/")[2], source, basis)
+    folder = Path(reference).expanduser()
     if folder.is_dir() and list(folder.glob("*.safetensors")):
         return _local(folder.name, {"kind": "folder", "path": str(folder.resolve())}, basis)
-    raise UsageError(f"{given!r} names no model that a card could be made of; it may be {_FORMS}")
+    raise UsageError(
+        f"{reference!r} names no model that a card could be made of; it may be {_FORMS}"
+    )
 
 
 def _local(stem: str, source: dict[str, str], basis: dict[str, object]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What the completion store knows of a run: what it will cost, what is missing and why, drift."""
+"""Questions to the completion store: a run's forecast, missing requests, and drift."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ N_SAMPLED, N_EXPLAINED = 200, 50
 
 
 def predict_cost(model: str, domain: str, params: Params, workspace: Workspace) -> Forecast:
-    """Return what asking `model` the dialogues of `domain` will cost; nothing is asked.
+    """Return the forecast cost of asking `model` the dialogues of `domain`; nothing is asked.
 
     Raises
     ------
@@ -43,8 +43,8 @@ def predict_cost(model: str, domain: str, params: Params, workspace: Workspace) 
     finally:
         store.close()
     n_missing = engine.n_answers(planned) - len(planned.answers)
-    # Where first turns are missing, the second ones are not known yet: they are longer by the
-    # answer and the question, so a first turn stands for both.
+    # Where first turns are missing, the second ones are not known yet. They are longer only by the
+    # answer and the question, so the sizes of first turns are used for both.
     prompts = list(planned.missing().values())
     step = max(1, len(prompts) // N_SAMPLED)
     sizes = [
@@ -61,10 +61,10 @@ def predict_cost(model: str, domain: str, params: Params, workspace: Workspace) 
 
 
 def explain(model: str, domain: str, params: Params, workspace: Workspace) -> dict[str, Any]:
-    """Return how many of a cell's requests the store has, and of the others why not.
+    """Return the number of a cell's stored requests, and the reasons why others are missing.
 
-    Each request that is not there is compared with the kept one that is most like it. First turns
-    that are missing hide their second turns, which cannot be known before.
+    Each missing request is compared with the most similar stored one. Second turns of missing first
+    turns are not known.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def explain(model: str, domain: str, params: Params, workspace: Workspace) -> di
         looked_at = missing[::step][:N_EXPLAINED]
         reasons: Counter[str] = Counter()
         for marker in sorted({request.marker for request in looked_at}):
-            kept = [{"identity": i, **parts} for i, parts in store.requests(marker)]
+            stored = [{"identity": i, **parts} for i, parts in store.requests(marker)]
             for request in looked_at:
                 if request.marker == marker:
                     asked = {
@@ -90,7 +90,7 @@ def explain(model: str, domain: str, params: Params, workspace: Workspace) -> di
                         **request_parts(request, engine.parameters(request)),
                     }
                     asked["messages"] = [list(message) for message in request.messages]
-                    reasons[_why(asked, kept)] += 1
+                    reasons[_reason_missing(asked, stored)] += 1
     finally:
         store.close()
     return {
@@ -105,27 +105,27 @@ def explain(model: str, domain: str, params: Params, workspace: Workspace) -> di
     }
 
 
-def _why(asked: Mapping[str, Any], kept: list[dict[str, Any]]) -> str:
-    if not kept:
+def _reason_missing(asked: Mapping[str, Any], stored: list[dict[str, Any]]) -> str:
+    if not stored:
         return "nothing of this kind is kept"
 
-    def likeness(other: Mapping[str, Any]) -> tuple[bool, int, int]:
-        same_messages = other["messages"] == asked["messages"]
-        first = asked["messages"][0][1], other["messages"][0][1]
-        n_same = sum(other.get(name) == value for name, value in asked.items())
+    def likeness(candidate: Mapping[str, Any]) -> tuple[bool, int, int]:
+        same_messages = candidate["messages"] == asked["messages"]
+        first = asked["messages"][0][1], candidate["messages"][0][1]
+        n_same = sum(candidate.get(name) == value for name, value in asked.items())
         return same_messages, common_length(*first), n_same
 
-    nearest = max(kept, key=likeness)
-    found = differences(asked, nearest)
-    if any(line.startswith("message") for line in found):
+    nearest = max(stored, key=likeness)
+    reasons = differences(asked, nearest)
+    if any(line.startswith("message") for line in reasons):
         shared = common_length(asked["messages"][0][1], nearest["messages"][0][1])
         if shared < len(asked["messages"][0][1]) // 4:
             return "no scenario like this one is kept"
-    return "; ".join(found)
+    return "; ".join(reasons)
 
 
 def canary(model: str, n: int, params: Params, workspace: Workspace) -> dict[str, Any]:
-    """Ask `model` again what it has answered, past the store, and return what has changed.
+    """Ask `model` again for stored answers, bypassing the store, and return the differences.
 
     A hosted model can change under its name. Nothing is written to the store.
 
@@ -145,15 +145,15 @@ def canary(model: str, n: int, params: Params, workspace: Workspace) -> dict[str
     store = CompletionStore(workspace.store)
     try:
         engine = open_engine(card, params, workspace, store)
-        kept = store.sample(engine.identity, n)
+        stored = store.sample(engine.identity, n)
     finally:
         store.close()
-    if not kept:
+    if not stored:
         raise DataError(f"the store has no answer of {model} to ask for again: evaluate it first")
-    requests = {key: request_of(parts) for key, parts, _ in kept}
+    requests = {key: request_of(parts) for key, parts, _ in stored}
     fresh = engine.ask_past_the_store(requests)
     counts: Counter[str] = Counter()
-    for key, _, old in kept:
+    for key, _, old in stored:
         new, request = fresh[key], requests[key]
         if new.finish == "error":
             counts["no answer"] += 1
@@ -164,7 +164,7 @@ def canary(model: str, n: int, params: Params, workspace: Workspace) -> dict[str
             counts["same choice" if is_same else "other choice"] += 1
     return {
         "model": model,
-        "n_asked": len(kept),
+        "n_asked": len(stored),
         "n_same_text": counts["same text"],
         "n_same_choice": counts["same text"] + counts["same choice"],
         "n_other_choice": counts["other choice"],
@@ -172,7 +172,7 @@ def canary(model: str, n: int, params: Params, workspace: Workspace) -> dict[str
         "resolved_models": sorted(
             {
                 a.resolved_model
-                for a in (*fresh.values(), *(o for *_, o in kept))
+                for a in (*fresh.values(), *(o for *_, o in stored))
                 if a.resolved_model
             }
         ),

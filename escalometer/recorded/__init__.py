@@ -1,4 +1,4 @@
-"""Decisions that others recorded: reading them, completing them, and whether texts belong together.
+"""Decisions recorded by others: reading, completion, and the match of answers to prompts.
 
-Nothing here guesses: a value that does not fit is named with its row, and what is derived is said.
+No value is guessed: one that does not fit is named with its row, and warnings name what is derived.
 """

@@ -1,4 +1,4 @@
-"""What a file of recorded decisions may leave out, filled in; and rows that stand there again."""
+"""Completion of recorded decisions: defaults for absent columns, and duplicate rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from escalometer.validation import ROW, Failure
 
 TEXTS = ("prompt", "prediction_text", "decision_prompt", "decision_text")
 
-#: What tells dialogues apart, beside `replicate`.
+#: The columns that identify a dialogue, with `replicate`.
 KEY = (
     *("model", "domain", "condition", "intervention", "reasoning_effort", "cost_ratio"),
     *("framing", "is_thinking", "is_isolated", "has_signal", "scenario_id"),
@@ -20,7 +20,7 @@ KEY = (
 
 _THINKING = ("thinking", "thinking_cost_framing")
 
-#: A file this short may well repeat itself by chance.
+#: A shorter file may repeat itself by chance.
 _FEWEST_REPEATED = 20
 
 
@@ -63,7 +63,7 @@ def complete(table: pa.Table) -> pa.Table:
 
 
 def _interventions(columns: dict[str, pa.ChunkedArray]) -> pa.Array:
-    """Return the study's name for what each dialogue was, by its other columns."""
+    """Return the study's name of each dialogue's intervention, by its other columns."""
     states_cost = pc.is_valid(columns["cost_ratio"])
     is_thinking = pc.fill_null(columns["is_thinking"], False)
     cases = {
@@ -79,7 +79,7 @@ def _interventions(columns: dict[str, pa.ChunkedArray]) -> pa.Array:
 
 
 def refuse_some_scenarios(given: Given, table: pa.Table) -> None:
-    """Note rows without a scenario where others have one: those could not be told apart."""
+    """Note rows without a scenario in a file where others have one."""
     scenarios = table.column("scenario_id")
     if 0 < scenarios.null_count < table.num_rows:
         rows = table.column(ROW).filter(pc.is_null(scenarios)).to_pylist()
@@ -88,10 +88,10 @@ def refuse_some_scenarios(given: Given, table: pa.Table) -> None:
 
 
 def refuse_pasted(given: Given) -> None:
-    """Note a file that is the same rows two or three times over.
+    """Note a file that contains the same rows two or three times.
 
-    Only where nothing shorter repeats: rows that come around every few rows were made so, by a
-    pattern, and are no second copy.
+    Only where no shorter block repeats: rows that recur every few rows follow a pattern, and are no
+    second copy.
     """
     content = given.texts.drop_columns([ROW])
     n = content.num_rows
@@ -116,7 +116,7 @@ def _repeats(content: pa.Table, period: int) -> bool:
 
 
 def name_scenarios(given: Given, table: pa.Table) -> tuple[pa.Table, list[str]]:
-    """Return rows with their scenarios named where that can be, and what there is to warn of."""
+    """Return rows with their scenarios named where possible, and warnings."""
     if not table.column("scenario_id").null_count:
         return table, []
     if table.column("prompt").null_count:

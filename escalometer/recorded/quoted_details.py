@@ -1,4 +1,4 @@
-"""What a text quotes of another one: its numbers, names and quotations, to be looked for there."""
+"""Quoted details: numbers, names and quotations of a text that also occur in another one."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _QUOTATION = re.compile(r"[\"“]([^\"“”\n]{2,200})[\"”]|(?<!\w)['‘]([^'
 #: The choice that an answer ends in, such as PREDICTION: 1.
 _MARKER = re.compile(r"\b[A-Z]{4,}\W{0,4}:\W{0,4}\d+")
 _SENTENCE_ENDS = ".!?:\n"
-_OPENING = " \t\"“*('‘"  # stand before a word and end no sentence
+_OPENING = " \t\"“*('‘"  # occur before a word and end no sentence
 
 
 @dataclass(frozen=True)
-class Quoted:
-    """One thing that an answer quotes.
+class QuotedDetail:
+    """One detail that an answer quotes.
 
     Attributes
     ----------
     kind : str
         ``number``, ``name`` or ``quotation``.
     text : str
-        As it is compared: numbers by value, the rest without regard to case.
+        Normalized for comparison: numbers by value, the rest without regard to case.
     """
 
     kind: str
@@ -32,38 +32,38 @@ class Quoted:
 
     @property
     def is_telling(self) -> bool:
-        """Whether it is more than a digit or a round number, which stand in many texts."""
+        """True if it is more than a digit or a round number, which occur in many texts."""
         return self.kind != "number" or "." in self.text or len(self.text.strip("0")) >= 2
 
 
-def quoted(answer: str) -> list[Quoted]:
-    """Return what an answer quotes: numbers, capitalized words within a sentence, quotations."""
+def quoted_details(answer: str) -> list[QuotedDetail]:
+    """Return an answer's numbers, capitalized words within a sentence, and quotations."""
     text = _MARKER.sub(" ", answer)
-    found = {Quoted("number", number) for number in _numbers(text)}
+    details = {QuotedDetail("number", number) for number in _numbers(text)}
     for match in _WORD.finditer(text):
         word = match.group()
         before = text[max(0, match.start() - 20) : match.start()].rstrip(_OPENING)
         is_first = not before or before[-1] in _SENTENCE_ENDS
         if len(word) > 2 and word[0].isupper() and not is_first:
-            found.add(Quoted("name", word.casefold()))
+            details.add(QuotedDetail("name", word.casefold()))
     for pair in _QUOTATION.findall(text):
         inside = _flat(pair[0] or pair[1]).strip(" .,!?;:")
         if inside:
-            found.add(Quoted("quotation", inside))
-    return sorted(found, key=lambda one: (one.kind, one.text))
+            details.add(QuotedDetail("quotation", inside))
+    return sorted(details, key=lambda detail: (detail.kind, detail.text))
 
 
-class Source:
-    """A text in which quoted things are looked for."""
+class SearchedText:
+    """A text that is searched for quoted details."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def has(self, one: Quoted) -> bool:
-        """Return whether the text has what is quoted."""
-        if one.kind == "number":
-            return one.text in self._numbers
-        return one.text in (self._words if one.kind == "name" else self._flat)
+    def has(self, detail: QuotedDetail) -> bool:
+        """Return true if the text contains the detail."""
+        if detail.kind == "number":
+            return detail.text in self._numbers
+        return detail.text in (self._words if detail.kind == "name" else self._flat)
 
     @cached_property
     def _numbers(self) -> set[str]:

@@ -17,6 +17,7 @@ from escalometer import warehouse
 from escalometer.errors import DataError, UsageError
 from escalometer.schema import RECORDED
 from escalometer.validation import N_SHOWN, ROW, Failure
+from escalometer.warehouse.table_files import decoded_lines, not_utf8
 
 #: What the endings of files say that they are, and what a row's number counts there.
 FORMATS = {
@@ -158,14 +159,14 @@ def _read_jsonl(path: Path) -> Given:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            except UnicodeDecodeError as error:
-                raise DataError(f"{path}, row {number}: is not UTF-8 text; save it so") from error
-            if text:
+    """Yield the lines that hold anything, with their numbers from 1."""
+    number = 0
+    try:
+        for number, line in enumerate(decoded_lines(path), 1):
+            if text := line.strip():
                 yield number, text
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, number + 1, error) from error
 
 
 def _refuse(constant: str) -> Any:

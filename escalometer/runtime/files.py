@@ -15,7 +15,7 @@ _PARTIAL = ".partial"
 
 
 def partial_of(path: Path) -> Path:
-    """Return the name that a file or folder has while it is incomplete."""
+    """Return the name of a file or folder while it is incomplete."""
     return path.with_name(path.name + _PARTIAL)
 
 

@@ -1,4 +1,4 @@
-"""Ending when asked to, and with the process that started this one."""
+"""Interruption of this process: on Ctrl-C, on SIGTERM, and when its parent ends."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _EVERY_S = 0.5
 
 
 class Interruption:
-    """Ctrl-C or SIGTERM that cannot get lost.
+    """A handler of Ctrl-C and SIGTERM that loses neither.
 
     Python drops a KeyboardInterrupt that arrives inside of a destructor or a callback, of which
-    torch has many. This one is remembered, and raised at the next `check`. SIGTERM is told apart
-    from neither: what was answered is kept before the process ends.
+    torch has many. This one is stored, and raised at the next `check`. SIGTERM is handled in the
+    same way, so that answers are stored before the process ends.
     """
 
     def __init__(self) -> None:
@@ -29,13 +29,13 @@ class Interruption:
         raise KeyboardInterrupt
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if one of the two came."""
+        """Raise KeyboardInterrupt if one of the two signals came."""
         if self._came.is_set():
             raise KeyboardInterrupt
 
 
 def end_with_parent() -> None:
-    """Watch the parent process from now on; once it is gone, end this one as SIGTERM does.
+    """Watch the parent process; once it has ended, send SIGTERM to this one.
 
     A killed run would otherwise leave its stage running, in the way of the next run.
     """
@@ -46,4 +46,4 @@ def end_with_parent() -> None:
             time.sleep(_EVERY_S)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

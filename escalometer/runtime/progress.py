@@ -20,7 +20,7 @@ EARLIEST_SHARE = 0.05
 
 
 def spell_duration(seconds: float) -> str:
-    """Return a time as people say it: ``8 s``, ``1 min 20 s``, ``2 h 5 min``."""
+    """Return a duration for display: ``8 s``, ``1 min 20 s``, ``2 h 5 min``."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -30,11 +30,10 @@ def spell_duration(seconds: float) -> str:
 
 
 class Meter:
-    """Counts items and knows how long the rest will take.
+    """A counter of items, with an estimate of the remaining time.
 
-    Items that took no call are counted but cost no time, so they say nothing about how
-    long the others will take; and as nobody knows which of the rest are stored, the remaining
-    time takes all of them to cost.
+    Items that took no call are counted but cost no time, so they are left out of the estimate; as
+    it is unknown which of the remaining items are stored, all of them are taken to cost time.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Meter:
         self._task: TaskID | None = None
 
     def advance(self, n: int = 1, *, free: bool = False) -> None:
-        """Count `n` more items; `free` ones took no time worth extrapolating from."""
+        """Count `n` more items; `free` ones are left out of the time estimate."""
         with self._lock:
             now = self._clock()
             if not free:
@@ -72,7 +71,7 @@ class Meter:
             self._write(self.line())
 
     def restart(self) -> None:
-        """Count from nothing again: what was done turned out to be of no use."""
+        """Count from 0 again, since the earlier items are discarded."""
         with self._lock:
             self.done = self.n_free = 0
             self._spent_s = 0.0
@@ -87,13 +86,13 @@ class Meter:
             self._write(text)
 
     def remaining_s(self) -> float | None:
-        """Return how many seconds are left, or None while too little is done to tell."""
+        """Return the estimated seconds left, or None before `EARLIEST_SHARE` is done."""
         n_costly = self.done - self.n_free
         if self.total is None:
             return None
         if self.done >= self.total:
             return 0.0
-        # Items may arrive in batches: the first of one says nothing of how long the others take.
+        # Items may arrive in batches: the first of one does not show how long the others take.
         if n_costly <= 0 or n_costly < EARLIEST_SHARE * (self.total - self.n_free):
             return None
         expected = (self.total - self.done) * self._spent_s / n_costly
@@ -107,13 +106,13 @@ class Meter:
             parts.append(f"{100 if is_done else min(99, round(100 * self.done / self.total))} %")
         if rate := self.rate():
             parts.append(rate)
-        left = self.remaining_s()
-        if left is not None and not is_done:
-            parts.append(f"about {spell_duration(left)} left")
+        remaining_s = self.remaining_s()
+        if remaining_s is not None and not is_done:
+            parts.append(f"about {spell_duration(remaining_s)} left")
         return f"{self.description}: {', '.join(parts)}"
 
     def amount(self) -> str:
-        """Return how much of how much is done, in the unit; bytes as megabytes."""
+        """Return the amount done and the total, in the unit; bytes as megabytes."""
         if self.unit == "bytes":
             of = "" if self.total is None else f"/{self.total / 1e6:.1f}"
             return f"{self.done / 1e6:.1f}{of} MB"
@@ -121,15 +120,15 @@ class Meter:
         return f"{self.done}{of} {self.unit}"
 
     def rate(self) -> str:
-        """Return how fast bytes came so far, as ``3.1 MB/s``; nothing of other units."""
-        # While nothing comes, the time still goes on: a line that hangs shows as one that slows.
+        """Return the rate of bytes so far, as ``3.1 MB/s``; empty for other units."""
+        # Time without items counts, so that the rate of a stalled download falls.
         elapsed = self._spent_s + (0.0 if self._is_done() else self._clock() - self._advanced)
         if self.unit != "bytes" or elapsed < 1:
             return ""
         return f"{(self.done - self.n_free) / elapsed / 1e6:.1f} MB/s"
 
     def summary(self) -> str:
-        """Return the line that ends the progress, whether all was done or not."""
+        """Return the last line of the progress, whether all was done or not."""
         took = spell_duration(self._clock() - self._started)
         verb = "" if self._is_done() else "stopped at "
         return f"{self.description}: {verb}{self.amount()}{self._free()}, {took}"
@@ -150,7 +149,7 @@ class Meter:
 
     @contextmanager
     def _shown(self) -> Iterator[None]:
-        """Show the bar on a terminal that can; elsewhere the lines come by themselves."""
+        """Show the bar on a terminal that can; elsewhere lines are printed."""
         bar = _terminal_bar(self, self._stream) if self._stream.isatty() else None
         if bar is None:
             try:
@@ -191,8 +190,10 @@ def _terminal_bar(meter: Meter, stream: TextIO) -> Progress | None:
 
     class Remaining(ProgressColumn):
         def render(self, task: Task) -> Text:  # noqa: ARG002 - rich's signature
-            left = meter.remaining_s()
-            return Text("" if not left else f"about {spell_duration(left)} left", style="cyan")
+            remaining_s = meter.remaining_s()
+            return Text(
+                "" if not remaining_s else f"about {spell_duration(remaining_s)} left", style="cyan"
+            )
 
     return Progress(
         TextColumn("{task.description}", markup=False),
@@ -214,7 +215,7 @@ def progress(
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Meter]:
-    """Show the progress of a block on standard error and hand it the meter to advance.
+    """Show the progress of a block on standard error, and yield its meter.
 
     Parameters
     ----------

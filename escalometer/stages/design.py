@@ -1,7 +1,7 @@
-"""Stage design: which scenarios a model is asked about, under which conditions.
+"""Stage design: the scenarios and conditions that a model is asked about.
 
 The fixed design, which is the default, was drawn with the scenarios. With `sample.precision` the
-model's own answers decide how many scenarios of each condition are worth asking about: see
+model's own answers determine the number of scenarios of each condition: see
 `escalometer.stats.adaptive_design`.
 """
 
@@ -18,7 +18,7 @@ from escalometer.schema import CHOSEN, write_table
 
 
 def run(model: str, params: Params, workspace: Workspace) -> None:
-    """Write data/designs/<model>/<domain>.parquet, and design.json with what it achieved.
+    """Write data/designs/<model>/<domain>.parquet, and design.json with the precision reached.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ def run(model: str, params: Params, workspace: Workspace) -> None:
     cells = {domain: Cell(domain, params, root) for domain in params.domains}
     if params.sample.precision is None:
         chosen = {domain: cell.drawn() for domain, cell in cells.items()}
-        about: dict[str, Any] = {"kind": "fixed"}
+        summary: dict[str, Any] = {"kind": "fixed"}
     else:
         study = Study(cells, params)
-        about = {"kind": "adaptive", **ask_adaptively(study, model, params, workspace)}
+        summary = {"kind": "adaptive", **ask_adaptively(study, model, params, workspace)}
         chosen = study.chosen()
         for domain, cell in cells.items():
             if not cell.is_main:  # stays out of the threshold: drawn as in a fixed design
                 chosen[domain] = cell.drawn()
     for domain, rows in chosen.items():
         write_table(rows, CHOSEN, layout.design_table(model, domain, root))
-    write_json({"model": model, **about}, layout.design_file(model, root))
+    write_json({"model": model, **summary}, layout.design_file(model, root))

@@ -16,9 +16,9 @@ from escalometer.schema import PROBED, ROLES, write_table
 from escalometer.training import probe_results as analysis
 from escalometer.training.adapters import training_domains
 from escalometer.training.probe_dialogues import (
+    adapter_cards,
     answer_probes,
     dialogue_of,
-    find_cards,
     plan_probes,
     probed_row,
 )
@@ -48,7 +48,7 @@ def run(name: str, params: Params, workspace: Workspace) -> dict[str, Any]:
     BudgetError
         If the budget is used up; what was answered is kept.
     """
-    adapter, cards = find_cards(name, params, workspace.root)
+    adapter, cards = adapter_cards(name, params, workspace.root)
     asked, tasks = plan_probes(name, params, workspace.root)
     dialogues = [dialogue_of(one, tasks[one.domain]) for one in asked]
     rows: list[dict[str, Any]] = []

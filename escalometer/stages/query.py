@@ -8,7 +8,7 @@ from typing import Any
 
 from escalometer import layout
 from escalometer.config import Params, Workspace, load_card
-from escalometer.dialogue.asking import hold, open_engine, writing_store
+from escalometer.dialogue.asking import open_engine, run_dialogues, writing_store
 from escalometer.dialogue.cell import plan
 from escalometer.runtime.files import read_json
 from escalometer.runtime.interruption import Interruption
@@ -45,7 +45,7 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
     with writing_store(workspace) as store:
         engine = open_engine(card, params, workspace, store)
         planned = engine.plan(dialogues)
-        rows = hold(engine, planned, f"querying {model} on {domain}", Interruption())
+        rows = run_dialogues(engine, planned, f"querying {model} on {domain}", Interruption())
     edition = read_json(layout.domain_file(domain, root))["edition"]
     for row in rows:
         row |= {"model": model, "edition": edition}
@@ -61,7 +61,7 @@ def run(model: str, domain: str, params: Params, workspace: Workspace) -> None:
 
 
 def shortfalls(rows: list[dict[str, Any]], n_passing: int) -> list[str]:
-    """Return what a reader of the decisions should know of those that did not end as asked."""
+    """Return remarks on the dialogues that did not end as asked, for a reader."""
     lines = []
     counts = Counter(row["status"] for row in rows if row["status"] not in ("ok", "forced"))
     n_empty = sum("empty" in (row["detail"] or "") for row in rows)

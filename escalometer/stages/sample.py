@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from escalometer import layout
-from escalometer.cases import domains
+from escalometer.cases import catalog
 from escalometer.cases.scenarios import sample_scenarios
 from escalometer.cases.staging import stage_table
 from escalometer.config import Params
@@ -36,7 +36,7 @@ def run(domain: str, params: Params, root: Path = Path()) -> None:
     DataError
         If the raw files do not load, a case has no label, or no condition has cases enough.
     """
-    plugin = domains.load(domain, root)
+    plugin = catalog.load(domain, root)
     cases = stage_table(plugin, params, layout.raw_folder(domain, root))
     sampled = sample_scenarios(plugin, cases, params)
     for note in sampled.notes:
@@ -45,8 +45,8 @@ def run(domain: str, params: Params, root: Path = Path()) -> None:
     write_table(sampled.cases, sampled.cases.schema, layout.cases_file(domain, root))
     write_table(sampled.conditions, CONDITIONS, layout.conditions_file(domain, root))
     write_table(sampled.scenarios, SCENARIOS, layout.scenarios_file(domain, root))
-    # All that later stages need to know of the domain, so that none of them loads it again.
-    about = {
+    # All data on the domain that later stages need, so that none of them loads the domain again.
+    description = {
         "domain": domain,
         "title": plugin.title,
         "is_main": plugin.is_main,
@@ -58,4 +58,4 @@ def run(domain: str, params: Params, root: Path = Path()) -> None:
             "meanings": list(plugin.task.meanings),
         },
     }
-    write_json(about, layout.domain_file(domain, root))
+    write_json(description, layout.domain_file(domain, root))

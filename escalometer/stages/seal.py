@@ -1,4 +1,4 @@
-"""Stage seal: a tuned model's card says which adapter it means, to the byte."""
+"""Stage seal: the digest of a tuned model's adapter, written into its card."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def run(name: str, root: Path = Path()) -> None:
     ProviderError
         If it is not there, or not whole.
     """
-    found = adapters.seal(name, root)
-    print(f"models/{name}.yaml: the adapter's sha256 is {found}", file=sys.stderr)
+    sha256 = adapters.seal(name, root)
+    print(f"models/{name}.yaml: the adapter's sha256 is {sha256}", file=sys.stderr)

@@ -49,13 +49,13 @@ def run(name: str, params: Params, workspace: Workspace) -> None:
     rows: list[dict[str, Any]] = []
     answered = [pair for pair in zip(starts, answers, strict=True) if pair[1] is not None]
     for number, (start, answer) in enumerate(answered):
-        rows += examples.tree(number, start, str(answer), recipe.n_branches, adapter, rng)
+        rows += examples.tree_rows(number, start, str(answer), recipe.n_branches, adapter, rng)
     _, n_drills = examples.n_trees(recipe, adapter)
     for number in range(len(answered), len(answered) + n_drills):
-        rows += examples.drills(number, recipe.n_branches, adapter, rng)
+        rows += examples.drill_rows(number, recipe.n_branches, adapter, rng)
     write_table(rows, EXAMPLES, layout.examples_file(name, workspace.root))
     kinds = Counter(row["kind"] for row in rows)
-    about = {
+    summary = {
         "adapter": name,
         "model": adapter.model,
         "holdout": adapter.holdout,
@@ -65,6 +65,6 @@ def run(name: str, params: Params, workspace: Workspace) -> None:
         "n_examples": dict(sorted(kinds.items())),
         "n_scenarios": len({row["scenario_id"] for row in rows if row["scenario_id"]}),
     }
-    write_json(about, layout.targets_folder(name, workspace.root) / "about.json")
+    write_json(summary, layout.targets_folder(name, workspace.root) / "about.json")
     counted = ", ".join(f"{n:,} {kind}" for kind, n in sorted(kinds.items()))
     print(f"data/targets/{name}: {len(rows):,} examples ({counted})", file=sys.stderr)

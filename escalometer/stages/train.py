@@ -20,9 +20,9 @@ from escalometer.training.fitting import fit_adapter, normalize_files
 def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | None = None) -> None:
     """Train the adapter `name` and write models/adapters/<name>.
 
-    What is learned is kept every few steps in the cache: killed at any moment, the same command
-    goes on from there and comes to the same adapter. Under ``accelerate launch`` several processes
-    train together, and the first one writes.
+    Checkpoints are written to the cache every few steps: after a kill the same command resumes, and
+    gives the same adapter. Under ``accelerate launch`` several processes train together, and the
+    first one writes.
 
     Parameters
     ----------
@@ -57,25 +57,30 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
         **{f"recipe.{key}": value for key, value in recipe.model_dump(mode="json").items()},
         "examples_sha256": digest(table),
     }
-    # What determines the adapter names its checkpoints: others are never gone on from.
+    # The folder's name is a hash of all that determines the adapter: no other training resumes it.
     settings_digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    kept = workspace.cache / "training" / f"{name}-{settings_digest[:16]}"
-    kept.mkdir(parents=True, exist_ok=True)
+    work_folder = workspace.cache / "training" / f"{name}-{settings_digest[:16]}"
+    work_folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     from escalometer.training import trainer
 
     if not trainer.is_first():  # of several under `accelerate launch`: another one keeps the record
-        fit_adapter(rows, card, recipe, adapter, params.seed, kept, workspace, None)
+        fit_adapter(rows, card, recipe, adapter, params.seed, work_folder, workspace, None)
         return
     run = tracking.TrainingRun.open(
-        name, settings, {"examples": table}, workspace.root, tracking_uri, kept / "mlflow.json"
+        name,
+        settings,
+        {"examples": table},
+        workspace.root,
+        tracking_uri,
+        work_folder / "mlflow.json",
     )
     try:
-        trained = fit_adapter(rows, card, recipe, adapter, params.seed, kept, workspace, run)
+        trained = fit_adapter(rows, card, recipe, adapter, params.seed, work_folder, workspace, run)
     except BaseException:
         run.abort()
         raise
-    fresh = kept / "adapter"
+    fresh = work_folder / "adapter"
     normalize_files(fresh, card)
     record = {
         "name": name,
@@ -86,12 +91,12 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
     }
     write_json(record, fresh / layout.ADAPTER_RECORD)
     tags = {"base_model": card.id, "revision": settings["revision"], "holdout": adapter.holdout}
-    where = run.finish(fresh, {"final_loss": trained.loss}, {**tags, "method": adapter.method})
-    write_json({**record, "mlflow": where}, fresh / layout.ADAPTER_RECORD)
+    run_ids = run.finish(fresh, {"final_loss": trained.loss}, {**tags, "method": adapter.method})
+    write_json({**record, "mlflow": run_ids}, fresh / layout.ADAPTER_RECORD)
     out = layout.adapter_folder(name, workspace.root)
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(fresh, out)
-    shutil.rmtree(kept)
+    shutil.rmtree(work_folder)
     unit = "nats a target token" if adapter.method == "sft" else "nats a pair (DPO's loss)"
     print(f"models/adapters/{name}: {trained.loss:.4f} {unit}", file=sys.stderr)

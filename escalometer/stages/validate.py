@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from escalometer import layout, validation, warehouse
-from escalometer.cases import domains, raw_files
+from escalometer.cases import catalog, raw_files
+from escalometer.cases.domains import Domain
 from escalometer.cases.provenance import how_to_get
 from escalometer.cases.scenario_checks import with_percentages, with_splits
 from escalometer.config import Params
@@ -34,12 +35,12 @@ class Check(NamedTuple):
     suite: Mapping[str, Any] | None = None  # where the domain brings its own
 
 
-def run(what: str, params: Params, root: Path = Path()) -> None:
-    """Validate all tables of one kind and write data/validation/<what>.json if all passed.
+def run(table_kind: str, params: Params, root: Path = Path()) -> None:
+    """Validate all tables of one kind; write data/validation/<table_kind>.json if all passed.
 
     Parameters
     ----------
-    what : {"raw", "scenarios", "decisions"} or "targets:<adapter>"
+    table_kind : {"raw", "scenarios", "decisions"} or "targets:<adapter>"
         Which tables; those of an adapter go to targets-<adapter>.json.
     params : Params
         Uses `domains`, for decisions `models`, and for targets `train`.
@@ -54,11 +55,11 @@ def run(what: str, params: Params, root: Path = Path()) -> None:
         If a table does not load or breaks a rule. The message has the file, the rows and the rule
         of every failure in every table, and nothing is written.
     """
-    path = layout.validation_file(what, root)
-    path.unlink(missing_ok=True)  # an earlier success must not outlive the rows that it was about
+    path = layout.validation_file(table_kind, root)
+    path.unlink(missing_ok=True)  # an earlier success does not hold for changed rows
     results: list[validation.Result] = []
     problems: list[str] = []
-    for check in _checks(what, params, root, problems):
+    for check in _checks(table_kind, params, root, problems):
         result = validation.check(*check)
         results.append(result)
         problems += [str(failure) for failure in result.failures]
@@ -74,12 +75,12 @@ def run(what: str, params: Params, root: Path = Path()) -> None:
         }
         for result in results
     ]
-    write_json({"validated": what, "tables": tables}, path)
+    write_json({"validated": table_kind, "tables": tables}, path)
 
 
-def _checks(what: str, params: Params, root: Path, problems: list[str]) -> list[Check]:
-    """Return what can be checked; what does not even load goes to `problems`."""
-    kind, _, name = what.partition(":")
+def _checks(table_kind: str, params: Params, root: Path, problems: list[str]) -> list[Check]:
+    """Return the checks of all tables that load; errors of the others go to `problems`."""
+    kind, _, name = table_kind.partition(":")
     if kind == "targets":
         path = layout.examples_file(name, root)
         adapter = adapter_named(name, params)
@@ -88,11 +89,11 @@ def _checks(what: str, params: Params, root: Path, problems: list[str]) -> list[
         ]
     checks: list[Check] = []
     for domain in params.domains:
-        plugin = domains.load(domain, root)
+        plugin = catalog.load(domain, root)
         try:
-            if what == "raw":
+            if table_kind == "raw":
                 checks += _raw(plugin, layout.raw_folder(domain, root))
-            elif what == "scenarios":
+            elif table_kind == "scenarios":
                 checks += _scenarios(plugin, root)
             else:
                 for model in params.models:
@@ -104,14 +105,14 @@ def _checks(what: str, params: Params, root: Path, problems: list[str]) -> list[
     return checks
 
 
-def _raw(plugin: domains.Domain, folder: Path) -> list[Check]:
-    found = raw_files.present(plugin, folder)
-    if found is None:
+def _raw(plugin: Domain, folder: Path) -> list[Check]:
+    edition = raw_files.present(plugin, folder)
+    if edition is None:
         raise DataError(f"{folder} holds no files of {plugin.title}; {how_to_get(plugin)}")
     checks: list[Check] = []
     with warehouse.connect() as connection:
-        for raw_table in found.edition.raw_tables:
-            raw = found.files[raw_table.name]
+        for raw_table in edition.edition.raw_tables:
+            raw = edition.files[raw_table.name]
             warehouse.load_raw(connection, raw_table, raw)
             table = warehouse.spread_rows(connection, raw_table.name, MOST_ROWS)
             suite = plugin.suites.get(raw_table.name)
@@ -119,7 +120,7 @@ def _raw(plugin: domains.Domain, folder: Path) -> list[Check]:
     return checks
 
 
-def _scenarios(plugin: domains.Domain, root: Path) -> list[Check]:
+def _scenarios(plugin: Domain, root: Path) -> list[Check]:
     path = layout.cases_file(plugin.name, root)
     try:
         cases = pq.read_table(path)

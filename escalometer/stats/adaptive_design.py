@@ -1,17 +1,17 @@
-"""Where the next dialogues tell most about the implicit threshold, and when there are enough.
+"""Adaptive allocation of dialogues to conditions, to estimate the implicit threshold.
 
 The estimand is the study's: the least-squares line of escalation rate on predictive accuracy over
 the conditions, each with the same weight however many dialogues it has, solved for one half. Three
 things let it do with fewer dialogues than the same number in every condition:
 
-- What share of a condition's cases has label 1 is known without asking any model. The accuracies
+- The share of a condition's cases with label 1 is known without asking any model. The accuracies
   are regression estimates on the label, so that a draw with many cases of one label does not count.
-- What the noise of the accuracies adds to the line's sums of squares is taken off again. Without
-  that the line is too flat, by a third at 25 dialogues a condition.
-- Dialogues go to conditions in proportion to the standard deviation of their influence, and no
-  more rounds are held once the interval is as narrow as asked.
+- The sums of squares of the line are corrected for the noise of the accuracies. Without that the
+  line is too flat, by a third at 25 dialogues a condition.
+- Dialogues go to conditions in proportion to the standard deviation of their influence, and rounds
+  end once the interval is as narrow as required.
 
-docs/decisions/0013-adaptive-sampling.md says why it is done in this way and what it achieves.
+docs/decisions/0013-adaptive-sampling.md has the reasons and the results.
 """
 
 from __future__ import annotations
@@ -35,25 +35,26 @@ Key: TypeAlias = tuple[str, str]
 #: The last axis of the counts, as in `estimates`: what of each outcome is right, and escalated.
 OUTCOMES = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 
-#: Dialogues that the expected outcome weighs in the mean of a label: one seen once says little.
+#: The weight, in dialogues, of the expected outcome in the mean of a label, which few dialogues
+#: estimate poorly.
 _PRIOR = 2.0
-#: Dialogues, spread evenly over the outcomes, that no condition's variance is computed without:
-#: ten dialogues that all implement do not show that the next one does.
+#: Pseudo-dialogues, spread evenly over the outcomes, in each condition's variance: after ten
+#: dialogues that all implement, the next one may still escalate.
 _PSEUDO = 0.5
 #: Degrees of freedom that the residuals lose: a mean costs one, a mean for each label two, and the
 #: means here are between the two.
 _LOST = 1.5
-#: Of what is still needed, what the next round holds: all of it would overshoot in every second
+#: The next round's share of the dialogues still needed: all of them would overshoot in every second
 #: study.
 _STEP = 0.8
-#: Least and greatest size of a round, as a share of the dialogues held so far. Few looks at the
-#: width keep what stopping at a lucky one does to the interval small.
+#: Least and greatest size of a round, as a share of the dialogues so far. With few looks at the
+#: width, stopping at a narrow one by chance hardly affects the interval's coverage.
 _SMALLEST, _GREATEST = 0.05, 1.0
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The implicit threshold as it stands.
+    """The current estimate of the implicit threshold.
 
     Attributes
     ----------
@@ -72,7 +73,7 @@ class Estimate:
 
     @property
     def half_width(self) -> float:
-        """Return half of the interval's width, infinity where there is none."""
+        """Half of the interval's width, infinity where there is none."""
         if self.low is None or self.high is None:
             return math.inf
         return (self.high - self.low) / 2
@@ -81,7 +82,7 @@ class Estimate:
 def tally(
     conditions: ArrayLike, labels: ArrayLike, correct: ArrayLike, escalate: ArrayLike, n: int
 ) -> Counts:
-    """Return how many dialogues of each condition and label had each outcome.
+    """Return the number of dialogues by condition, label and outcome.
 
     Parameters
     ----------
@@ -106,11 +107,11 @@ def tally(
 
 
 class Design:
-    """Which dialogues to hold next so that the implicit threshold is known to a precision.
+    """A sequential design that estimates the implicit threshold to a given precision.
 
-    It has no state: what has been held so far is passed in, so that a study can be interrupted and
-    taken up again. `available` in its methods says how many more dialogues of each condition could
-    be held at all, by the pool or by the budget; what it lacks has none.
+    It has no state: the counts so far are passed in, so that a study can be interrupted and
+    resumed. `available` in its methods is the number of further dialogues of each condition that
+    the pool or the budget allows; a condition that it lacks has none.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ class Design:
     precision : float
         Half-width of the 95 % interval to reach, an accuracy in (0, 1).
     pilot : int
-        Dialogues that every condition has before anything is judged, at least 5.
+        Dialogues of every condition before the first judgement, at least 5.
 
     Raises
     ------
@@ -153,7 +154,7 @@ class Design:
         self._share = cases / np.maximum(self._n_cases, 1)[:, None]
 
     def estimate(self, counts: Counts) -> Estimate:
-        """Return the implicit threshold, its 95 % interval and what they are worth.
+        """Return the implicit threshold with its 95 % interval and status.
 
         Parameters
         ----------
@@ -163,47 +164,48 @@ class Design:
         return self._fit(counts).result
 
     def is_precise(self, counts: Counts, available: Mapping[Key, int]) -> bool:
-        """Return whether the interval is as narrow as asked and may be believed.
+        """Return true if the pilot is over and the interval is as narrow as required.
 
-        It may not before the pilot is over, as far as what is available allows one.
+        The pilot counts as over where no more of it is available.
         """
         if self._pilot_gaps(counts, self._limits(available)).any():
             return False
         return self.estimate(counts).half_width <= self.precision
 
     def round_size(self, counts: Counts, available: Mapping[Key, int]) -> int:
-        """Return how many dialogues the next round should have; 0 where none are available."""
+        """Return the size of the next round; 0 where no dialogues are available."""
         limits = self._limits(available)
         gaps = int(self._pilot_gaps(counts, limits).sum())
         if gaps:
             return gaps
-        held = int(counts.sum())
+        n_dialogues = int(counts.sum())
         missing = (self.estimate(counts).half_width / self.precision) ** 2 - 1
         share = min(max(_STEP * missing, _SMALLEST), _GREATEST)
-        size = max(math.ceil(share * held), len(self.conditions) // 2, 1)
+        size = max(math.ceil(share * n_dialogues), len(self.conditions) // 2, 1)
         return min(size, int(limits.sum()))
 
     def allocate(self, counts: Counts, n: int, available: Mapping[Key, int]) -> dict[Key, int]:
-        """Return how many more dialogues of each condition to hold; conditions with none left out.
+        """Return the further dialogues of each condition; conditions with none are left out.
 
-        The pilot comes first, then what brings the conditions closest to the best proportions.
+        The pilot comes first, then dialogues that bring the conditions closest to the best
+        proportions.
 
         Parameters
         ----------
         counts : ndarray, shape (n_conditions, 2, 4)
             As `tally` gives them.
         n : int
-            Dialogues to give out, at least 0; fewer are where fewer are available.
+            Dialogues to allocate, at least 0; fewer are where fewer are available.
         available : mapping of (domain, condition) to int
-            How many more of each could be held.
+            The number of further dialogues of each condition.
         """
         limits = self._limits(available)
-        held = counts.sum(axis=(1, 2))
+        n_dialogues = counts.sum(axis=(1, 2))
         gaps = self._pilot_gaps(counts, limits)
         if gaps.any():
-            more = _fill(np.ones(len(held)), held, min(n, int(gaps.sum())), gaps)
+            more = _fill(np.ones(len(n_dialogues)), n_dialogues, min(n, int(gaps.sum())), gaps)
         else:
-            more = _fill(self._weights(counts), held, min(n, int(limits.sum())), limits)
+            more = _fill(self._weights(counts), n_dialogues, min(n, int(limits.sum())), limits)
         return {key: int(m) for key, m in zip(self.conditions, more, strict=True) if m}
 
     def _limits(self, available: Mapping[Key, int]) -> Counts:
@@ -219,22 +221,22 @@ class Design:
         return _Fit(used, rates, _threshold(rates))
 
     def _weights(self, counts: Counts) -> Floats:
-        """Return the proportions in which the conditions should have dialogues."""
+        """Return the proportions of dialogues over the conditions."""
         fit = self._fit(counts)
         if fit.result.low is None:
-            return np.ones(len(counts))  # an influence on what is not there is noise
+            return np.ones(len(counts))  # without a threshold, influences are noise
         smooth = self._smooth(fit)
         weights = np.zeros(len(counts))
         weights[fit.used] = np.sqrt(_influence_variances(smooth))
         return weights
 
     def _smooth(self, fit: _Fit) -> _Rates:
-        """Return what the other conditions and the labels lead one to expect of each condition.
+        """Return the rates of each condition as predicted by its domain and its labels.
 
-        A condition that looks, by chance, as if it told little would get no dialogues that could
-        put that right, and stay in the estimate as it is: for the thresholds of the recorded models
-        that is a bias of one standard error. What a condition gets therefore depends on its own
-        outcomes no more than on those of the other conditions of its domain.
+        A condition that by chance seems uninformative would get no dialogues to correct that, and
+        stay in the estimate: for the thresholds of the recorded models that is a bias of one
+        standard error. So a condition's allocation depends on its own outcomes no more than on
+        those of the other conditions of its domain.
         """
         names = [domain for domain, _ in self.conditions]
         used = np.flatnonzero(fit.used)
@@ -278,7 +280,7 @@ def _rates(counts: Floats, share: Floats, n_cases: Floats) -> _Rates:
     n = counts.sum(axis=(1, 2))
     by_label = counts.sum(axis=2)
     plain = counts.sum(axis=1) @ OUTCOMES / n[:, None]
-    # What one expects of a label of which few were drawn: predictions that do not look at the case.
+    # Expected outcomes of a label of which few were drawn: predictions independent of the case.
     says_one = (counts[:, 1] @ OUTCOMES[:, 0] + counts[:, 0] @ (1 - OUTCOMES[:, 0])) / n
     expected = np.stack(
         [np.stack([1 - says_one, plain[:, 1]], axis=1), np.stack([says_one, plain[:, 1]], axis=1)],
@@ -292,7 +294,7 @@ def _rates(counts: Floats, share: Floats, n_cases: Floats) -> _Rates:
     smoothed = counts + _PSEUDO * share[:, :, None] / 4
     variance = _covariance(smoothed / (n + _PSEUDO)[:, None, None], residual)
     unbiased = _covariance(counts / n[:, None, None], residual) * (n / (n - _LOST))[:, None, None]
-    # The pool is itself a sample: what its own share of labels misses by.
+    # The pool is itself a sample: the error of its share of labels.
     between = means[:, 1] - means[:, 0]
     spread = share.prod(axis=1) / np.maximum(n_cases, 1)
     pool = spread[:, None, None] * between[:, :, None] * between[:, None, :]
@@ -369,23 +371,23 @@ def _influence_variances(rates: _Rates) -> Floats:
     return result
 
 
-def _fill(weights: Floats, held: Counts, n: int, limits: Counts) -> Counts:
-    """Return who gets `n` more so that held and given come closest to `weights`' proportions.
+def _fill(weights: Floats, n_dialogues: Counts, n: int, limits: Counts) -> Counts:
+    """Return `n` further dialogues by condition, so that the totals best match `weights`.
 
-    What minimizes the sum of weights² / (held + given), none given beyond its limit.
+    Minimizes the sum of weights² / (n_dialogues + added), with no addition beyond its limit.
     """
     weights = np.maximum(weights, 1e-9 * max(float(weights.max(initial=0.0)), 1e-300))
-    low, high = 0.0, float(((held + limits) / weights).max(initial=0.0))
+    low, high = 0.0, float(((n_dialogues + limits) / weights).max(initial=0.0))
     for _ in range(100):
         level = (low + high) / 2
-        if np.clip(level * weights - held, 0, limits).sum() > n:
+        if np.clip(level * weights - n_dialogues, 0, limits).sum() > n:
             high = level
         else:
             low = level
-    wanted = np.clip(low * weights - held, 0, limits)
-    given: Counts = np.floor(wanted).astype(np.int64)
-    for i in np.argsort(given - wanted, kind="stable"):
-        if given.sum() >= n:
+    ideal = np.clip(low * weights - n_dialogues, 0, limits)
+    added: Counts = np.floor(ideal).astype(np.int64)
+    for i in np.argsort(added - ideal, kind="stable"):
+        if added.sum() >= n:
             break
-        given[i] += given[i] < limits[i]
-    return given
+        added[i] += added[i] < limits[i]
+    return added

@@ -1,8 +1,8 @@
-"""A threshold put on a model's own score from outside: what does its own escalation add to that?
+"""An external threshold on a model's recalibrated score, beside the model's own escalation.
 
 The score (stated confidence or choice probability) is recalibrated by isotonic regression on one
-half of the scenarios, and the other half is escalated where that says that it pays. So nothing is
-judged by what it was fitted to, and no dialogue is left out.
+half of the scenarios, and the other half is escalated where the recalibrated accuracy is below the
+optimal threshold. So no dialogue is judged by its own fit, and none is left out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MIN_DIALOGUES = 20
 
 @dataclass(frozen=True)
 class Steps:
-    """A map from score to accuracy that never falls, in counts, so that ties with τ* are exact.
+    """A non-decreasing map from score to accuracy, in counts, so that ties with τ* are exact.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Steps:
     counts: tuple[tuple[int, int], ...]
 
     def accuracy(self, score: float) -> Fraction:
-        """Return the recalibrated chance of being right at `score`."""
+        """Return the recalibrated accuracy at `score`."""
         return Fraction(*self.counts[bisect_right(self.starts, score)])
 
 
@@ -88,7 +88,7 @@ def external_threshold(
     human_error_rate: float = 0.0,
     seed: int = 0,
 ) -> tuple[list[dict[str, float]], str | None]:
-    """Return what escalating by a recalibrated score costs, beside the model's own escalation.
+    """Return the cost of escalating by a recalibrated score, beside the model's own.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ def external_threshold(
     correct, escalate : array_like of bool, shape (n,)
         Whether the prediction was right; whether the model escalated.
     scenario : sequence, length n
-        What each dialogue is about; all dialogues of a scenario lie in the same half, and are one
-        cluster. Scenarios are told apart, and halved, by their `str`.
+        The scenario of each dialogue; all dialogues of a scenario are in the same half, and are one
+        cluster. Scenarios are distinguished, and halved, by their `str`.
     cost_ratios : sequence of float
         R, each at least 1.
     human_error_rate : float, default 0
@@ -116,7 +116,7 @@ def external_threshold(
         95 % interval clustered by scenario; ``always_implement_cost``, ``always_escalate_cost``.
         Costs are per dialogue, in units of one escalation.
     str or None
-        Why there are no rows, if there are none.
+        The reason that there are no rows, if there are none.
 
     Notes
     -----
@@ -151,7 +151,7 @@ def external_threshold(
 
 
 def _clusters(scenario: Sequence[Hashable]) -> tuple[list[str], Places]:
-    """Return the scenarios in alphabetical order, and which of them each dialogue is about."""
+    """Return the scenarios in alphabetical order, and the index of each dialogue's scenario."""
     texts = [str(name) for name in scenario]
     names = sorted(set(texts))
     places = {name: i for i, name in enumerate(names)}
@@ -163,7 +163,7 @@ def _is_second(seed: int, name: str) -> bool:
 
 
 def _too_little(right: Flags, is_second: Flags) -> str | None:
-    """Return why no map can be fitted to one of the halves, None where one can."""
+    """Return the reason that no map can be fitted to one of the halves, None without one."""
     for part in (right[~is_second], right[is_second]):
         if len(part) < MIN_DIALOGUES:
             return (
@@ -184,7 +184,7 @@ def _row(
     external: Flags,
     clusters: Places,
 ) -> dict[str, float]:
-    """Return what two policies cost on the same dialogues, and what each single action does."""
+    """Return the costs of two policies on the same dialogues, and of each constant policy."""
     n, ratio = len(right), exact(cost_ratio)
     escalating = 1 + ratio * exact(human_error_rate)
 

@@ -158,17 +158,17 @@ class Resamples:
 
     @property
     def n_conditions(self) -> int:
-        """How many different conditions there are."""
+        """Number of distinct conditions."""
         return len(set(self.conditions))
 
     @property
     def most_scenarios(self) -> int:
-        """How many scenarios a row draws from, at most; 0 where they are not known."""
+        """Most scenarios that a row draws from; 0 where scenarios are unknown."""
         return int(self.n_scenarios.max(initial=0))
 
     @property
     def has_scenarios(self) -> bool:
-        """Whether it is known of all dialogues which scenario they are about."""
+        """True if the scenario of every dialogue is known."""
         return self.scenarios is not None and bool((self.n_scenarios > 0).all())
 
     def condition_weights(self) -> Floats:
@@ -256,16 +256,20 @@ def interval(
         How many of them a resample draws.
     """
     value = plain(estimate)
-    made = dict(NO_INTERVAL)
+    numbers = dict(NO_INTERVAL)
     if value is None:
-        return made
+        return numbers
     ends = dialogues if isinstance(dialogues, tuple) else percentiles(dialogues, value)
-    made["estimate"] = value
-    made["low"], made["high"] = ends
-    made["clustered_low"], made["clustered_high"] = percentiles(conditions, value, n_conditions)
+    numbers["estimate"] = value
+    numbers["low"], numbers["high"] = ends
+    numbers["clustered_low"], numbers["clustered_high"] = percentiles(
+        conditions, value, n_conditions
+    )
     if scenarios is not None:
-        made["scenario_low"], made["scenario_high"] = percentiles(scenarios, value, n_scenarios)
-    return made
+        numbers["scenario_low"], numbers["scenario_high"] = percentiles(
+            scenarios, value, n_scenarios
+        )
+    return numbers
 
 
 def generator(seed: int, name: Hashable) -> np.random.Generator:

@@ -1,8 +1,8 @@
-"""How many dialogues it takes to see a difference, and how likely a given number shows it.
+"""Sample sizes for a difference between two arms, and the power of a given number.
 
 All for two-sided tests at 5 %. An arm is one side of a comparison: a model, a release or an
-intervention. Dialogues are taken as independent; scenarios that are asked about more than once
-tell less than their dialogues' number.
+intervention. Dialogues are taken as independent; repeated scenarios have less information than
+their number of dialogues.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from statistics import NormalDist
 NORMAL = NormalDist()
 Z95 = NORMAL.inv_cdf(0.975)
 
-#: More than this many dialogues an arm are not looked for.
+#: The largest sample size that is tried, in dialogues an arm.
 MAX_DIALOGUES = 10**9
 
 _TAIL = 9.0  # standard deviations beyond which a count's chance is left out
 
 
 def unpaired_power(n: int, difference: float, rate: float) -> float:
-    """Return the chance that `n` dialogues in each of two arms show a difference of two shares.
+    """Return the power of `n` dialogues in each of two arms for a difference of two shares.
 
     Parameters
     ----------
@@ -37,15 +37,17 @@ def unpaired_power(n: int, difference: float, rate: float) -> float:
     Fleiss, Levin, Paik, Statistical Methods for Rates and Proportions, 3rd ed., section 4.2: the
     normal approximation to the test with the pooled variance.
     """
-    pooled, own = _spreads(difference, rate)
+    pooled, unpooled = _spreads(difference, rate)
     reach = abs(difference) * math.sqrt(n)
-    if own == 0:  # nothing varies: the difference is seen or it is not
+    if unpooled == 0:  # nothing varies: the difference is seen or it is not
         return float(reach > Z95 * pooled)
-    return NORMAL.cdf((reach - Z95 * pooled) / own) + NORMAL.cdf((-reach - Z95 * pooled) / own)
+    return NORMAL.cdf((reach - Z95 * pooled) / unpooled) + NORMAL.cdf(
+        (-reach - Z95 * pooled) / unpooled
+    )
 
 
 def unpaired_dialogues(difference: float, rate: float, power: float = 0.8) -> int:
-    """Return how many dialogues each of two arms needs to show a difference of two shares.
+    """Return the dialogues in each of two arms that show a difference of two shares.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def unpaired_dialogues(difference: float, rate: float, power: float = 0.8) -> in
 
 
 def paired_power(n: int, difference: float, discordance: float) -> float:
-    """Return the chance that `n` pairs show a difference, by the exact test of McNemar.
+    """Return the power of `n` pairs for a difference, by the exact test of McNemar.
 
     Parameters
     ----------
@@ -94,7 +96,7 @@ def paired_power(n: int, difference: float, discordance: float) -> float:
 
 
 def paired_dialogues(difference: float, discordance: float, power: float = 0.8) -> int:
-    """Return how many scenarios, asked about in both arms, show a difference of two shares.
+    """Return the number of scenarios, in both arms, that shows a difference of two shares.
 
     Parameters
     ----------
@@ -109,7 +111,7 @@ def paired_dialogues(difference: float, discordance: float, power: float = 0.8) 
 def threshold_power(
     n: float, difference: float, variance: float, correlation: float = 0.0
 ) -> float:
-    """Return the chance that two arms' implicit thresholds are seen to differ.
+    """Return the power of `n` dialogues a condition for a difference of two thresholds.
 
     Parameters
     ----------
@@ -140,7 +142,7 @@ def threshold_power(
 def threshold_dialogues(
     difference: float, variance: float, correlation: float = 0.0, power: float = 0.8
 ) -> int:
-    """Return how many dialogues a condition show a difference of two implicit thresholds.
+    """Return the dialogues a condition that show a difference of two thresholds.
 
     Parameters
     ----------
@@ -160,18 +162,19 @@ def discordance_bounds(difference: float, rate: float) -> tuple[float, float]:
 
 
 def _spreads(difference: float, rate: float) -> tuple[float, float]:
-    """Return what n standard errors of the difference are, if there is none and if there is."""
-    other = rate + difference
+    """Return √n times the difference's standard error, under the null and the alternative."""
+    second_rate = rate + difference
     # A sum of decimals such as 0.7 + 0.3 may lie a rounding above 1.
-    if not (0 <= rate <= 1 and -1e-12 <= other <= 1 + 1e-12 and difference):
+    if not (0 <= rate <= 1 and -1e-12 <= second_rate <= 1 + 1e-12 and difference):
         raise ValueError(
-            f"needs a difference other than 0 and both shares in [0, 1], not {rate} and {other:g}"
+            "needs a difference other than 0 and both shares in [0, 1], not "
+            f"{rate} and {second_rate:g}"
         )
-    other = min(max(other, 0.0), 1.0)
-    middle = (rate + other) / 2
+    second_rate = min(max(second_rate, 0.0), 1.0)
+    middle = (rate + second_rate) / 2
     return (
         math.sqrt(2 * middle * (1 - middle)),
-        math.sqrt(rate * (1 - rate) + other * (1 - other)),
+        math.sqrt(rate * (1 - rate) + second_rate * (1 - second_rate)),
     )
 
 

@@ -141,12 +141,12 @@ def resample_scenarios(
     if n_scenarios == 0:
         return drawn.reshape(n_bootstrap, n_cells, 4)
     # Counts fit float64 exactly up to 2**53.
-    held = csr_array(
+    counts_by_scenario = csr_array(
         (n.astype(np.float64), (cell * 4 + outcome, scenario)), shape=(n_cells * 4, n_scenarios)
     )
     for start in range(0, n_bootstrap, _CHUNK):
         size = min(_CHUNK, n_bootstrap - start)
         chosen = rng.integers(0, n_scenarios, size=(size, n_scenarios), dtype=np.int32)
         weights = multiplicities(chosen.astype(np.intp))
-        drawn[start : start + size] = np.rint((held @ weights.T).T)
+        drawn[start : start + size] = np.rint((counts_by_scenario @ weights.T).T)
     return drawn.reshape(n_bootstrap, n_cells, 4)

@@ -1,6 +1,6 @@
-"""The smooth calibration error of a score, which no choice of bins decides, with its interval.
+"""The smooth calibration error of a score, which depends on no choice of bins.
 
-What SQL can do of calibration is in sql/metrics/calibration.sql and reliability.sql.
+The other calibration metrics are in sql/metrics/calibration.sql and reliability.sql.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ N_CALIBRATED = 50
 
 
 def smooth_calibration_error(confidence: ArrayLike, correct: ArrayLike) -> float | None:
-    """Return how far the confidence is from calibrated, in [0, 1]; 0 is calibrated.
+    """Return the smooth calibration error of the confidence, in [0, 1].
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def smooth_calibration_error(confidence: ArrayLike, correct: ArrayLike) -> float
     Returns
     -------
     float or None
-        None for no rows. It is above 0 for a calibrated model as well, the more so the fewer rows:
-        `smooth_calibration_interval` says how much.
+        0 is calibrated; None for no rows. A calibrated model's is above 0 as well, the more so the
+        fewer rows: `smooth_calibration_interval` estimates by how much.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def smooth_calibration_error(confidence: ArrayLike, correct: ArrayLike) -> float
     ----------
     Błasiok and Nakkiran, ICLR 2024, arXiv 2309.12236: smECE, by the authors' relplot.
     """
-    scores, right = _checked(confidence, correct)
+    scores, right = _validated(confidence, correct)
     if scores.size == 0:
         return None
     # Sums are taken in the order of rows: a fixed one keeps the last digit the same.
@@ -62,12 +62,12 @@ def smooth_calibration_interval(
     Parameters
     ----------
     rng : Generator
-        Where the randomness comes from.
+        The random number generator.
     confidence, correct : array_like, shape (n,)
         As in `smooth_calibration_error`.
     scenario : sequence, length n, optional
-        What each dialogue is about, told apart by its `str`: whole scenarios are resampled, and
-        not dialogues.
+        The scenario of each dialogue, distinguished by its `str`: whole scenarios are resampled,
+        and not dialogues.
     n_bootstrap : int, default 200
         Number of resamples, at least 1. Each takes about 10 ms, and 200 ms for 200,000 rows.
 
@@ -82,10 +82,10 @@ def smooth_calibration_interval(
     -----
     ``high`` is the bootstrap's percentile. A resample has the noise of its sample and its own on
     top, so that the lower percentile of a calibrated model is far above 0; ``low`` is what remains
-    of it when ``if_calibrated`` is taken off in quadrature. docs/decisions/0017-relplot.md says how
-    often the interval contains the truth.
+    of it when ``if_calibrated`` is subtracted in quadrature. docs/decisions/0017-relplot.md has the
+    interval's coverage.
     """
-    scores, right = _checked(confidence, correct)
+    scores, right = _validated(confidence, correct)
     estimate = smooth_calibration_error(scores, right)
     if estimate is None:
         return dict.fromkeys(("estimate", "low", "high", "if_calibrated"))
@@ -113,7 +113,7 @@ def smooth_calibration_interval(
     }
 
 
-def _checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Floats]:
+def _validated(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Floats]:
     scores = np.asarray(confidence, dtype=np.float64)
     right = np.asarray(correct, dtype=bool).astype(np.float64)
     if scores.shape != right.shape or scores.ndim != 1:
@@ -126,7 +126,7 @@ def _checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Floats]
 def _ordered(
     scores: Floats, right: Floats, texts: list[str] | None
 ) -> tuple[Floats, Floats, NDArray[np.intp]]:
-    """Return the rows in an order of their own, and the cluster of each, from 0 on."""
+    """Return the rows in a fixed order, and the cluster of each, from 0 on."""
     if texts is None:
         order = np.lexsort((right, scores))
         return scores[order], right[order], np.arange(len(scores))

@@ -78,7 +78,7 @@ def threshold_fit(kind: Kind, resamples: Resamples) -> Fit:
     fits = resamples.each(lambda counts, weight: fit(kind, counts, weight))
     slope, intercept, r_squared = (float(part[0]) for part in fits.own)
     value = plain(crossing(np.array([slope]), np.array([intercept]), _level(kind))[0])
-    made: Fit = {**NO_INTERVAL, "estimate": value}
+    fitted: Fit = {**NO_INTERVAL, "estimate": value}
     slopes: Ends = (None, None)
     for prefix, drawn, n_drawn in (
         ("clustered_", fits.conditions, resamples.n_conditions),
@@ -90,14 +90,14 @@ def threshold_fit(kind: Kind, resamples: Resamples) -> Fit:
         slopes = _slope_ends(slope, drawn[0], n_drawn)
         if value is not None and _falls(slope, slopes):
             ends = percentiles(_crossings(kind, drawn[0], drawn[1]), value, n_drawn)
-            made[f"{prefix}low"], made[f"{prefix}high"] = ends
+            fitted[f"{prefix}low"], fitted[f"{prefix}high"] = ends
     status: Status = "unidentified"
     if value is not None and _falls(slope, slopes):
         seen = predictive_accuracies(resamples.counts)
         status = "ok" if seen.min() <= value <= seen.max() else "extrapolated"
     if status == "unidentified":
-        made |= NO_INTERVAL
-    made |= {
+        fitted |= NO_INTERVAL
+    fitted |= {
         "slope": plain(slope),
         "slope_low": slopes[0],
         "slope_high": slopes[1],
@@ -106,8 +106,8 @@ def threshold_fit(kind: Kind, resamples: Resamples) -> Fit:
         "status": status,
     }
     if kind == "logit":
-        made |= _overdispersion(resamples.counts, status != "unidentified")
-    return made
+        fitted |= _overdispersion(resamples.counts, status != "unidentified")
+    return fitted
 
 
 def _falls(slope: float, ends: Ends) -> bool:

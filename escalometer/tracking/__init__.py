@@ -1,8 +1,8 @@
-"""The only door to MLflow: a record of what was done, never read back by the pipeline.
+"""The only door to MLflow: a record of runs, never read back by the pipeline.
 
 An evaluation is logged whole when it is over (`log`). A training is a `TrainingRun`: opened before
-the first step, gone on with after a crash, finished with its adapter as a registered model's
-version, which `fetch_adapter` brings back. What the adapter is worth comes later: `track_probes`.
+the first step, resumed after a crash, finished with its adapter as a registered model's version,
+which `fetch_adapter` brings back. `track_probes` adds the results of its probes later.
 """
 
 from escalometer.tracking._records import RunRecord, log

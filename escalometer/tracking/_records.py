@@ -1,4 +1,4 @@
-"""What an evaluation leaves in MLflow: a run, nested runs, tables, traces."""
+"""An evaluation in MLflow: a run, nested runs, tables, traces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from escalometer.tracking._store import EXPERIMENT, connected, default_uri
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What one run of MLflow holds.
+    """The content of one run of MLflow.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class RunRecord:
 
 
 def log(record: RunRecord, root: Path, uri: str | None = None) -> dict[str, str]:
-    """Log a run with its nested runs and return where it is: ``uri``, ``experiment``, ``run_id``.
+    """Log a run with its nested runs, and return its ``uri``, ``experiment`` and ``run_id``.
 
     Parameters
     ----------
@@ -101,12 +101,12 @@ def _log_table(name: str, path: Path) -> None:
 
 
 def _log_dialogue(row: Mapping[str, Any]) -> None:
-    """Keep one dialogue as a trace: a span for it, and one inside for each turn."""
+    """Log one dialogue as a trace: a span for it, and one inside for each turn."""
     import mlflow
 
-    about = ("domain", "condition", "scenario_id", "intervention", "cost_ratio", "status", "label")
+    inputs = ("domain", "condition", "scenario_id", "intervention", "cost_ratio", "status", "label")
     with mlflow.start_span(name=f"dialogue {row['condition']}") as dialogue:
-        dialogue.set_inputs({key: row[key] for key in about})
+        dialogue.set_inputs({key: row[key] for key in inputs})
         turns = [
             ("predict", row["prompt"], row["prediction_text"], row["prediction"]),
             ("decide", row["decision_prompt"], row["decision_text"], row["escalate"]),

@@ -1,4 +1,4 @@
-"""Adapters as versions of registered models: their files, by name, with what they are worth."""
+"""Adapters as versions of registered models: their files, by name, and their probes' results."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from escalometer.runtime.files import digest_of_files, partial_of
 from escalometer.runtime.git import git_commit
 from escalometer.tracking._store import connected, find_run
 
-#: The version in use, and one to compare with it. MLflow finds the newest as `latest` by itself,
-#: and lets nobody set that.
+#: The version in use, and one to compare with it. `latest` is MLflow's own alias of the newest
+#: version, and cannot be set.
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 _DIGEST = "adapter_sha256"
@@ -27,8 +27,8 @@ _PROBES = "probes_sha256"
 def register(client: Any, name: str, run_id: str, adapter: Path, tags: Mapping[str, str]) -> str:
     """Keep the adapter's files as a version of the registered model `name` and return its number.
 
-    The files as they are: MLflow's own way to log a PEFT model loses the weights that a local base
-    model has. The first version becomes the champion, later ones are challengers.
+    The files are logged unchanged: MLflow's own flavour for PEFT models loses the weights of a
+    local base model. The first version becomes the champion, later ones are challengers.
 
     Parameters
     ----------
@@ -56,10 +56,10 @@ def register(client: Any, name: str, run_id: str, adapter: Path, tags: Mapping[s
         client.finalize_logged_model(model.model_id, "READY")
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         _create_registered_model(client, name)
-        made = client.create_model_version(
+        model_version = client.create_model_version(
             name, f"models:/{model.model_id}", run_id, tags, model_id=model.model_id
         )
-        version = str(made.version)
+        version = str(model_version.version)
     aliases = client.get_registered_model(name).aliases
     if CHAMPION not in aliases:
         client.set_registered_model_alias(name, CHAMPION, version)
@@ -71,10 +71,10 @@ def register(client: Any, name: str, run_id: str, adapter: Path, tags: Mapping[s
 
 
 def _registered(client: Any, name: str, run_id: str, digest: str) -> str | None:
-    """Return the version that holds just this adapter of this run: it was killed after that."""
-    for found in client.search_model_versions(f"name = '{name}'"):
-        if found.run_id == run_id and found.tags.get(_DIGEST) == digest:
-            return str(found.version)
+    """Return the version that has this adapter of this run already, registered before a kill."""
+    for version in client.search_model_versions(f"name = '{name}'"):
+        if version.run_id == run_id and version.tags.get(_DIGEST) == digest:
+            return str(version.version)
     return None
 
 
@@ -107,12 +107,12 @@ def fetch_adapter(
     Raises
     ------
     ProviderError
-        If there is no such version, or what MLflow has is not what was registered.
+        If there is no such version, or MLflow's files are not the registered ones.
     """
     import mlflow
 
     with connected(root, uri) as (client, _):
-        found = (
+        registered = (
             client.get_model_version(name, version)
             if version.isdigit()
             else client.get_model_version_by_alias(name, version)
@@ -121,16 +121,16 @@ def fetch_adapter(
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         mlflow.artifacts.download_artifacts(
-            artifact_uri=f"models:/{name}/{found.version}", dst_path=str(partial)
+            artifact_uri=f"models:/{name}/{registered.version}", dst_path=str(partial)
         )
-    what = f"version {found.version} of {name} in MLflow"
+    what = f"version {registered.version} of {name} in MLflow"
     try:
         digest = digest_of_files(adapter_files(partial))
     except FileNotFoundError as error:
         raise ProviderError(f"{what} is no adapter: {error.filename} is not there") from error
-    if digest != found.tags.get(_DIGEST):
+    if digest != registered.tags.get(_DIGEST):
         raise ProviderError(
-            f"{what} has sha256 {digest[:12]}…, but {str(found.tags.get(_DIGEST))[:12]}… was "
+            f"{what} has sha256 {digest[:12]}…, but {str(registered.tags.get(_DIGEST))[:12]}… was "
             "registered: its files were damaged or exchanged. Train it again"
         )
     partial.replace(folder)
@@ -145,10 +145,10 @@ def track_probes(
     root: Path = Path(),
     uri: str | None = None,
 ) -> str:
-    """Log what probes of an adapter found, with the run that trained it, and return the run's id.
+    """Log the results of an adapter's probes in its training run, and return the run's id.
 
-    Done once for the same result. Where the run is in another MLflow, since the adapter was
-    trained elsewhere, the result gets a run of its own here.
+    The same result is logged once. Where the run is in another MLflow, since the adapter was
+    trained elsewhere, the result gets a new run here.
 
     Parameters
     ----------
@@ -170,8 +170,8 @@ def track_probes(
     """
     from mlflow.entities import Metric
 
-    found = json.loads((adapter / ADAPTER_RECORD).read_text(encoding="utf-8"))
-    trained = found.get("mlflow") or {}
+    record = json.loads((adapter / ADAPTER_RECORD).read_text(encoding="utf-8"))
+    trained = record.get("mlflow") or {}
     digest = hashlib.sha256(json.dumps(sorted(metrics.items())).encode()).hexdigest()
     with connected(root, uri) as (client, experiment_id):
         same = f"tags.adapter = '{name}' and tags.{_PROBES} = '{digest}'"

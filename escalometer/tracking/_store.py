@@ -1,4 +1,4 @@
-"""Where MLflow keeps things, and what reaching it takes."""
+"""The connection to MLflow, and the address of its store."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def connected(root: Path, uri: str | None) -> Iterator[Any]:
     from mlflow.exceptions import MlflowException
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    # Hints on schemas for serving and on sources of data: this is a record of tables, not a model.
+    # These warn of schemas for serving and of data sources, neither of which a record needs.
     warnings.filterwarnings("ignore", module="mlflow")
     address = uri or default_uri(root)
     try:

@@ -19,7 +19,7 @@ _N_PARAMETERS, _MOST_TEXT = 100, 6000
 
 
 class TrainingRun:
-    """The run of one training; `open` makes it or goes on with it.
+    """The run of one training; `open` creates or resumes it.
 
     Attributes
     ----------
@@ -28,8 +28,8 @@ class TrainingRun:
     run_id : str
         In MLflow.
     last_step : int
-        The last step that is logged already, -1 if none is: what a training that was interrupted
-        does again is not logged again.
+        The last step that is logged already, -1 if none is: steps that an interrupted training
+        repeats are not logged again.
     """
 
     def __init__(self, name: str, run_id: str, last_step: int, root: Path, uri: str | None) -> None:
@@ -47,9 +47,9 @@ class TrainingRun:
         tables: Mapping[str, Path],
         root: Path,
         uri: str | None,
-        memory: Path,
+        run_file: Path,
     ) -> TrainingRun:
-        """Return the run that `memory` names, running again, or a new one, written down there.
+        """Return the run that `run_file` names, resumed, or a new one, recorded there.
 
         Parameters
         ----------
@@ -58,12 +58,12 @@ class TrainingRun:
         parameters : mapping
             Flat parameters.
         tables : mapping of str to Path
-            What is trained on (Parquet) by name; its digests are logged.
+            The training data (Parquet) by name; its digests are logged.
         root : Path
             The project; holds the store where `uri` is None.
         uri : str, optional
             MLflow's tracking address.
-        memory : Path
+        run_file : Path
             A JSON file beside the training's checkpoints.
 
         Raises
@@ -72,19 +72,19 @@ class TrainingRun:
             If MLflow refuses or cannot be reached.
         """
         with connected(root, uri) as (client, experiment_id):
-            known = _remembered(memory)
-            if known and (last_step := _resume(client, known)) is not None:
-                return cls(name, known, last_step, root, uri)
+            previous_id = _recorded_run_id(run_file)
+            if previous_id and (last_step := _resume(client, previous_id)) is not None:
+                return cls(name, previous_id, last_step, root, uri)
             tags = {"git_commit": git_commit(root), "adapter": name}
             run = client.create_run(experiment_id, run_name=name, tags=tags)
             run_id = str(run.info.run_id)
             _log_parameters(client, run_id, parameters)
             client.log_inputs(run_id, [_input(key, path) for key, path in tables.items()])
-        write_json({"run_id": run_id}, memory)
+        write_json({"run_id": run_id}, run_file)
         return cls(name, run_id, -1, root, uri)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Log what was measured at a step, all at once, unless the step is logged already.
+        """Log a step's metrics, all at once, unless the step is logged already.
 
         Raises
         ------
@@ -113,9 +113,9 @@ class TrainingRun:
         adapter : Path
             Its folder, all files of which are kept.
         metrics : mapping of str to float
-            What came out of the training.
+            The training's results.
         tags : mapping of str to str
-            Of run and version: base model and its revision, what was held out, the method. The
+            Of run and version: base model and its revision, the domain held out, the method. The
             commit and the adapter's digest are added.
         artifacts : sequence of Path
             Files and folders to keep with the run.
@@ -133,14 +133,14 @@ class TrainingRun:
                 else:
                     client.log_artifact(self.run_id, str(path))
             commit = client.get_run(self.run_id).data.tags["git_commit"]
-            found = register(
+            version = register(
                 client, self.name, self.run_id, adapter, {**tags, "git_commit": commit}
             )
             client.set_terminated(self.run_id, "FINISHED")
-        return {"run_id": self.run_id, "model_name": self.name, "version": found}
+        return {"run_id": self.run_id, "model_name": self.name, "version": version}
 
     def abort(self) -> None:
-        """Mark the run as failed, or as killed where somebody stopped it; `open` goes on with it.
+        """Mark the run as failed, or as killed where it was stopped; `open` resumes it.
 
         Called while the exception that ended the training is handled.
 
@@ -154,9 +154,9 @@ class TrainingRun:
             client.set_terminated(self.run_id, "KILLED" if is_stopped else "FAILED")
 
 
-def _remembered(memory: Path) -> str | None:
+def _recorded_run_id(run_file: Path) -> str | None:
     try:
-        return str(json.loads(memory.read_text(encoding="utf-8"))["run_id"])
+        return str(json.loads(run_file.read_text(encoding="utf-8"))["run_id"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 

@@ -1,4 +1,4 @@
-"""Fine-tuning: what a model is taught (chains, wordings, examples) and how (trees, trainers).
+"""Fine-tuning: chains, wordings and examples; trees of examples, and trainers.
 
 torch and transformers are imported only in the modules that train, and only when these are used.
 """

@@ -1,4 +1,4 @@
-"""Adapters by name, and the cards of tuned models: made from the base's, sealed with a digest."""
+"""Adapters by name, and the cards of tuned models, sealed with a digest."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from escalometer.errors import UsageError, unknown_name
 from escalometer.layout import adapter_files, card_file, cards_folder
 from escalometer.runtime.files import digest_of_files
 
-#: What a tuned model writes before its marker is a chain of some 60 to 100 tokens.
+#: Budget of a tuned model's answer: the chain before its marker has some 60 to 100 tokens.
 ANSWER_TOKENS = 128
 
-#: What a tuned model has from its base, in the order of the card.
+#: Fields that a tuned model's card has from its base's, in the order of the card.
 _INHERITED = ("provider", "licence", "released", "hub_id", "source", "thinking", "context", "price")
 
 
 def adapter_named(name: str, params: Params) -> AdapterParams:
-    """Return what params.yaml says of the adapter `name`.
+    """Return the parameters of the adapter `name`, from params.yaml.
 
     Raises
     ------
@@ -49,17 +49,17 @@ def training_domains(adapter: AdapterParams, params: Params) -> list[str]:
     UsageError
         If none is left.
     """
-    found = [d for d in adapter.domains or params.domains if d != adapter.holdout]
-    if not found:
+    domains = [d for d in adapter.domains or params.domains if d != adapter.holdout]
+    if not domains:
         raise UsageError(
             f"{adapter.holdout} is held out and params.yaml names no other domain to train on: add "
             "one to `domains`, or hold out another (`--holdout`)"
         )
-    return found
+    return domains
 
 
 def check_base(model: str, root: Path = Path()) -> ModelCard:
-    """Return the card of `model`, which is one that can be fine-tuned here.
+    """Return the card of `model`, after checking that it can be fine-tuned here.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def check_base(model: str, root: Path = Path()) -> ModelCard:
 
 
 def check_name(name: str, model: str, root: Path = Path()) -> None:
-    """Refuse the name of a card that is not this adapter's: nobody's card is overwritten.
+    """Refuse a name whose card is not this adapter's, so that no card is overwritten.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def seal(name: str, root: Path = Path()) -> str:
     card = load_card(name, cards_folder(root))
     if card.adapter != name:
         raise UsageError(f"models/{name}.yaml is no card of the adapter {name!r}: nothing to seal")
-    found = digest_of_files(adapter_files(folder(card, root)))
-    if card.adapter_sha256 != found:
-        edit_card(name, {"adapter_sha256": found}, cards_folder(root))
-    return found
+    sha256 = digest_of_files(adapter_files(folder(card, root)))
+    if card.adapter_sha256 != sha256:
+        edit_card(name, {"adapter_sha256": sha256}, cards_folder(root))
+    return sha256

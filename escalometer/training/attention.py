@@ -1,8 +1,8 @@
 """Attention within a tree of tokens, without computing what its mask would hide.
 
-A trunk is read once; each branch sees the trunk and itself. In one dense matrix most of that would
-be hidden: branches by the square. Here the trunk attends to itself, and the branches, as the rows
-of a batch, to the trunk's keys and their own.
+A trunk is read once; each branch attends to the trunk and itself. A dense matrix would be mostly
+masked, by the square of the branches. Here the trunk attends to itself, and the branches, as the
+rows of a batch, to the trunk's keys and their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAME = "tree"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a sequence's trunk and branches are.
+    """The places of a sequence's trunk and branches.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Layout:
         (branches, longest) int64: the place of each branch's tokens after the trunk, and one past
         the last place where a branch is shorter.
     mask : torch.Tensor
-        (1, 1, longest, n_trunk + longest) bool: what a branch's tokens see of trunk and branch.
+        (1, 1, longest, n_trunk + longest) bool: the tokens that a branch's tokens attend to.
     """
 
     n_trunk: int
@@ -44,8 +44,8 @@ class Layout:
         for row, n in enumerate(lengths):
             slots[row, :n] = torch.arange(begin, begin + n)
             begin += n
-        own = torch.ones(longest, longest, dtype=torch.bool).tril()
-        mask = pad(own, (n_trunk, 0), value=True)[None, None]
+        branch_mask = torch.ones(longest, longest, dtype=torch.bool).tril()
+        mask = pad(branch_mask, (n_trunk, 0), value=True)[None, None]
         return cls(n_trunk, slots, mask)
 
 
@@ -61,16 +61,16 @@ def attend(
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Return what attention under the tree's mask gives; the interface is transformers'.
+    """Return the attention under the tree's mask; the interface is transformers'.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The attention layer; tells how many query heads share a key.
+        The attention layer; has the number of query heads that share a key.
     query, key, value : torch.Tensor
         (1, heads, tokens, width), one tree.
     tree : Layout
-        Where trunk and branches are: it says what the mask would.
+        The places of trunk and branches, which stand for the mask.
     """
     groups = getattr(module, "num_key_value_groups", 1)
     n, slots, mask = tree.n_trunk, tree.slots.to(query.device), tree.mask.to(query.device)
@@ -79,17 +79,17 @@ def attend(
         query[:, :, :n], trunk_key, trunk_value, dropout_p=dropout, is_causal=True, scale=scaling
     )
     rows = slots.shape[0]
-    own_query = _rows(query[:, :, n:], slots)
+    branch_query = _rows(query[:, :, n:], slots)
     keys, values = (
         torch.cat([seen.expand(rows, -1, -1, -1), _repeat(_rows(x[:, :, n:], slots), groups)], 2)
         for seen, x in ((trunk_key, key), (trunk_value, value))
     )
     branches = scaled_dot_product_attention(
-        own_query, keys, values, attn_mask=mask, dropout_p=dropout, scale=scaling
+        branch_query, keys, values, attn_mask=mask, dropout_p=dropout, scale=scaling
     )
     # Back into one sequence: (branches, heads, longest, width) to (1, heads, tokens, width).
-    kept = slots < query.shape[2] - n
-    flat = branches.transpose(1, 2)[kept].transpose(0, 1)[None]
+    is_token = slots < query.shape[2] - n
+    flat = branches.transpose(1, 2)[is_token].transpose(0, 1)[None]
     return torch.cat([trunk, flat], 2).transpose(1, 2).contiguous(), None
 
 
@@ -103,7 +103,7 @@ def _repeat(x: torch.Tensor, groups: int) -> torch.Tensor:
 
 
 def register() -> None:
-    """Let transformers know this attention by its name; its mask is the one it is given."""
+    """Register this attention and its mask with transformers, by name."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 

@@ -1,4 +1,4 @@
-"""The chain of thought that a model is taught: written, read back, and its mistakes named.
+"""The chain of thought of the training targets: writing, parsing, and its mistakes.
 
 One line of arithmetic, digit by digit and in whole per cent, so that a small model can follow it.
 What acting costs is in units of one escalation, whose cost, 1, is 100 %::
@@ -24,7 +24,7 @@ from escalometer.cases.task import DECISION_MARKER
 from escalometer.dialogue.parsing import parse_marker
 from escalometer.stats.policy import optimal_action
 
-#: What can be wrong with a chain, each step judged by what the chain itself says before it.
+#: Mistakes in a chain; each step is judged given the chain's own steps before it.
 Mistake = Literal[
     "no_chain",  # none of the steps can be read
     "misread_percentage",
@@ -47,7 +47,7 @@ _CHAIN = re.compile(
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain as it stands in an answer, in per cent.
+    """A chain as written in an answer, in per cent.
 
     `decision` is 1 to escalate, None where there is none.
     """
@@ -64,12 +64,12 @@ class Chain:
     decision: int | None
 
     def mistake(self, percent: int, cost_ratio: float) -> Mistake | None:
-        """Return the first step that is wrong, None where all are right.
+        """Return the first wrong step, None where all are right.
 
         Parameters
         ----------
         percent : int
-            What the signal states.
+            The percentage in the signal.
         cost_ratio : float
             R as the prompt states it.
         """
@@ -92,7 +92,7 @@ class Chain:
 
 
 def partial_products(cost_ratio: Decimal, error_percent: Decimal) -> tuple[Decimal, ...]:
-    """Return what adds up to R × the error rate: tens and units of the one by those of the other.
+    """Return the summands of R × the error rate: products of tens and units.
 
     Two terms where one of them is below 10, which decides all that is close: 80 + 8 for 4 x 22,
     70 + 35 for 15 x 7, 0 + 12 for 3 x 4. Four where neither is.
@@ -101,7 +101,7 @@ def partial_products(cost_ratio: Decimal, error_percent: Decimal) -> tuple[Decim
     return tuple(terms if len(terms) > 1 else [Decimal(0), *terms])
 
 
-def best(percent: int, ratio: float) -> int:
+def optimal_escalate(percent: int, ratio: float) -> int:
     """Return 1 where escalating is cheaper at an accuracy in per cent, else 0; a tie implements."""
     return int(optimal_action(Fraction(percent, 100), ratio) == "escalate")
 
@@ -131,15 +131,15 @@ def write_chain(percent: int, cost_ratio: float, source: str = "The signal says"
 
 def write_label(percent: int, cost_ratio: float) -> str:
     """Return the decision alone, the negative control; parameters as `write_chain`."""
-    return f"{DECISION_MARKER} {best(percent, cost_ratio)}"
+    return f"{DECISION_MARKER} {optimal_escalate(percent, cost_ratio)}"
 
 
 def read_chain(text: str) -> Chain | None:
     """Return the first chain in `text`, None where there is none."""
-    found = _CHAIN.search(text)
-    if found is None:
+    match = _CHAIN.search(text)
+    if match is None:
         return None
-    percent, completing, error, ratio, multiplied, terms, cost, sign, conclusion = found.groups()
+    percent, completing, error, ratio, multiplied, terms, cost, sign, conclusion = match.groups()
     return Chain(
         percent=Decimal(percent),
         error_terms=_terms(completing),
@@ -150,12 +150,12 @@ def read_chain(text: str) -> Chain | None:
         cost=Decimal(cost),
         sign=sign,
         conclusion=conclusion,
-        decision=parse_marker(text[found.end() :], DECISION_MARKER, "first"),
+        decision=parse_marker(text[match.end() :], DECISION_MARKER, "first"),
     )
 
 
 def mistake(text: str, percent: int, cost_ratio: float) -> Mistake | None:
-    """Return what is wrong with the chain in `text`, None where nothing is; see `Chain.mistake`."""
+    """Return the mistake of the chain in `text`, None where there is none; see `Chain.mistake`."""
     chain = read_chain(text)
     return "no_chain" if chain is None else chain.mistake(percent, cost_ratio)
 

@@ -1,4 +1,4 @@
-"""How long a training will take and how much memory it needs, said before it starts."""
+"""The duration and memory of a training, estimated before it starts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 
 from escalometer.config import Recipe
 
-#: Of the speed of its largest products that a whole step reaches: what is between them takes time.
+#: The share of the largest products' speed that a whole step reaches.
 _EFFICIENCY = 0.5
 _FLOAT_BYTES = 4
-#: What a process holds beyond its numbers: memory that the allocator keeps, and the libraries.
+#: Memory of a process beyond its numbers: the allocator's reserve (a factor), and the libraries.
 #: Measured with the default model on a CPU: 3.7 GB, its numbers being 2.7, and 9.9, being 7.5.
 _KEPT, _LIBRARY_BYTES = 1.2, 0.6e9
 _GPU_FLOPS = 60e12  # of bfloat16 that a step of a small model reaches on a card of 2022 (A100)
@@ -23,7 +23,7 @@ _GPU_FLOPS = 60e12  # of bfloat16 that a step of a small model reaches on a card
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a training will take.
+    """The size, duration and memory of a training.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Estimate:
     gpu_seconds: float
 
     def spell(self) -> str:
-        """Return the estimate as a line for people."""
+        """Return the estimate in one line."""
         minutes = self.seconds / 60
         duration = f"{minutes:.0f} min" if minutes >= 2 else f"{self.seconds:.0f} s"
         return (
@@ -55,21 +55,21 @@ class Estimate:
 
 
 class Item(Protocol):
-    """What a trainer takes at a time: an example, a tree of them, a pair."""
+    """One item of a trainer's batch: an example, a tree of them, a pair."""
 
     @property
     def n_tokens(self) -> int:
-        """Tokens that are read."""
+        """Number of tokens to read."""
         ...
 
     @property
     def n_separate(self) -> int:
-        """Tokens that would be read if each example stood by itself."""
+        """Number of tokens to read if each example were separate."""
         ...
 
     @property
     def n_learned(self) -> int:
-        """Tokens that are to be learned."""
+        """Number of tokens to learn."""
         ...
 
 
@@ -81,18 +81,18 @@ def estimate(
     is_padded: bool,
     has_reference: bool = False,
 ) -> Estimate:
-    """Return what training `model` on `data` will take; its speed is measured for a moment.
+    """Return the cost of training `model` on `data`; the device's speed is measured briefly.
 
     Parameters
     ----------
     model : PreTrainedModel
-        What will be trained.
+        The model to train.
     data : sequence of Item
-        What it will learn.
+        The training data.
     recipe : Recipe
-        How.
+        The hyperparameters.
     device : torch.device
-        Where.
+        The device to train on.
     is_padded : bool
         Whether a batch of the recipe's is read at a time, each item as long as the longest, and not
         one item after the other.
@@ -133,7 +133,7 @@ def estimate(
 
 
 def _flops_per_s(hidden: int, inner: int, device: torch.device) -> float:
-    """Return the speed of the products that a layer makes, measured for a second at most."""
+    """Return the speed of a layer's products, measured for a second at most."""
     x = torch.randn(1024, hidden, device=device)
     w = torch.randn(inner, hidden, device=device)
     n, began = 0, time.perf_counter()

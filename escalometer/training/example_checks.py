@@ -1,4 +1,4 @@
-"""What a suite holds examples against: their arithmetic done again, their scenarios looked up."""
+"""Recomputed columns that a suite checks examples against: arithmetic and splits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from escalometer.config import AdapterParams
 from escalometer.dialogue.parsing import parse_marker
 from escalometer.layout import scenarios_file
 from escalometer.schema import EXAMPLES, SCENARIOS, read_table
-from escalometer.training.chains import best, mistake
+from escalometer.training.chains import mistake, optimal_escalate
 from escalometer.training.held_out import UNTRAINED_PERCENTS, UNTRAINED_RATIOS
 
 
 def checkable(path: Path, adapter: AdapterParams, root: Path) -> pa.Table:
-    """Return the examples at `path` with what is computed anew, beside what they say.
+    """Return the examples at `path` with recomputed columns beside the stated ones.
 
-    Added are `found_split` (of the scenario, as the scenarios' table has it), `n_messages`,
+    Adds `found_split` (of the scenario, as the scenarios' table has it), `n_messages`,
     `mistake` (the first wrong step of a chain), `decided` (by the target), `optimal` (by the rule;
     a tie implements), `rejected_decided`, `is_held_out` (ratio, percentage or domain).
 
@@ -68,7 +68,7 @@ def _decided(row: Mapping[str, Any], column: str) -> int | None:
 def _optimal(row: Mapping[str, Any]) -> int | None:
     if row["kind"] == "predict":
         return None
-    return best(row["percent"], row["cost_ratio"])
+    return optimal_escalate(row["percent"], row["cost_ratio"])
 
 
 def _is_held_out(row: Mapping[str, Any], adapter: AdapterParams) -> int:

@@ -1,7 +1,7 @@
-"""What a model is fine-tuned on: scenarios with signals and costs, and the answers to give.
+"""Examples for fine-tuning: scenarios with signals and costs, and the target answers.
 
 Examples come in trees. Those of one tree share scenario, signal and the model's own first answer,
-and differ in the cost that turn 2 states; training reads what they share once.
+and differ in the cost that turn 2 states; training reads the common prefix once.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from escalometer.dialogue.protocol import (
     state_cost,
 )
 from escalometer.stats.policy import exact
-from escalometer.training.chains import best, write_chain, write_label
+from escalometer.training.chains import optimal_escalate, write_chain, write_label
 from escalometer.training.held_out import TRAINED_RATIOS, UNTRAINED_PERCENTS, UNTRAINED_RATIOS
 from escalometer.training.signals import in_words, vary
 
-#: What a signal may state in training.
+#: Percentages that a signal may state in training.
 PERCENTS = tuple(p for p in range(50, 100) if p not in UNTRAINED_PERCENTS)
 
 _RATIOS = tuple(r for r in range(2, 61) if r not in UNTRAINED_RATIOS)
 _TRAINED_FRAMINGS = (*FRAMINGS, *MORE_FRAMINGS)
 
-#: Said of another matter, so that the percentage to read is not just any.
+#: Percentages of another matter, so that the model learns which one to read.
 _ASIDES = (
     "A note on file says that {other}% of last year's cases were reopened.",
     "The office was {other}% full that week.",
@@ -56,18 +56,18 @@ _SENTENCE = re.compile(r"\A.*?[.!?](?=\s|\Z)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Beginning:
-    """What the examples of a tree share, but for the model's first answer.
+    """The common part of a tree's examples, before the model's first answer.
 
     Attributes
     ----------
     domain, scenario_id, condition : str
-        What it is about.
+        The scenario, and the condition that the signal describes.
     task : Task
         The domain's words.
     scenario, signal : str
         As turn 1 has them; the signal may be withheld by `protocol`.
     percent : int
-        What the signal states; where it is withheld, what is known of the condition.
+        The percentage in the signal; where it is withheld, the condition's.
     """
 
     domain: str
@@ -81,11 +81,11 @@ class Beginning:
 
     @property
     def prompt(self) -> str:
-        """Turn 1, as the model is asked."""
+        """The prompt of turn 1."""
         return first_turn(self.protocol, self.task, self.scenario, self.signal)
 
 
-def begin(
+def draw_beginning(
     scenario: Mapping[str, Any],
     conditions: Mapping[str, Mapping[str, Any]],
     task: Task,
@@ -103,7 +103,7 @@ def begin(
     task : Task
         The domain's words.
     adapter : AdapterParams
-        Says what signals state.
+        Determines what signals state.
     rng : numpy.random.Generator
         Draws condition, percentage and wording.
 
@@ -115,12 +115,12 @@ def begin(
     if scenario["split"] != "train":
         raise ValueError(f"scenario {scenario['scenario_id']} is of the {scenario['split']} split")
     name = str(rng.choice([c for c in scenario["conditions"] if c in conditions]))
-    told = conditions[name]
-    percent = round(100 * told["signal_accuracy"])
-    signal, text = told["signal"], scenario["text"]
+    condition = conditions[name]
+    percent = round(100 * condition["signal_accuracy"])
+    signal, text = condition["signal"], scenario["text"]
     if adapter.signals == "any":
         percent = int(rng.choice(PERCENTS))
-        signal = vary(signal, told["phrase"], percent, rng)
+        signal = vary(signal, condition["phrase"], percent, rng)
         if rng.random() < 0.2:
             aside = str(rng.choice(_ASIDES)).format(other=int(rng.integers(3, 98)))
             text = f"{text}\n{aside}"
@@ -136,7 +136,7 @@ def begin(
     )
 
 
-def tree(
+def tree_rows(
     number: int,
     start: Beginning,
     answer: str,
@@ -151,43 +151,43 @@ def tree(
     number : int
         The tree's.
     start : Beginning
-        What its examples share.
+        The common part of its examples.
     answer : str
         The model's own first answer, its marker at the end (see `first_answer`).
     n : int
         Examples of turn 2.
     adapter : AdapterParams
-        Says which ratios, wordings and targets.
+        Determines ratios, wordings and targets.
     rng : numpy.random.Generator
         Draws ratios and wordings.
     """
     asked = [{"role": "user", "content": start.prompt}]
-    about = {
+    shared = {
         "tree": number,
         "domain": start.domain,
         "scenario_id": start.scenario_id,
         "split": "train",
         "percent": start.percent,
     }
-    rows = [_row(about, "predict", asked, answer)]
+    rows = [_row(shared, "predict", asked, answer)]
     for protocol in _costs(start, n, adapter, rng):
         messages = [
             *asked,
             {"role": "assistant", "content": answer},
             {"role": "user", "content": second_turn(protocol, start.task)},
         ]
-        rows.append(_decide(about, "decide", messages, protocol, adapter, rng))
+        rows.append(_decide(shared, "decide", messages, protocol, adapter, rng))
     return rows
 
 
-def drills(
+def drill_rows(
     number: int, n: int, adapter: AdapterParams, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Return a tree of `n` rows of `schema.EXAMPLES` that ask for little but the arithmetic.
+    """Return a tree of `n` rows of `schema.EXAMPLES` that need little but the arithmetic.
 
     They are second turns as well: a chain in reply to a first one would teach to decide before
-    anything was predicted. Each has a percentage of its own: a step that sees one alone forgets
-    the others. Where first answers are brief, that each begins with its marker is learned too.
+    predicting. Each has another percentage: a training step with a single one forgets the others.
+    Where first answers are brief, the marker at their beginning is a target too.
     """
     kind = "drill_both" if adapter.first_answers == "brief" else "drill"
     rows = []
@@ -203,33 +203,33 @@ def drills(
             {"role": "assistant", "content": f"{PREDICTION_MARKER} {int(rng.integers(2))}"},
             {"role": "user", "content": f"{state_cost(cost)}\n\n{_DRILL_TASK}"},
         ]
-        about = {"tree": number, "percent": percent}
-        rows.append(_decide(about, kind, messages, cost, adapter, rng))
+        shared = {"tree": number, "percent": percent}
+        rows.append(_decide(shared, kind, messages, cost, adapter, rng))
     return rows
 
 
 def first_answer(text: str, choice: str, is_brief: bool = False) -> str:
-    """Return a model's first answer as it should have been: one sentence, then its own choice.
+    """Return a model's first answer, corrected to one sentence and its own choice.
 
     Parameters
     ----------
     text : str
-        What the model wrote.
+        The model's text.
     choice : str
-        What it chose, as its marker carries it.
+        Its choice, as after the marker.
     is_brief : bool
-        Whether its choice alone is kept.
+        Whether to keep the choice alone.
     """
     if is_brief:
         return f"{PREDICTION_MARKER} {choice}"
-    said = text.split(PREDICTION_MARKER)[0].strip()
-    if found := _SENTENCE.search(said):
-        said = found[0]
-    return f"{' '.join(said.split())}\n{PREDICTION_MARKER} {choice}".lstrip()
+    sentence = text.split(PREDICTION_MARKER)[0].strip()
+    if match := _SENTENCE.search(sentence):
+        sentence = match[0]
+    return f"{' '.join(sentence.split())}\n{PREDICTION_MARKER} {choice}".lstrip()
 
 
 def n_trees(recipe: Recipe, adapter: AdapterParams) -> tuple[int, int]:
-    """Return how many trees of dialogues, and how many of drills, the examples make."""
+    """Return the numbers of trees of dialogues and of drills."""
     n = adapter.n_examples or recipe.n_examples
     share = recipe.drill_share if adapter.drill_share is None else adapter.drill_share
     n_drills = round(n * share)
@@ -237,7 +237,7 @@ def n_trees(recipe: Recipe, adapter: AdapterParams) -> tuple[int, int]:
 
 
 def _decide(
-    about: Mapping[str, Any],
+    shared: Mapping[str, Any],
     kind: str,
     messages: Sequence[Mapping[str, str]],
     protocol: Protocol,
@@ -245,7 +245,7 @@ def _decide(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Return the row of an example whose answer decides."""
-    percent, ratio = about["percent"], protocol.cost_ratio or 0.0
+    percent, ratio = shared["percent"], protocol.cost_ratio or 0.0
     is_stated = adapter.signals != "none" or kind.startswith("drill")
 
     def answer(percent: int) -> str:
@@ -253,30 +253,32 @@ def _decide(
             return write_label(percent, ratio)
         return write_chain(percent, ratio, _STATED if is_stated else _GUESSED)
 
-    made = {
-        **_row(about, kind, messages, answer(percent)),
+    row = {
+        **_row(shared, kind, messages, answer(percent)),
         "cost_ratio": ratio,
         "framing": protocol.framing,
-        "escalate": best(percent, ratio),
+        "escalate": optimal_escalate(percent, ratio),
     }
     if adapter.method == "dpo":
-        made["rejected"] = answer(_across(percent, ratio, rng))
-    return made
+        row["rejected"] = answer(_across(percent, ratio, rng))
+    return row
 
 
 def _row(
-    about: Mapping[str, Any], kind: str, messages: Sequence[Mapping[str, str]], target: str
+    shared: Mapping[str, Any], kind: str, messages: Sequence[Mapping[str, str]], target: str
 ) -> dict[str, Any]:
     empty = dict.fromkeys(
         ("domain", "scenario_id", "split", "rejected", "cost_ratio", "framing", "escalate")
     )
-    return {**empty, **about, "kind": kind, "messages": list(messages), "target": target}
+    return {**empty, **shared, "kind": kind, "messages": list(messages), "target": target}
 
 
 def _across(percent: int, ratio: float, rng: np.random.Generator) -> int:
-    """Return a percentage beyond the threshold: read instead, it leads to the wrong decision."""
-    other = [p for p in range(1, 100) if best(p, ratio) != best(percent, ratio)]
-    return int(rng.choice(other))
+    """Return a percentage on the other side of the threshold, which leads to the wrong decision."""
+    percents = [
+        p for p in range(1, 100) if optimal_escalate(p, ratio) != optimal_escalate(percent, ratio)
+    ]
+    return int(rng.choice(percents))
 
 
 def _costs(
@@ -289,7 +291,7 @@ def _costs(
 def _costs_of(
     percent: int, n: int, adapter: AdapterParams, rng: np.random.Generator
 ) -> list[Protocol]:
-    """Return `n` statements of costs, none twice: half of them where the decision is close."""
+    """Return `n` distinct statements of costs, half of them where the decision is close."""
     framings = adapter.framings or _TRAINED_FRAMINGS
     drawn: list[Protocol] = []
     seen: set[float | tuple[float, str]] = set()

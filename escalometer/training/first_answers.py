@@ -1,4 +1,4 @@
-"""First turns of training dialogues: scenarios drawn for them, and the model's own predictions."""
+"""First turns of training dialogues: drawn scenarios, and the model's own predictions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from escalometer.config import AdapterParams, ModelCard, Params, Recipe, Workspace
-from escalometer.dialogue.asking import hold, open_engine, writing_store
+from escalometer.dialogue.asking import open_engine, run_dialogues, writing_store
 from escalometer.dialogue.cell import Cell
 from escalometer.dialogue.elicitation.rows import Dialogue
 from escalometer.errors import DataError
@@ -23,7 +23,7 @@ _FIRST_TOKENS = 40
 def draw_beginnings(
     adapter: AdapterParams, recipe: Recipe, params: Params, workspace: Workspace
 ) -> list[Beginning]:
-    """Return what each tree of dialogues begins with, the domains taking turns."""
+    """Return the beginning of each tree of dialogues, the domains taking turns."""
     rng = np.random.default_rng([params.seed, 1])
     names = training_domains(adapter, params)
     cells = {name: Cell(name, params, workspace.root) for name in names}
@@ -40,13 +40,15 @@ def draw_beginnings(
                 "(`--domains`)"
             )
     n, _ = examples.n_trees(recipe, adapter)
-    found = []
+    beginnings = []
     for number in range(n):
         cell = cells[names[number % len(names)]]
         pool = pools[cell.domain]
         scenario = pool[int(rng.integers(len(pool)))]
-        found.append(examples.begin(scenario, cell.conditions, cell.task, adapter, rng))
-    return found
+        beginnings.append(
+            examples.draw_beginning(scenario, cell.conditions, cell.task, adapter, rng)
+        )
+    return beginnings
 
 
 def first_answers(
@@ -56,14 +58,14 @@ def first_answers(
     params: Params,
     workspace: Workspace,
 ) -> list[str | None]:
-    """Return the model's own first answers, cut short; None where it gave no choice."""
+    """Return the model's own first answers, shortened; None where it gave no choice."""
     is_brief = adapter.first_answers == "brief"
     asking = params.query.model_copy(update={"max_tokens": _FIRST_TOKENS, "force_answer": True})
     params = params.model_copy(update={"query": asking})
     with writing_store(workspace) as store:
         engine = open_engine(card, params, workspace, store)
         planned = engine.plan([_dialogue(start) for start in starts], is_first_only=True)
-        rows = hold(engine, planned, f"asking {card.id} to predict", Interruption())
+        rows = run_dialogues(engine, planned, f"asking {card.id} to predict", Interruption())
     return [
         None
         if row["prediction"] is None

@@ -1,4 +1,4 @@
-"""Fitting an adapter: the model loaded, the cost estimated, every step shown and logged."""
+"""The fitting of an adapter: loading, an estimate of time and memory, progress and logging."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 def normalize_files(folder: Path, card: ModelCard) -> None:
     """Make the files of a fresh adapter reproducible: its base by name, its layers in order."""
-    (folder / "README.md").unlink(missing_ok=True)  # a form that nobody filled in
-    about = read_json(folder / layout.ADAPTER_CONFIG)
-    about["base_model_name_or_path"] = card.hub_id or card.id
-    about["target_modules"] = sorted(about["target_modules"])  # a set, in whatever order
-    write_json(about, folder / layout.ADAPTER_CONFIG)
+    (folder / "README.md").unlink(missing_ok=True)  # an unfilled template
+    config = read_json(folder / layout.ADAPTER_CONFIG)
+    config["base_model_name_or_path"] = card.hub_id or card.id
+    config["target_modules"] = sorted(config["target_modules"])  # a set, in whatever order
+    write_json(config, folder / layout.ADAPTER_CONFIG)
 
 
 def fit_adapter(
@@ -34,21 +34,21 @@ def fit_adapter(
     recipe: Recipe,
     adapter: AdapterParams,
     seed: int,
-    kept: Path,
+    folder: Path,
     workspace: Workspace,
     run: tracking.TrainingRun | None,
 ) -> Trained:
-    """Train an adapter and return what was learned.
+    """Train an adapter, and return its number of steps and its loss.
 
     Parameters
     ----------
     rows : list of dict
         Rows of `schema.EXAMPLES`.
     card, recipe, adapter : ModelCard, Recipe, AdapterParams
-        The base model, how it learns, and what params.yaml says of the adapter.
+        The base model, its training recipe, and the adapter's parameters.
     seed : int
-        Of the order of examples and of the adapter's first weights.
-    kept : Path
+        Determines the order of examples and the adapter's initial weights.
+    folder : Path
         Folder of checkpoints and of the finished adapter.
     workspace : Workspace
         Where weights are.
@@ -61,18 +61,18 @@ def fit_adapter(
     ProviderError
         If the model cannot be loaded, or memory does not suffice.
     """
-    model, tokenizer = loading.read(card, workspace)
+    model, tokenizer = loading.read_model(card, workspace)
     from escalometer.training import estimate, preferences, prefix_trees, trainer
 
     interruption = Interruption()
     kind = preferences if adapter.method == "dpo" else trainer
     data = kind.prepare(rows, tokenizer, recipe, adapter.shares_prefixes)
     is_padded = not isinstance(data[0], prefix_trees.Tree)
-    places = (kept / "checkpoints", kept / "adapter")
+    places = (folder / "checkpoints", folder / "adapter")
 
     def fit(on_step: trainer.OnStep) -> Trained:
-        made: Trained = kind.fit(model, tokenizer, data, recipe, seed, *places, on_step)
-        return made
+        trained: Trained = kind.fit(model, tokenizer, data, recipe, seed, *places, on_step)
+        return trained
 
     if run is None:
         return fit(lambda _step, _numbers: interruption.check())

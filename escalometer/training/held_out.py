@@ -1,4 +1,4 @@
-"""What no adapter is ever trained on, so that it can be asked later."""
+"""Ratios and percentages that no adapter is trained on, so that probes can use them."""
 
 from __future__ import annotations
 

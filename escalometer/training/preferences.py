@@ -41,14 +41,14 @@ class Pair:
 
     @property
     def n_separate(self) -> int:
-        """Tokens that are read: pairs share nothing."""
+        """Number of tokens to read: pairs share nothing."""
         return self.n_tokens
 
 
 def prepare(
     rows: Sequence[Mapping[str, Any]], tokenizer: Any, recipe: Recipe, _shares_prefixes: bool
 ) -> list[Pair]:
-    """Return the pairs of a table of examples: of those that have a wrong answer.
+    """Return the pairs of a table of examples: those that have a wrong answer.
 
     Parameters
     ----------
@@ -60,25 +60,25 @@ def prepare(
     DataError
         If there is none.
     """
-    found, n_out = [], 0
+    pairs, n_out = [], 0
     for row in rows:
         if row["rejected"] is None:
             continue
-        both = [encode({**row, "target": row[key]}, tokenizer) for key in ("target", "rejected")]
-        if max(one.n_tokens for one in both) > recipe.max_length:
+        encoded = [encode({**row, "target": row[key]}, tokenizer) for key in ("target", "rejected")]
+        if max(answer.n_tokens for answer in encoded) > recipe.max_length:
             n_out += 1
             continue
         chosen, rejected = (
             [{"role": "assistant", "content": row[key]}] for key in ("target", "rejected")
         )
-        n_tokens = sum(one.n_tokens for one in both)
-        n_learned = sum(one.n_learned for one in both)
-        found.append(Pair(list(row["messages"]), chosen, rejected, n_tokens, n_learned))
-    if not found:
+        n_tokens = sum(answer.n_tokens for answer in encoded)
+        n_learned = sum(answer.n_learned for answer in encoded)
+        pairs.append(Pair(list(row["messages"]), chosen, rejected, n_tokens, n_learned))
+    if not pairs:
         raise DataError("the examples hold no pairs: make them anew with `method: dpo`")
     if n_out:
         print(f"{n_out} pairs longer than {recipe.max_length} tokens left out", file=sys.stderr)
-    return found
+    return pairs
 
 
 def fit(
@@ -97,15 +97,15 @@ def fit(
     ----------
     Rafailov et al., "Direct Preference Optimization", arXiv 2305.18290.
     """
-    how = trainer.settings(recipe, seed, checkpoints, is_padded=True)
-    how["learning_rate"] = recipe.dpo_learning_rate
-    made = DPOTrainer(
+    keywords = trainer.settings(recipe, seed, checkpoints, is_padded=True)
+    keywords["learning_rate"] = recipe.dpo_learning_rate
+    dpo_trainer = DPOTrainer(
         model=model,
-        args=DPOConfig(**how, beta=recipe.dpo_beta),
+        args=DPOConfig(**keywords, beta=recipe.dpo_beta),
         train_dataset=Dataset.from_list(
             [{"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected} for p in data]
         ),
         processing_class=tokenizer,
         peft_config=trainer.lora(recipe, model.config.get_text_config().num_hidden_layers),
     )
-    return trainer.finish(made, checkpoints, adapter, on_step)
+    return trainer.finish(dpo_trainer, checkpoints, adapter, on_step)

@@ -1,8 +1,8 @@
-"""Examples that share a beginning as one tree-shaped sequence, and a collator for it.
+"""Examples with a common prefix as one tree-shaped sequence, and a collator for it.
 
-Trunk and branches stand one after the other. Positions in each branch go on from the trunk's end,
-and a mask keeps branches from seeing each other: the loss and its gradients are those of the
-examples taken separately, for a fraction of the tokens.
+Trunk and branches follow one another. Positions in each branch continue from the trunk's end, and a
+mask hides branches from each other: the loss and its gradients are those of the separate examples,
+for a fraction of the tokens.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from escalometer.cases.task import PREDICTION_MARKER
 from escalometer.training.attention import Layout
 
-IGNORED = -100  # a label that counts for nothing
+IGNORED = -100  # a label without a loss
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Encoded:
 
     @property
     def n_tokens(self) -> int:
-        """Tokens that are read."""
+        """Number of tokens to read."""
         return len(self.tokens)
 
     @property
     def n_separate(self) -> int:
-        """Tokens that would be read if the example stood by itself, as it does."""
+        """Number of tokens to read without sharing: here the same."""
         return len(self.tokens)
 
     @property
     def n_learned(self) -> int:
-        """Tokens that are to be learned."""
+        """Number of tokens to learn."""
         return sum(label != IGNORED for label in self.labels)
 
     def row(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def encode(row: Mapping[str, Any], tokenizer: Any) -> Encoded:
     ended = [*row["messages"], {"role": "assistant", "content": row["target"]}]
     whole = _tokens(tokenizer, ended, add_generation_prompt=False)
     n = _common([asked, whole])
-    # What a template puts after the end of a turn is not the model's to write.
+    # The template's text after the end of a turn is not a target.
     end = len(whole)
     if tokenizer.eos_token_id in whole[n:]:
         end = n + whole[n:].index(tokenizer.eos_token_id) + 1
@@ -85,16 +85,18 @@ def encode(row: Mapping[str, Any], tokenizer: Any) -> Encoded:
     return Encoded(tokens, labels)
 
 
-def _tokens(tokenizer: Any, messages: Sequence[Mapping[str, str]], **how: Any) -> list[int]:
+def _tokens(tokenizer: Any, messages: Sequence[Mapping[str, str]], **options: Any) -> list[int]:
     template = tokenizer.chat_template or ""
     if "enable_thinking" in template:
-        how["enable_thinking"] = False
-    made = tokenizer.apply_chat_template([dict(m) for m in messages], return_dict=True, **how)
-    return list(made["input_ids"])
+        options["enable_thinking"] = False
+    encoding = tokenizer.apply_chat_template(
+        [dict(m) for m in messages], return_dict=True, **options
+    )
+    return list(encoding["input_ids"])
 
 
 def _common(sequences: Sequence[Sequence[int]]) -> int:
-    """Return how many tokens all of the sequences begin with."""
+    """Return the number of leading tokens that all sequences share."""
     n = min(map(len, sequences))
     first = sequences[0]
     return next((i for i in range(n) if any(s[i] != first[i] for s in sequences)), n)
@@ -102,14 +104,14 @@ def _common(sequences: Sequence[Sequence[int]]) -> int:
 
 @dataclass(frozen=True)
 class Tree:
-    """Examples that share their beginning.
+    """Examples with a common prefix.
 
     Attributes
     ----------
     trunk : Encoded
-        What they share. Its labels are those of an example that ends within it, if there is one.
+        The common prefix. Its labels are those of an example that ends within it, if there is one.
     branches : tuple of Encoded
-        What each of the others goes on with, at least one token.
+        The rest of each of the others, at least one token.
     """
 
     trunk: Encoded
@@ -117,23 +119,23 @@ class Tree:
 
     @property
     def n_tokens(self) -> int:
-        """Tokens that are read: the trunk's once."""
+        """Number of tokens to read: the trunk's count once."""
         return len(self.trunk.tokens) + sum(len(branch.tokens) for branch in self.branches)
 
     @property
     def n_separate(self) -> int:
-        """Tokens that would be read if each example stood by itself."""
+        """Number of tokens to read if each example were separate."""
         learned = [i for i, label in enumerate(self.trunk.labels) if label != IGNORED]
         n_inner = learned[-1] + 1 if learned else 0
         return self.n_tokens + len(self.trunk.tokens) * (len(self.branches) - 1) + n_inner
 
     @property
     def n_learned(self) -> int:
-        """Tokens that are to be learned."""
+        """Number of tokens to learn."""
         return sum(part.n_learned for part in (self.trunk, *self.branches))
 
     def row(self) -> dict[str, Any]:
-        """Return the tree as a row of a data set: what `TreeCollator` takes."""
+        """Return the tree as a row of a data set, for `TreeCollator`."""
         parts = (self.trunk, *self.branches)
         return {
             "input_ids": [token for part in parts for token in part.tokens],
@@ -143,20 +145,21 @@ class Tree:
         }
 
 
-def grow(examples: Sequence[Encoded]) -> Tree:
+def tree_of(examples: Sequence[Encoded]) -> Tree:
     """Return the tree of some examples.
 
     Raises
     ------
     ValueError
-        If no branch is left: there are fewer than two examples, or none goes on.
+        If no branch is left: there are fewer than two examples, or none is longer than the others.
     """
-    # One that ends where the others go on, as a first answer before second turns, is in the trunk.
+    # An example that is a prefix of the others, as a first answer is of second turns, is in the
+    # trunk.
     longest = max(examples, key=lambda example: len(example.tokens))
     inner = [e for e in examples if longest.tokens[: len(e.tokens)] == e.tokens and e != longest]
     others = [e for e in examples if e not in inner]
     n = _common([e.tokens for e in others])
-    # A branch holds what it is to learn, and the token before, which predicts its first.
+    # A branch holds its targets, and the token before, which predicts the first target.
     begins = [next((i for i, x in enumerate(e.labels) if x != IGNORED), 1) for e in others]
     n = min(n, *(begin - 1 for begin in begins)) if len(others) > 1 else begins[0] - 1
     inner = [e for e in inner if len(e.tokens) <= n]
@@ -171,10 +174,10 @@ def grow(examples: Sequence[Encoded]) -> Tree:
     return Tree(trunk, tuple(Encoded(e.tokens[n:], e.labels[n:]) for e in others))
 
 
-def trees(
+def tree_sequences(
     rows: Iterable[Mapping[str, Any]], tokenizer: Any, max_length: int
 ) -> tuple[list[Tree], int]:
-    """Return the trees of a table of examples, and how many examples were too long for them.
+    """Return the trees of a table of examples, and the number of examples that are too long.
 
     Parameters
     ----------
@@ -183,25 +186,25 @@ def trees(
     tokenizer : PreTrainedTokenizerBase
         The model's.
     max_length : int
-        Examples with more tokens are left out, and what is left alone in its tree.
+        Examples with more tokens are left out, and an example that is left alone in its tree.
     """
-    found, n_out = [], 0
+    grown, n_out = [], 0
     for _, group in groupby(rows, key=lambda row: row["tree"]):
         encoded = [encode(row, tokenizer) for row in group]
-        kept = [example for example in encoded if example.n_tokens <= max_length]
-        if len(kept) < 2:
-            kept = []
-        n_out += len(encoded) - len(kept)
-        if kept:
-            found.append(grow(kept))
-    return found, n_out
+        fitting = [example for example in encoded if example.n_tokens <= max_length]
+        if len(fitting) < 2:
+            fitting = []
+        n_out += len(encoded) - len(fitting)
+        if fitting:
+            grown.append(tree_of(fitting))
+    return grown, n_out
 
 
 class TreeCollator:
-    """Turns one tree into a batch for any trainer of transformers or TRL.
+    """A collator that turns one tree into a batch for a trainer of transformers or TRL.
 
     The batch holds one sequence: tokens, labels, positions, and the mask as (1, 1, tokens, tokens)
-    bool. `tree` says the same to `attention.attend`, which skips what the mask hides.
+    bool. `tree` has the same information for `attention.attend`, which skips what the mask hides.
     """
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

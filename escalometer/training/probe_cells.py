@@ -1,4 +1,4 @@
-"""What each probe asks about: cells of condition, percentage, ratio and wording."""
+"""Cells of the probes: condition, percentage, ratio and wording of their dialogues."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from escalometer.dialogue.protocol import FRAMINGS, PROBE_FRAMINGS
-from escalometer.training.chains import best
+from escalometer.training.chains import optimal_escalate
 from escalometer.training.held_out import TRAINED_RATIOS, UNTRAINED_PERCENTS, UNTRAINED_RATIOS
 
 #: The probes in the order of the report.
@@ -27,18 +27,18 @@ PROBES = (
     "ties",
 )
 
-#: Those that leave scenario and signal as the data has them: the grid over domains, conditions,
-#: ratios and wordings.
+#: The probes with unchanged scenarios and signals: the grid over domains, conditions, ratios and
+#: wordings.
 PLAIN = PROBES[:4]
 
 #: (R, per cent) where implementing costs exactly as much as escalating; R = 8 ties at 87.5.
 TIES = ((2, 50), (4, 75), (5, 80), (10, 90), (20, 95), (25, 96), (50, 98))
 BESIDE_TIES = ((8, 87), (8, 88))
 
-#: What a signal of a better condition than chance can state.
+#: Percentages that a signal of a condition better than chance can state.
 PERCENTS = range(50, 100)
 
-#: A wrong signal is off by so many points at least; another matter's percentage by this many.
+#: The least distance, in points, of a wrong signal; and of another matter's percentage.
 FAR, APART = 20, 10
 
 #: A sentence about another matter, for the scenario's end.
@@ -51,8 +51,8 @@ ASIDES = (
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What a dialogue is to be about; None leaves it to the scenario that comes up."""
+class ProbeCell:
+    """The subject of a dialogue; None leaves it to the scenario."""
 
     ratio: float
     framing: str
@@ -61,7 +61,9 @@ class Cell:
     aside: str = ""
 
 
-def cells_of(probe: str, percents: Mapping[str, int], random: np.random.Generator) -> list[Cell]:
+def cells_of(
+    probe: str, percents: Mapping[str, int], random: np.random.Generator
+) -> list[ProbeCell]:
     """Return the cells over which a probe's dialogues are spread.
 
     Parameters
@@ -69,75 +71,78 @@ def cells_of(probe: str, percents: Mapping[str, int], random: np.random.Generato
     probe : str
         One of `PROBES`.
     percents : mapping of str to int
-        What the signals of a domain's conditions state, by condition.
+        The percentages of a domain's signals, by condition.
     random : numpy.random.Generator
-        Which wrong and other percentages are stated.
+        Draws the wrong and other percentages.
     """
     if probe == "ties":
         return _near_ties()
     if probe == "untrained_percentages":
         return [
-            Cell(ratio, framing, percent=percent)
+            ProbeCell(ratio, framing, percent=percent)
             for percent, ratio, framing in product(UNTRAINED_PERCENTS, TRAINED_RATIOS, FRAMINGS)
         ]
     ratios = UNTRAINED_RATIOS if probe == "untrained_ratios" else TRAINED_RATIOS
     framings = PROBE_FRAMINGS if probe == "untrained_wordings" else FRAMINGS
-    cells: list[Cell] = []
+    cells: list[ProbeCell] = []
     for (condition, percent), ratio in product(percents.items(), ratios):
-        told = Cell(ratio, "", condition)
+        cell = ProbeCell(ratio, "", condition)
         if probe == "wrong_signal":
             others = _wrong(percent, ratio)
             if not others:  # no percentage that a signal states would ask for the other action
                 continue
-            told = replace(told, percent=int(random.choice(others)))
+            cell = replace(cell, percent=int(random.choice(others)))
         elif probe == "other_percentage":
             far = [other for other in PERCENTS if abs(other - percent) >= APART]
             aside = ASIDES[random.integers(len(ASIDES))]
-            told = replace(told, aside=aside.format(percent=random.choice(far)))
-        cells += [replace(told, framing=framing) for framing in framings]
+            cell = replace(cell, aside=aside.format(percent=random.choice(far)))
+        cells += [replace(cell, framing=framing) for framing in framings]
     return cells
 
 
 def evenly(
-    cells: Sequence[Cell], n: int, random: np.random.Generator
-) -> Iterator[tuple[Cell, int]]:
-    """Yield `n` cells and how often each came before: none twice before all came once.
+    cells: Sequence[ProbeCell], n: int, random: np.random.Generator
+) -> Iterator[tuple[ProbeCell, int]]:
+    """Yield `n` cells and the number of their earlier uses: all are used once before any again.
 
     The first few are spread over the ratios as well, and over the wordings of each ratio.
     """
     shuffled = [cells[i] for i in random.permutation(len(cells))]
     groups = _groups(shuffled, "ratio")
-    dealt = _dealt([cell for group in groups for cell in _dealt(group, "framing")], "ratio")
-    for i in range(n if dealt else 0):
-        yield dealt[i % len(dealt)], i // len(dealt)
+    ordered = _alternating(
+        [cell for group in groups for cell in _alternating(group, "framing")], "ratio"
+    )
+    for i in range(n if ordered else 0):
+        yield ordered[i % len(ordered)], i // len(ordered)
 
 
-def _groups(cells: Sequence[Cell], field: str) -> list[list[Cell]]:
-    groups: dict[Any, list[Cell]] = defaultdict(list)
+def _groups(cells: Sequence[ProbeCell], field: str) -> list[list[ProbeCell]]:
+    groups: dict[Any, list[ProbeCell]] = defaultdict(list)
     for cell in cells:
         groups[getattr(cell, field)].append(cell)
     return [*groups.values()]
 
 
-def _dealt(cells: Sequence[Cell], field: str) -> list[Cell]:
-    """Return the cells so that each value of a field comes as early as any other."""
+def _alternating(cells: Sequence[ProbeCell], field: str) -> list[ProbeCell]:
+    """Return the cells so that the values of a field take turns."""
     rows = zip_longest(*_groups(cells, field))
     return [cell for row in rows for cell in row if cell is not None]
 
 
-def _near_ties() -> list[Cell]:
+def _near_ties() -> list[ProbeCell]:
     near = {(ratio, tie + off) for ratio, tie in TIES for off in (-1, 0, 1)} | {*BESIDE_TIES}
     return [
-        Cell(ratio, framing, percent=percent)
+        ProbeCell(ratio, framing, percent=percent)
         for (ratio, percent), framing in product(sorted(near), FRAMINGS)
         if percent in PERCENTS
     ]
 
 
 def _wrong(percent: int, ratio: float) -> list[int]:
-    """Return the percentages far from a condition's own that ask for the other action."""
+    """Return the percentages far from a condition's own that require the other action."""
     return [
         other
         for other in PERCENTS
-        if abs(other - percent) >= FAR and best(other, ratio) != best(percent, ratio)
+        if abs(other - percent) >= FAR
+        and optimal_escalate(other, ratio) != optimal_escalate(percent, ratio)
     ]

@@ -1,4 +1,4 @@
-"""Dialogues of the probes: what an adapter and its base are asked, and the rows that come back."""
+"""Dialogues of the probes with an adapter and its base, and their rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from escalometer import layout
 from escalometer.cases.task import Task
 from escalometer.config import AdapterParams, ModelCard, Params, Workspace, load_card
-from escalometer.dialogue.asking import hold, open_engine
+from escalometer.dialogue.asking import open_engine, run_dialogues
 from escalometer.dialogue.cell import Cell
 from escalometer.dialogue.elicitation.rows import Dialogue
 from escalometer.dialogue.elicitation.store import CompletionStore
@@ -16,9 +16,9 @@ from escalometer.errors import DataError, UsageError
 from escalometer.runtime.interruption import Interruption
 from escalometer.training import probes
 from escalometer.training.adapters import adapter_named, training_domains
-from escalometer.training.chains import best, mistake
+from escalometer.training.chains import mistake, optimal_escalate
 from escalometer.training.probe_cells import PLAIN
-from escalometer.training.probes import Asked, Material
+from escalometer.training.probes import ProbeDialogue, ProbeDomain
 
 #: Columns that are kept as the decisions table has them.
 _KEPT = (
@@ -29,10 +29,10 @@ _KEPT = (
 )
 
 
-def find_cards(
+def adapter_cards(
     name: str, params: Params, root: Path
 ) -> tuple[AdapterParams, tuple[ModelCard, ModelCard]]:
-    """Return what params.yaml says of an adapter, and the cards of its base and of itself.
+    """Return the parameters of an adapter, and the cards of its base and of itself.
 
     Raises
     ------
@@ -51,8 +51,8 @@ def find_cards(
 
 def plan_probes(
     name: str, params: Params, root: Path = Path()
-) -> tuple[list[Asked], dict[str, Task]]:
-    """Return what an adapter and its base are to be asked, and the words of each domain.
+) -> tuple[list[ProbeDialogue], dict[str, Task]]:
+    """Return the dialogues for an adapter and its base, and the task of each domain.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def plan_probes(
     names = (*training_domains(adapter, params), adapter.holdout)
     cells = {domain: Cell(domain, params, root) for domain in names}
     *trained, held_out = (
-        Material(domain, cell.conditions, cell.scenarios) for domain, cell in cells.items()
+        ProbeDomain(domain, cell.conditions, cell.scenarios) for domain, cell in cells.items()
     )
     try:
         asked = probes.build(trained, held_out, params.train.probes.of(name), params.seed)
@@ -90,10 +90,10 @@ def answer_probes(
     """Return a row of the decisions table for each dialogue with one model."""
     query = params.query.model_copy(update={"force_answer": True})
     engine = open_engine(card, params.model_copy(update={"query": query}), workspace, store)
-    return hold(engine, engine.plan(dialogues), f"probing {card.id}", interruption)
+    return run_dialogues(engine, engine.plan(dialogues), f"probing {card.id}", interruption)
 
 
-def dialogue_of(asked: Asked, task: Task) -> Dialogue:
+def dialogue_of(asked: ProbeDialogue, task: Task) -> Dialogue:
     """Return the dialogue of one probe, in the words of its domain."""
     return Dialogue(
         domain=asked.domain,
@@ -108,7 +108,9 @@ def dialogue_of(asked: Asked, task: Task) -> Dialogue:
     )
 
 
-def probed_row(role: str, model: str, asked: Asked, made: dict[str, Any]) -> dict[str, Any]:
+def probed_row(
+    role: str, model: str, asked: ProbeDialogue, decision: dict[str, Any]
+) -> dict[str, Any]:
     """Return a row of `schema.PROBED`.
 
     Parameters
@@ -118,14 +120,14 @@ def probed_row(role: str, model: str, asked: Asked, made: dict[str, Any]) -> dic
     model : str
         Its name.
     asked : Asked
-        What the dialogue was to be about.
-    made : dict
-        Its row of the decisions table, as the engine gives it.
+        The planned dialogue.
+    decision : dict
+        Its row of the decisions table, from the engine.
     """
-    ratio = made["cost_ratio"]
-    optimal = best(asked.percent, ratio)
-    text = made["decision_text"]
-    return {name: made[name] for name in _KEPT} | {
+    ratio = decision["cost_ratio"]
+    optimal = optimal_escalate(asked.percent, ratio)
+    text = decision["decision_text"]
+    return {name: decision[name] for name in _KEPT} | {
         "probe": asked.probe,
         "model_role": role,
         "model": model,
@@ -133,7 +135,7 @@ def probed_row(role: str, model: str, asked: Asked, made: dict[str, Any]) -> dic
         "percent": asked.percent,
         "domain_percent": asked.domain_percent,
         "optimal_escalate": optimal,
-        "domain_optimal_escalate": best(asked.domain_percent, ratio),
-        "is_right": made["escalate"] == optimal,
+        "domain_optimal_escalate": optimal_escalate(asked.domain_percent, ratio),
+        "is_right": decision["escalate"] == optimal,
         "mistake": None if text is None else mistake(text, asked.percent, ratio),
     }

@@ -1,4 +1,4 @@
-"""What an adapter is asked beside its base model: the same dialogues for both, a list a probe.
+"""Probes: the dialogues that test an adapter beside its base model.
 
 Each probe is a list of cells (condition, percentage, ratio, wording) over which its dialogues are
 spread evenly. Dialogues that differ in the wording alone are about the same scenario, so that they
@@ -15,14 +15,14 @@ from typing import Any
 from escalometer.cases import sampling
 from escalometer.config import ProbeParams
 from escalometer.dialogue.protocol import Protocol
-from escalometer.training.probe_cells import PROBES, Cell, cells_of, evenly
+from escalometer.training.probe_cells import PROBES, ProbeCell, cells_of, evenly
 from escalometer.training.signals import restate
 
 Scenario = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ProbeDialogue:
     """One dialogue of a probe.
 
     Attributes
@@ -35,7 +35,7 @@ class Asked:
     signal : str
         The sentence; not shown where the protocol withholds it.
     percent, domain_percent : int
-        What the signal states, and the accuracy of the condition; the same where the signal is
+        The percentage in the signal, and the condition's accuracy; the same where the signal is
         withheld.
     protocol : Protocol
     """
@@ -53,8 +53,8 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Material:
-    """A domain to ask about.
+class ProbeDomain:
+    """A domain of the probes.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Material:
     conditions : mapping of str to mapping
         Rows of `schema.CONDITIONS` by name.
     scenarios : sequence of mapping
-        Rows of `schema.SCENARIOS`; those of the eval split are asked about.
+        Rows of `schema.SCENARIOS`; the probes use those of the eval split.
     """
 
     domain: str
@@ -71,9 +71,9 @@ class Material:
 
 
 def build(
-    trained: Sequence[Material], held_out: Material, sizes: ProbeParams, seed: int
-) -> list[Asked]:
-    """Return the dialogues of all probes, those of one probe together, none of them twice.
+    trained: Sequence[ProbeDomain], held_out: ProbeDomain, sizes: ProbeParams, seed: int
+) -> list[ProbeDialogue]:
+    """Return the dialogues of all probes, probe by probe, without duplicates.
 
     Parameters
     ----------
@@ -82,16 +82,16 @@ def build(
     held_out : Material
         The one that it never sees.
     sizes : ProbeParams
-        How many dialogues each probe has. Where scenarios are few there can be fewer.
+        The number of dialogues of each probe. Where scenarios are few there can be fewer.
     seed : int
-        Where the randomness comes from.
+        Seed of the random numbers.
 
     Raises
     ------
     ValueError
         If a signal states no percentage that could be replaced.
     """
-    asked: list[Asked] = []
+    asked: list[ProbeDialogue] = []
     share, more = divmod(sizes.trained_domains, max(1, len(trained)))
     for i, material in enumerate(trained):
         pools = _pools(material, sizes.n_scenarios, seed)
@@ -107,7 +107,7 @@ class _Probe:
     """One probe on one domain: its cells, and the scenarios that they are about."""
 
     def __init__(
-        self, name: str, material: Material, pools: Mapping[str, list[Scenario]], seed: int
+        self, name: str, material: ProbeDomain, pools: Mapping[str, list[Scenario]], seed: int
     ) -> None:
         self._name = name
         self._material = material
@@ -118,10 +118,10 @@ class _Probe:
         ]
         order = self._random.permutation(len(everything))
         self._anything: list[tuple[str, Scenario]] = [everything[i] for i in order]
-        self._places: dict[Cell, int] = {}
+        self._places: dict[ProbeCell, int] = {}
         self._n_of: dict[str | None, int] = defaultdict(int)
 
-    def spread(self, n: int) -> Iterator[Asked]:
+    def spread(self, n: int) -> Iterator[ProbeDialogue]:
         """Yield `n` dialogues."""
         conditions = self._material.conditions
         percents = {name: _percent(conditions[name]) for name in self._pools}
@@ -130,11 +130,11 @@ class _Probe:
             for cell, copy in evenly(cells, n, self._random):
                 yield self._asked(cell, copy)
 
-    def _asked(self, cell: Cell, copy: int) -> Asked:
-        condition, scenario = self._about(cell, copy)
+    def _asked(self, cell: ProbeCell, copy: int) -> ProbeDialogue:
+        condition, scenario = self._subject(cell, copy)
         row = self._material.conditions[condition]
-        own = _percent(row)
-        return Asked(
+        stated_percent = _percent(row)
+        return ProbeDialogue(
             probe=self._name,
             domain=self._material.domain,
             condition=condition,
@@ -142,8 +142,8 @@ class _Probe:
             scenario=f"{scenario['text']}\n{cell.aside}" if cell.aside else scenario["text"],
             label=scenario["label"],
             signal=row["signal"] if cell.percent is None else restate(row["signal"], cell.percent),
-            percent=own if cell.percent is None else cell.percent,
-            domain_percent=own,
+            percent=stated_percent if cell.percent is None else cell.percent,
+            domain_percent=stated_percent,
             protocol=Protocol(
                 intervention="cost_framing",
                 has_signal=self._name != "no_signal",
@@ -152,7 +152,7 @@ class _Probe:
             ),
         )
 
-    def _about(self, cell: Cell, copy: int) -> tuple[str, Scenario]:
+    def _subject(self, cell: ProbeCell, copy: int) -> tuple[str, Scenario]:
         """Return condition and scenario: the same for all wordings, another one for each copy."""
         group = replace(cell, framing="")
         if group not in self._places:
@@ -170,8 +170,8 @@ def _percent(row: Mapping[str, Any]) -> int:
     return round(100 * accuracy)
 
 
-def _pools(material: Material, n: int, seed: int) -> dict[str, list[Scenario]]:
-    """Return up to `n` scenarios that no training has seen, for each condition that has any."""
+def _pools(material: ProbeDomain, n: int, seed: int) -> dict[str, list[Scenario]]:
+    """Return up to `n` scenarios of the eval split for each condition that has any."""
     under: dict[str, dict[str, Scenario]] = defaultdict(dict)
     for row in material.scenarios:
         if row["split"] == "eval":
@@ -179,11 +179,11 @@ def _pools(material: Material, n: int, seed: int) -> dict[str, list[Scenario]]:
                 under[condition][row["scenario_id"]] = row
     pools = {}
     for condition in material.conditions:
-        found = under[condition]
-        if found:
+        rows = under[condition]
+        if rows:
             random = sampling.generator(seed, material.domain, f"probes of {condition}")
-            counts = {scenario_id: row["n_cases"] for scenario_id, row in found.items()}
-            texts = {scenario_id: row["text"] for scenario_id, row in found.items()}
+            counts = {scenario_id: row["n_cases"] for scenario_id, row in rows.items()}
+            texts = {scenario_id: row["text"] for scenario_id, row in rows.items()}
             drawn = sampling.draw(counts, n, random, texts)
-            pools[condition] = [found[scenario_id] for scenario_id in drawn]
+            pools[condition] = [rows[scenario_id] for scenario_id in drawn]
     return pools

@@ -1,4 +1,4 @@
-"""The sentence that states a condition's accuracy, with another percentage or in other words."""
+"""The sentence that states a condition's accuracy, with another percentage or wording."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SENTENCES = (
 
 
 def restate(signal: str, percent: int) -> str:
-    """Return the signal with another percentage: the last one, which says how often it holds.
+    """Return the signal with another percentage in place of its last one, the accuracy.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def restate(signal: str, percent: int) -> str:
         ``"A decision tree on past applications finds: where the loan exceeds 90% of the property's
         value, 75% were approved."``
     percent : int
-        What it is to state, 0 to 100.
+        The new percentage, 0 to 100.
 
     Raises
     ------
@@ -60,25 +60,25 @@ def restate(signal: str, percent: int) -> str:
     """
     if not 0 <= percent <= 100:
         raise ValueError(f"{percent} is no percentage")
-    found = [*_PERCENT.finditer(signal)]
-    if not found:
+    matches = [*_PERCENT.finditer(signal)]
+    if not matches:
         raise ValueError(f"no percentage to replace in the signal: {signal!r}")
-    return f"{signal[: found[-1].start()]}{percent}{signal[found[-1].end() :]}"
+    return f"{signal[: matches[-1].start()]}{percent}{signal[matches[-1].end() :]}"
 
 
 def vary(signal: str, phrase: str, percent: int, rng: np.random.Generator) -> str:
-    """Return a signal that states `percent`, sometimes in other words or with it written otherwise.
+    """Return a signal that states `percent`, sometimes in other words or notation.
 
-    Seven of ten stay the domain's own sentence with the percentage in digits: what is asked later.
+    Seven of ten keep the domain's own sentence with the percentage in digits, as in evaluation.
 
     Parameters
     ----------
     signal, phrase : str
         The condition's sentence, and its description.
     percent : int
-        What it is to state.
+        The percentage to state.
     rng : numpy.random.Generator
-        Decides which.
+        Draws the wording.
     """
     sentence = restate(signal, percent)
     if rng.random() < 0.15:

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: TRL's trainer on trees of examples, resumable and the same each time."""
+"""Supervised fine-tuning: TRL's trainer on trees of examples, resumable and deterministic."""
 
 from __future__ import annotations
 
@@ -22,15 +22,22 @@ from trl.trainer.sft_trainer import SFTTrainer
 from escalometer.config import Recipe
 from escalometer.errors import DataError
 from escalometer.training import attention
-from escalometer.training.prefix_trees import IGNORED, Encoded, Tree, TreeCollator, encode, trees
+from escalometer.training.prefix_trees import (
+    IGNORED,
+    Encoded,
+    Tree,
+    TreeCollator,
+    encode,
+    tree_sequences,
+)
 
 #: Linear layers of the usual architectures that LoRA adapts.
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
-#: After so many optimizer steps what is learned so far is kept.
+#: Optimizer steps between two checkpoints.
 SAVE_STEPS = 10
 
-# Of settings that trl and peft still use: nothing that somebody who trains could change.
+# These warn of settings that trl and peft still use, and that a user cannot change.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\b")
 
 OnStep = Callable[[int, Mapping[str, float]], None]
@@ -38,7 +45,7 @@ OnStep = Callable[[int, Mapping[str, float]], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training.
+    """The result of a training.
 
     Attributes
     ----------
@@ -53,7 +60,7 @@ class Trained:
 
 
 class TreeTrainer(SFTTrainer):  # type: ignore[misc]
-    """TRL's trainer, which computes logits only where there is something to learn."""
+    """TRL's trainer, with logits for the target tokens only."""
 
     def compute_loss(
         self,
@@ -65,17 +72,17 @@ class TreeTrainer(SFTTrainer):  # type: ignore[misc]
         """Return the loss of a tree: summed over its target tokens, divided by the step's."""
         labels = inputs.pop("labels")
         following = pad(labels[0, 1:], (0, 1), value=IGNORED)
-        kept = (following != IGNORED).nonzero()[:, 0]
-        outputs = model(**inputs, use_cache=False, logits_to_keep=kept)
-        total = cross_entropy(outputs.logits[0].float(), following[kept], reduction="sum")
-        loss = total / (len(kept) if num_items_in_batch is None else num_items_in_batch)
+        targets = (following != IGNORED).nonzero()[:, 0]
+        outputs = model(**inputs, use_cache=False, logits_to_keep=targets)
+        total = cross_entropy(outputs.logits[0].float(), following[targets], reduction="sum")
+        loss = total / (len(targets) if num_items_in_batch is None else num_items_in_batch)
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
             loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
 
 class _Report(TrainerCallback):  # type: ignore[misc]
-    """Passes on what the trainer logs."""
+    """A callback that passes on the trainer's log."""
 
     def __init__(self, on_step: OnStep) -> None:
         self._on_step = on_step
@@ -101,7 +108,7 @@ def lora(recipe: Recipe, n_layers: int) -> LoraConfig:
 def prepare(
     rows: Sequence[Mapping[str, Any]], tokenizer: Any, recipe: Recipe, shares_prefixes: bool
 ) -> list[Tree] | list[Encoded]:
-    """Return what `fit` learns from a table of examples: trees, or examples one by one.
+    """Return the items of a table of examples for `fit`: trees, or single examples.
 
     Parameters
     ----------
@@ -119,41 +126,41 @@ def prepare(
     DataError
         If no example is short enough.
     """
-    found: list[Tree] | list[Encoded]
+    items: list[Tree] | list[Encoded]
     if shares_prefixes:
-        found, n_out = trees(rows, tokenizer, recipe.max_length)
+        items, n_out = tree_sequences(rows, tokenizer, recipe.max_length)
     else:
         encoded = [encode(row, tokenizer) for row in rows]
-        found = [example for example in encoded if example.n_tokens <= recipe.max_length]
-        n_out = len(encoded) - len(found)
-    if not found:
+        items = [example for example in encoded if example.n_tokens <= recipe.max_length]
+        n_out = len(encoded) - len(items)
+    if not items:
         raise DataError(
             f"all {n_out} examples are longer than {recipe.max_length} tokens: raise max_length "
             "under `training` in the model's card"
         )
     if n_out:
         print(f"{n_out} examples longer than {recipe.max_length} tokens left out", file=sys.stderr)
-    return found
+    return items
 
 
 @functools.cache
-def _place() -> TrainingArguments:
-    """Return where this process trains, and beside how many others, as trainers find it out."""
+def _process_arguments() -> TrainingArguments:
+    """Return transformers' settings of this process: its device, its index, their number."""
     return TrainingArguments(output_dir="unused", report_to="none")
 
 
 def is_first() -> bool:
-    """Return whether this process is the one that writes: of one, or of `accelerate launch`."""
-    return bool(_place().process_index == 0)
+    """Return true in the process that writes: the only one, or the first of `accelerate launch`."""
+    return bool(_process_arguments().process_index == 0)
 
 
 def device() -> torch.device:
-    """Return where this process trains: a GPU if there is one."""
-    return torch.device(_place().device)
+    """Return the device of this process: a GPU if there is one."""
+    return torch.device(_process_arguments().device)
 
 
 def batches(recipe: Recipe, is_padded: bool) -> tuple[int, int]:
-    """Return how many items a process reads at a time, and how often before it takes a step.
+    """Return the items that a process reads at a time, and the batches in each step.
 
     Parameters
     ----------
@@ -162,17 +169,17 @@ def batches(recipe: Recipe, is_padded: bool) -> tuple[int, int]:
     is_padded : bool
         Whether an item is an example, read in a padded batch, and not a tree, a batch already.
     """
-    n_processes = int(_place().world_size)
+    n_processes = int(_process_arguments().world_size)
     if is_padded:
         return max(1, recipe.batch_size // n_processes), 1
     return 1, max(1, recipe.batch_size // (recipe.n_branches * n_processes))
 
 
 def n_steps(n_items: int, recipe: Recipe, is_padded: bool) -> int:
-    """Return the optimizer steps of a training on `n_items` of what `prepare` returned."""
+    """Return the number of optimizer steps for `n_items` items of `prepare`."""
     at_a_time, n_accumulated = batches(recipe, is_padded)
-    own = -(-n_items // int(_place().world_size))
-    return -(-own // (at_a_time * n_accumulated)) * recipe.n_epochs
+    n_per_process = -(-n_items // int(_process_arguments().world_size))
+    return -(-n_per_process // (at_a_time * n_accumulated)) * recipe.n_epochs
 
 
 def settings(recipe: Recipe, seed: int, checkpoints: Path, is_padded: bool) -> dict[str, Any]:
@@ -220,13 +227,13 @@ def fit(
     model, tokenizer : PreTrainedModel, PreTrainedTokenizerBase
         In float32; the model is changed.
     data : sequence of Tree or of Encoded
-        What to learn: trees, or examples one by one.
+        The training data: trees, or single examples.
     recipe : Recipe
-        How.
+        The hyperparameters.
     seed : int
-        Order of the data, initial weights, dropout.
+        Determines the order of the data, initial weights and dropout.
     checkpoints : Path
-        Where the training is kept every `SAVE_STEPS` steps.
+        The folder of checkpoints, written every `SAVE_STEPS` steps.
     adapter : Path
         The folder to write.
     on_step : callable
@@ -236,10 +243,10 @@ def fit(
     if is_tree:
         attention.register()
         model.set_attn_implementation(attention.NAME)
-    how = settings(recipe, seed, checkpoints, not is_tree)
+    keywords = settings(recipe, seed, checkpoints, not is_tree)
     trainer = (TreeTrainer if is_tree else SFTTrainer)(
         model=model,
-        args=SFTConfig(**how, dataset_kwargs={"skip_prepare_dataset": True}),
+        args=SFTConfig(**keywords, dataset_kwargs={"skip_prepare_dataset": True}),
         train_dataset=Dataset.from_list([item.row() for item in data]),
         data_collator=TreeCollator() if is_tree else None,
         processing_class=tokenizer,
@@ -272,12 +279,12 @@ def finish(trainer: Any, checkpoints: Path, adapter: Path, on_step: OnStep) -> T
 
 
 def latest(checkpoints: Path) -> str | None:
-    """Return the newest checkpoint that is whole: its state is what the trainer writes last."""
-    found = []
+    """Return the newest complete checkpoint: the trainer writes its state last."""
+    states = []
     for path in checkpoints.glob("checkpoint-*"):
         try:
             state = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-            found.append((int(state["global_step"]), str(path)))
+            states.append((int(state["global_step"]), str(path)))
         except (OSError, ValueError, KeyError):
             continue  # killed while it was written
-    return max(found)[1] if found else None
+    return max(states)[1] if states else None

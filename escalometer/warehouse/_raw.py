@@ -6,13 +6,20 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
 
 from escalometer.errors import DataError
-from escalometer.warehouse.table_files import RawFile, RawTable, opened
+from escalometer.warehouse.table_files import (
+    RawFile,
+    RawTable,
+    decoded_lines,
+    not_utf8,
+    opened,
+    read_csv_header,
+)
 
 #: Of a header that lacks something, messages list so many names.
 MOST_NAMES = 200
@@ -31,11 +38,13 @@ _KINDS = {
 }
 
 
-def quoted(name: str) -> str:
+def identifier(name: str) -> str:
+    """Return a name quoted as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:
+    """Return a text quoted as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -48,64 +57,15 @@ def _delimiter(raw_table: RawTable, path: Path) -> str:
     return raw_table.delimiter or ("\t" if _ending(path) == "tsv" else ",")
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file, decoded one by one: an error is of the line that it is in."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file):
-            yield line.decode("utf-8" if number else "utf-8-sig")
-
-
-#: How files begin that are no text, whatever their names say, and what their names should end in.
-_MAGIC = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"PAR1": ".parquet"}
-
-
-def read_header(raw_table: RawTable, path: Path) -> list[str]:
-    """Return the column names of a CSV file as they stand there.
-
-    Raises
-    ------
-    DataError
-        If the file is no text, or not UTF-8.
-    """
-    with path.open("rb") as file:
-        start = file.read(4)
-    for magic, ending in _MAGIC.items():
-        if start.startswith(magic) and not path.name.endswith(ending):
-            raise DataError(f"{path} is no text but a {ending} file: name it so")
-    try:
-        delimiter = _delimiter(raw_table, path)
-        header = next(csv.reader(_lines(path), strict=True, delimiter=delimiter), [])
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, 1, error) from error
-    except csv.Error as error:
-        if "new-line" in str(error):
-            raise DataError(
-                f"{path}, row 1: its lines end in a carriage return alone; save it with line feeds"
-            ) from error
-        raise DataError(f"{path}, row 1: the header is not readable as CSV: {error}") from error
-    if any("\0" in name for name in header):  # UTF-16 of English text is UTF-8 with many zeros
-        raise DataError(f"{path}, row 1: is not UTF-8 text (found zero bytes); save it as UTF-8")
-    return header
-
-
-def _not_utf8(path: Path, row: int, error: UnicodeDecodeError) -> DataError:
-    byte = error.object[error.start]
-    looks = " as in UTF-16" if row == 1 and byte in (0xFE, 0xFF) and not error.start else ""
-    return DataError(
-        f"{path}, row {row}: is not UTF-8 text (found the byte 0x{byte:02x}{looks}); save it as "
-        "UTF-8"
-    )
-
-
 def _unreadable(raw_table: RawTable, path: Path, error: Exception) -> DataError:
     """Return why the rows of a file cannot be read: its encoding, if it is that."""
     n_rows = 0
     if _ending(path) != "parquet":
         try:
-            for _ in csv.reader(_lines(path), delimiter=_delimiter(raw_table, path)):
+            for _ in csv.reader(decoded_lines(path), delimiter=_delimiter(raw_table, path)):
                 n_rows += 1
         except UnicodeDecodeError as found:
-            return _not_utf8(path, n_rows + 1, found)
+            return not_utf8(path, n_rows + 1, found)
         except (csv.Error, OSError, EOFError, zlib.error):
             pass  # DuckDB has said it better
     return DataError(f"{path} is not readable: {first_lines(error)}")
@@ -160,7 +120,7 @@ def _csv_source(
 def _text_source(raw_table: RawTable, path: Path, found: list[str]) -> str:
     """Return a query for the wanted columns as text, with `source_row`; binds `$path`."""
     if _ending(path) != "parquet":
-        names = ", ".join(quoted(name) for name in raw_table.columns)
+        names = ", ".join(identifier(name) for name in raw_table.columns)
         source = _csv_source(raw_table, path, [(name, "varchar") for name in found], False)
         # One thread: only so are the rows numbered as they stand in the file.
         return f"select row_number() over () + 1 as source_row, {names} from {source}"  # noqa: S608
@@ -173,7 +133,7 @@ def _text_source(raw_table: RawTable, path: Path, found: list[str]) -> str:
 
 def _without_nulls(raw_table: RawTable, name: str) -> str:
     """Return SQL for a column of a Parquet file as text."""
-    column = quoted(name)
+    column = identifier(name)
     nulls = ", ".join(_literal(text) for text in raw_table.nulls)
     is_null = f"list_contains([{nulls}]::varchar[], cast({column} as varchar))"
     return f"case when not {is_null} then cast({column} as varchar) end as {column}"
@@ -197,7 +157,7 @@ def _parquet_source(
         if kind == found[name] == "VARCHAR":
             values.append(_without_nulls(raw_table, name))
         elif kind in (*_WHOLE, "DOUBLE") and found[name] in (*_WHOLE, "DOUBLE"):
-            values.append(f"cast({quoted(name)} as double) as {quoted(name)}")
+            values.append(f"cast({identifier(name)} as double) as {identifier(name)}")
         else:
             return None
     return f"(select {', '.join(values)} from read_parquet($path))"  # noqa: S608 (names are quoted)
@@ -205,7 +165,7 @@ def _parquet_source(
 
 def _conversion(name: str, kind: str) -> tuple[str, str]:
     """Return SQL for the converted value, and for whether the text cannot be converted."""
-    column = quoted(name)
+    column = identifier(name)
     value = f"try_cast({column} as {kind})"
     if kind in _WHOLE:
         # A cast alone would round 2.5 to 3 without a word.
@@ -247,7 +207,7 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
                 for (name,) in connection.execute(described, {"path": str(path)}).fetchall()
             ]
         else:
-            found = read_header(raw_table, path)
+            found = read_csv_header(path, _delimiter(raw_table, path))
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (duckdb.Error, OSError, EOFError, zlib.error) as error:
@@ -271,7 +231,7 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
             _load_text(connection, raw_table, path, found)
     except (duckdb.Error, OSError, EOFError, zlib.error) as error:
         raise _unreadable(raw_table, path, error) from error
-    counted = connection.execute(f"select count(*) from {quoted(raw_table.name)}")  # noqa: S608
+    counted = connection.execute(f"select count(*) from {identifier(raw_table.name)}")  # noqa: S608
     n_rows = int(counted.fetchall()[0][0])
     if n_rows == 0:
         raise DataError(f"{path} has a header and no rows below it")
@@ -306,7 +266,7 @@ def _typed(name: str, kind: str) -> tuple[str, str]:
 
     What it accepts it must give the very value that `_conversion` gives.
     """
-    column = quoted(name)
+    column = identifier(name)
     if kind in _WHOLE:  # read as such, 2.5 would be 3 without a word
         is_bad = f"{column} <> trunc({column}) or abs({column}) >= {_EXACT}"
         return "double", f"cast(case when {is_bad} then error('') else {column} end as {kind})"
@@ -333,8 +293,8 @@ def _load_typed(
         # Without quotes every line is a row, wherever in the file a thread begins.
         parallel = path.suffix != ".gz" and not has_quotes
         first, source = 2, _csv_source(raw_table, path, columns, parallel)
-    values = ", ".join(f"{value} as {quoted(name)}" for name, (_, value) in read.items())
-    names = ", ".join(quoted(name) for name in read)
+    values = ", ".join(f"{value} as {identifier(name)}" for name, (_, value) in read.items())
+    names = ", ".join(identifier(name) for name in read)
     try:
         connection.execute(
             f"create or replace temp table _typed as select {values} from {source}",  # noqa: S608
@@ -344,7 +304,7 @@ def _load_typed(
         return False
     # Rows keep their order, whatever the number of threads; row_number() would forbid a second one.
     connection.execute(
-        f"create or replace table {quoted(raw_table.name)} as "  # noqa: S608 (names are quoted)
+        f"create or replace table {identifier(raw_table.name)} as "  # noqa: S608 (names are quoted)
         f"select rowid + {first} as source_row, {names} from _typed"
     )
     connection.execute("drop table _typed")
@@ -361,7 +321,7 @@ def _load_text(
     bad = []
     for name, (_, is_bad) in conversions.items():
         query = (
-            f"select source_row, {quoted(name)} from _text "  # noqa: S608 (names are quoted)
+            f"select source_row, {identifier(name)} from _text "  # noqa: S608 (names are quoted)
             f"where {is_bad} order by source_row limit 10"
         )
         bad += [(row, name, text) for row, text in connection.execute(query).fetchall()]
@@ -372,9 +332,9 @@ def _load_text(
             for row, name, text in sorted(bad)[:10]
         ]
         raise DataError("\n".join(lines))
-    values = ", ".join(f"{value} as {quoted(name)}" for name, (value, _) in conversions.items())
+    values = ", ".join(f"{value} as {identifier(name)}" for name, (value, _) in conversions.items())
     connection.execute(
-        f"create or replace table {quoted(raw_table.name)} as "  # noqa: S608 (names are quoted)
+        f"create or replace table {identifier(raw_table.name)} as "  # noqa: S608 (names are quoted)
         f"select source_row, {values} from _text order by source_row"
     )
     connection.execute("drop table _text")

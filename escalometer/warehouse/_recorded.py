@@ -13,10 +13,9 @@ import duckdb
 import pyarrow as pa
 
 from escalometer.errors import DataError
-from escalometer.warehouse._raw import first_lines, quoted, read_raw
-from escalometer.warehouse._raw import read_header as read_csv_header
+from escalometer.warehouse._raw import first_lines, identifier, read_raw
 from escalometer.warehouse._statements import connect
-from escalometer.warehouse.table_files import RawTable
+from escalometer.warehouse.table_files import RawTable, read_csv_header
 
 #: Whole numbers below this are exact as doubles, which is how they are read.
 _EXACT = 2**53
@@ -46,7 +45,7 @@ def recorded_columns(path: Path) -> dict[str, str]:
             raise DataError(f"{path} is not readable: {first_lines(error)}") from error
         found = [(str(name), str(kind)) for name, kind, *_ in described]
     else:
-        found = [(name, "VARCHAR") for name in read_csv_header(RawTable("recorded", {}), path)]
+        found = [(name, "VARCHAR") for name in read_csv_header(path)]
     refuse_twins(path, [name for name, _ in found if name.strip()])
     return {name if name.strip() else "": kind for name, kind in found}
 
@@ -87,7 +86,7 @@ def _read_parquet(
     connection: duckdb.DuckDBPyConnection, path: Path, columns: Mapping[str, str]
 ) -> pa.Table:
     texts = ", ".join(
-        f"nullif(cast({quoted(name)} as varchar), '') as {quoted(name)}" for name in columns
+        f"nullif(cast({identifier(name)} as varchar), '') as {identifier(name)}" for name in columns
     )
     query = (
         f"select file_row_number + 1 as source_row, {texts} "  # noqa: S608 (names are quoted)
@@ -113,7 +112,7 @@ def convert_recorded(texts: pa.Table, kinds: Mapping[str, str]) -> pa.Table:
         The columns to convert, in the order to return them: ``text``, ``whole``, ``number`` or
         ``truth``. Truth values convert to 0 and 1 where whole numbers are wanted.
     """
-    values = [f"{_converted(name, kind)} as {quoted(name)}" for name, kind in kinds.items()]
+    values = [f"{_converted(name, kind)} as {identifier(name)}" for name, kind in kinds.items()]
     with connect() as connection:
         connection.from_arrow(texts).create("texts")
         query = f"select source_row, {', '.join(values)} from texts order by source_row"  # noqa: S608
@@ -122,7 +121,7 @@ def convert_recorded(texts: pa.Table, kinds: Mapping[str, str]) -> pa.Table:
 
 def _converted(name: str, kind: str) -> str:
     """Return SQL for the value of a text, null where it is none."""
-    column = quoted(name)
+    column = identifier(name)
     if kind == "text":
         return column
     low = f"lower(trim({column}))"
@@ -150,7 +149,7 @@ def number_scenarios(rows: pa.Table, key: list[str]) -> pa.Table:
     """
     # As in our own runs: a scenario is a distinct text with its label.
     named = "select * replace (sha256(prompt || chr(0) || label)[:16] as scenario_id) from given"
-    keys = ", ".join(quoted(name) for name in key)
+    keys = ", ".join(identifier(name) for name in key)
     counted = f"row_number() over (partition by {keys} order by replicate, source_row) - 1"
     with connect() as connection:
         connection.from_arrow(rows).create("given")

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from escalometer.errors import DataError
 from escalometer.layout import SQL_FOLDER
-from escalometer.warehouse._raw import first_lines, quoted
+from escalometer.warehouse._raw import first_lines, identifier
 
 Connection: TypeAlias = duckdb.DuckDBPyConnection
 
@@ -50,7 +50,7 @@ def run_file(
 
 def spread_rows(connection: duckdb.DuckDBPyConnection, name: str, most: int) -> pa.Table:
     """Return a loaded raw table, or where it has more rows than `most`, evenly spread ones."""
-    table = quoted(name)
+    table = identifier(name)
     n_rows = int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])  # noqa: S608
     step = -(-n_rows // most)
     query = f"select * from {table} where source_row % $step = 0 or $step = 1"  # noqa: S608
@@ -100,7 +100,7 @@ def members(cases: pa.Table, predicates: Mapping[str, str]) -> dict[str, np.ndar
 def add_view(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
     """Let statements read, as `name`, what the one statement in `path` selects."""
     query = path.read_text(encoding="utf-8")
-    connection.execute(f"create or replace temp view {quoted(name)} as {query}")
+    connection.execute(f"create or replace temp view {identifier(name)} as {query}")
 
 
 def add_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
@@ -194,6 +194,6 @@ def run_metrics(
     for path in metric_files(folder):
         if only is None or path.stem in only:
             tables[path.stem] = run_file(connection, path, bound)
-            connection.execute(f"drop table if exists {quoted(path.stem)}")
+            connection.execute(f"drop table if exists {identifier(path.stem)}")
             add_table(connection, path.stem, tables[path.stem])
     return tables

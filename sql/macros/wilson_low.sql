@@ -8,12 +8,12 @@ create or replace macro wilson_low(k, n) as (
         else
             (
                 k / n::double
-                + 1.959963984540054 ^ 2 / (2 * n)
-                - 1.959963984540054 * sqrt(
+                + normal_quantile() ^ 2 / (2 * n)
+                - normal_quantile() * sqrt(
                     (k / n::double) * (1 - k / n::double) / n
-                    + 1.959963984540054 ^ 2 / (4 * n::double * n)
+                    + normal_quantile() ^ 2 / (4 * n::double * n)
                 )
             )
-            / (1 + 1.959963984540054 ^ 2 / n)
+            / (1 + normal_quantile() ^ 2 / n)
     end
 );

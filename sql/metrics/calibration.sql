@@ -4,72 +4,9 @@
 -- Log loss is in nats, with probabilities kept a millionth away from 0 and 1: one dialogue that is
 -- wrong at 1 would make it infinite. Each term becomes a decimal before it is summed, so that sums
 -- are exact and the order of rows changes nothing; 38 digits hold them far beyond 50 million rows.
-with dialogues as (
+with score_dialogues as (
     select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        stated_confidence,
-        prediction_probability,
-        prediction = label as is_correct
-    from decisions
-    where status in ('ok', 'forced')
-),
-
-list_scores as (
-    select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        'stated_confidence' as score,
-        stated_confidence as confidence,
-        is_correct
-    from dialogues
-    where stated_confidence is not null
-    union all
-    select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        'choice_probability' as score,
-        prediction_probability as confidence,
-        is_correct
-    from dialogues
-    where prediction_probability is not null
-),
-
-score_dialogues as (
-    select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        score,
-        is_correct,
-        confidence::decimal(18, 12) as confidence,
+        * replace (confidence::decimal(18, 12) as confidence),
         (
             (confidence - is_correct::integer) * (confidence - is_correct::integer)
         )::decimal(18, 12) as squared_error,
@@ -77,21 +14,12 @@ score_dialogues as (
             -ln(1 - abs(is_correct::integer - greatest(1e-6, least(confidence, 1 - 1e-6))))
         )::decimal(18, 12) as surprise,
         confidence < 1e-6 or confidence > 1 - 1e-6 as is_clipped
-    from list_scores
+    from list_confidences(decisions)
 ),
 
 sum_domains as (
     select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        score,
+        * exclude (is_correct, confidence, squared_error, surprise, is_clipped),
         count(*)::bigint as n,
         (count(*) filter (where is_correct))::bigint as n_correct,
         (count(*) filter (where is_clipped))::bigint as n_clipped,
@@ -99,95 +27,34 @@ sum_domains as (
         sum(squared_error) as sum_squared_error,
         sum(surprise) as sum_surprise
     from score_dialogues
-    group by
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        score
+    group by all
 ),
 
 spread_levels as (
-    select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        score,
-        n,
-        n_correct,
-        n_clipped,
-        sum_confidence,
-        sum_squared_error,
-        sum_surprise
+    select * replace (unnest(levels_of(domain, $side_domains)) as domain)
     from sum_domains
-    union all
+),
+
+sum_levels as (
     select
-        model,
-        null as domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        score,
-        sum(n)::bigint as n,
-        sum(n_correct)::bigint as n_correct,
-        sum(n_clipped)::bigint as n_clipped,
-        sum(sum_confidence) as sum_confidence,
-        sum(sum_squared_error) as sum_squared_error,
-        sum(sum_surprise) as sum_surprise
-    from sum_domains
-    where not list_contains($side_domains::varchar[], domain)
-    group by
-        model,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        score
+        * replace (
+            sum(n)::bigint as n,
+            sum(n_correct)::bigint as n_correct,
+            sum(n_clipped)::bigint as n_clipped,
+            sum(sum_confidence) as sum_confidence,
+            sum(sum_squared_error) as sum_squared_error,
+            sum(sum_surprise) as sum_surprise
+        )
+    from spread_levels
+    group by all
 ),
 
 weigh_bins as (
     select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        score,
+        * exclude (bin, n, n_correct, mean_confidence, accuracy, accuracy_low, accuracy_high),
         sum((n * abs(accuracy - mean_confidence))::decimal(38, 12)) as sum_gap
     from reliability
-    group by
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        score
+    group by all
 )
 
 select
@@ -209,7 +76,7 @@ select
     levels.sum_squared_error::double / levels.n as brier,
     levels.sum_surprise::double / levels.n as log_loss,
     bins.sum_gap::double / levels.n as expected_calibration_error
-from spread_levels as levels
+from sum_levels as levels
 inner join weigh_bins as bins
     on
         levels.model = bins.model
@@ -222,14 +89,4 @@ inner join weigh_bins as bins
         and levels.is_isolated = bins.is_isolated
         and levels.has_signal = bins.has_signal
         and levels.score = bins.score
-order by
-    levels.model,
-    levels.domain,
-    levels.intervention,
-    levels.reasoning_effort,
-    levels.cost_ratio,
-    levels.framing,
-    levels.is_thinking,
-    levels.is_isolated,
-    levels.has_signal,
-    levels.score
+order by all

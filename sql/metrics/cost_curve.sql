@@ -2,89 +2,29 @@
 -- grain: one row per (model, domain, intervention, reasoning_effort, cost_ratio, framing, is_thinking, is_isolated, has_signal, scored_ratio); domain is null for all main domains together
 -- source: escalation_curve
 -- cost_ratio is the one that the prompt stated; scored_ratio the one that errors really have.
-with curve as (
-    select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy,
-        n,
-        n_correct,
-        n_escalated,
-        n_wrong_implemented
-    from escalation_curve
-),
-
-list_ratios as (
+with list_ratios as (
     select unnest($curve_ratios::double[]) as scored_ratio
 ),
 
 spread_levels as (
-    select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy,
-        n,
-        n_correct,
-        n_escalated,
-        n_wrong_implemented
-    from curve
-    union all
-    select
-        model,
-        null as domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy,
-        n,
-        n_correct,
-        n_escalated,
-        n_wrong_implemented
-    from curve
-    where not list_contains($side_domains::varchar[], domain)
+    select * replace (unnest(levels_of(domain, $side_domains)) as domain)
+    from escalation_curve
 ),
 
 find_policies as (
     select
-        levels.model,
-        levels.domain,
-        levels.intervention,
-        levels.reasoning_effort,
-        levels.cost_ratio,
-        levels.framing,
-        levels.is_thinking,
-        levels.is_isolated,
-        levels.has_signal,
+        spread_levels.*,
         list_ratios.scored_ratio,
-        levels.n,
-        levels.n_correct,
-        levels.n_escalated,
-        levels.n_wrong_implemented,
         escalation_pays_at(
-            levels.signal_accuracy, list_ratios.scored_ratio, $human_error_rate
+            spread_levels.signal_accuracy, list_ratios.scored_ratio, $human_error_rate
         ) as signal_says_escalate,
         escalation_pays_for(
-            levels.n - levels.n_correct, levels.n, list_ratios.scored_ratio, $human_error_rate
+            spread_levels.n - spread_levels.n_correct,
+            spread_levels.n,
+            list_ratios.scored_ratio,
+            $human_error_rate
         ) as is_escalation_optimal
-    from spread_levels as levels
+    from spread_levels
     cross join list_ratios
 ),
 
@@ -112,40 +52,13 @@ sum_conditions as (
         sum(case when is_escalation_optimal then 0 else n - n_correct end)::bigint
             as n_optimally_wrong
     from find_policies
-    group by
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        scored_ratio
+    group by all
 ),
 
 price_escalation as (
     -- Escalating costs 1, and the error that the person then makes at rate h.
     select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        scored_ratio,
-        n,
-        n_wrong,
-        n_escalated,
-        n_wrong_implemented,
-        n_signal_escalated,
-        n_signal_wrong,
-        n_optimally_escalated,
-        n_optimally_wrong,
+        *,
         1 + $human_error_rate * scored_ratio as escalation_cost
     from sum_conditions
 )
@@ -171,14 +84,4 @@ select
     (scored_ratio * n_optimally_wrong + escalation_cost * n_optimally_escalated) / n
         as optimal_cost
 from price_escalation
-order by
-    model,
-    domain,
-    intervention,
-    reasoning_effort,
-    cost_ratio,
-    framing,
-    is_thinking,
-    is_isolated,
-    has_signal,
-    scored_ratio
+order by all

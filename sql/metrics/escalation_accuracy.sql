@@ -3,85 +3,26 @@
 -- source: scored_conditions
 with conditions as (
     select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        scored_ratio as cost_ratio,
-        cost_ratio is not null as is_cost_stated,
-        scored_against,
-        n,
-        n_optimal
+        * exclude (scored_ratio) replace (scored_ratio as cost_ratio),
+        cost_ratio is not null as is_cost_stated
     from scored_conditions
 ),
 
 spread_levels as (
-    select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        cost_ratio,
-        is_cost_stated,
-        scored_against,
-        n,
-        n_optimal
+    select * replace (unnest(levels_of(domain, $side_domains)) as domain)
     from conditions
-    union all
-    select
-        model,
-        null as domain,
-        intervention,
-        reasoning_effort,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        cost_ratio,
-        is_cost_stated,
-        scored_against,
-        n,
-        n_optimal
-    from conditions
-    where not list_contains($side_domains::varchar[], domain)
 ),
 
 sum_conditions as (
     select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        cost_ratio,
-        is_cost_stated,
-        scored_against,
+        * exclude (
+            condition, signal_accuracy, n, n_correct, n_escalated, n_wrong_implemented,
+            is_escalation_optimal, n_optimal
+        ),
         sum(n)::bigint as n,
         sum(n_optimal)::bigint as n_optimal
     from spread_levels
-    group by
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        cost_ratio,
-        is_cost_stated,
-        scored_against
+    group by all
 )
 
 select
@@ -102,15 +43,4 @@ select
     wilson_low(n_optimal, n) as escalation_accuracy_low,
     wilson_high(n_optimal, n) as escalation_accuracy_high
 from sum_conditions
-order by
-    model,
-    domain,
-    intervention,
-    reasoning_effort,
-    framing,
-    is_thinking,
-    is_isolated,
-    has_signal,
-    cost_ratio,
-    is_cost_stated,
-    scored_against
+order by all

@@ -5,55 +5,24 @@
 -- way: run once each way, they give the bounds of whatever is computed from the curve.
 with outcomes as (
     select
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy,
-        coalesce(is_correct, $filled_correct::boolean) as is_correct,
-        coalesce(is_escalated, $filled_escalated::boolean) as is_escalated,
-        n
+        * replace (
+            coalesce(is_correct, $filled_correct::boolean) as is_correct,
+            coalesce(is_escalated, $filled_escalated::boolean) as is_escalated
+        )
     from outcome_counts
     where status in ('ok', 'forced') or $filled_escalated::boolean is not null
 ),
 
 sum_outcomes as (
     select
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy,
+        * exclude (status, is_correct, is_escalated, n),
         sum(n)::bigint as n,
         coalesce(sum(n) filter (where is_correct), 0)::bigint as n_correct,
         coalesce(sum(n) filter (where is_escalated), 0)::bigint as n_escalated,
         coalesce(sum(n) filter (where not is_correct and not is_escalated), 0)::bigint
             as n_wrong_implemented
     from outcomes
-    group by
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy
+    group by all
 )
 
 select
@@ -77,15 +46,4 @@ select
     wilson_low(n_escalated, n) as escalation_rate_low,
     wilson_high(n_escalated, n) as escalation_rate_high
 from sum_outcomes
-order by
-    model,
-    domain,
-    condition,
-    intervention,
-    reasoning_effort,
-    cost_ratio,
-    framing,
-    is_thinking,
-    is_isolated,
-    has_signal,
-    signal_accuracy
+order by all

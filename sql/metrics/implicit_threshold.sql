@@ -6,61 +6,21 @@
 -- The order within the sums keeps their last digit the same whatever the threads do.
 with curve as (
     select
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        signal_accuracy,
-        predictive_accuracy,
-        escalation_rate
+        *,
+        domain as condition_domain
     from escalation_curve
     where has_signal
 ),
 
 spread_levels as (
-    select
-        model,
-        domain as level_domain,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        signal_accuracy,
-        predictive_accuracy,
-        escalation_rate
+    select * replace (unnest(levels_of(domain, $side_domains)) as domain)
     from curve
-    union all
-    select
-        model,
-        null as level_domain,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        signal_accuracy,
-        predictive_accuracy,
-        escalation_rate
-    from curve
-    where not list_contains($side_domains::varchar[], domain)
 ),
 
 fit_lines as (
     select
         model,
-        level_domain,
+        domain,
         intervention,
         reasoning_effort,
         cost_ratio,
@@ -72,48 +32,29 @@ fit_lines as (
         max(predictive_accuracy) as highest_accuracy,
         min(escalation_rate) as lowest_rate,
         max(escalation_rate) as highest_rate,
-        avg(predictive_accuracy order by domain, condition, signal_accuracy)
+        avg(predictive_accuracy order by condition_domain, condition, signal_accuracy)
             as mean_accuracy,
         regr_slope(
             escalation_rate, predictive_accuracy
-            order by domain, condition, signal_accuracy
+            order by condition_domain, condition, signal_accuracy
         ) as fitted_slope,
         regr_intercept(
             escalation_rate, predictive_accuracy
-            order by domain, condition, signal_accuracy
+            order by condition_domain, condition, signal_accuracy
         ) as fitted_intercept,
         regr_r2(
             escalation_rate, predictive_accuracy
-            order by domain, condition, signal_accuracy
+            order by condition_domain, condition, signal_accuracy
         ) as fitted_r_squared
     from spread_levels
-    group by
-        model,
-        level_domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated
+    group by all
 ),
 
 mark_degenerate as (
     -- One accuracy gives no line; a flat line explains nothing and crosses nowhere. What is left of
     -- a flat slope after rounding would give a threshold of 1e16.
     select
-        model,
-        level_domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        n_conditions,
-        lowest_accuracy,
-        highest_accuracy,
-        mean_accuracy,
+        *,
         case
             when lowest_accuracy = highest_accuracy then null
             when abs(fitted_slope) < 1e-9 then 0.0
@@ -133,7 +74,7 @@ mark_degenerate as (
 
 select
     model,
-    level_domain as domain,
+    domain,
     intervention,
     reasoning_effort,
     cost_ratio,
@@ -149,12 +90,4 @@ select
     r_squared,
     (0.5 - intercept) / nullif(slope, 0) as implicit_threshold
 from mark_degenerate
-order by
-    model,
-    level_domain,
-    intervention,
-    reasoning_effort,
-    cost_ratio,
-    framing,
-    is_thinking,
-    is_isolated
+order by all

@@ -2,46 +2,6 @@
 -- grain: one row per (model, domain, condition, intervention, reasoning_effort, cost_ratio, framing, is_thinking, is_isolated, has_signal, signal_accuracy, status, is_correct, is_escalated)
 -- source: decisions
 -- is_correct and is_escalated are null where there is no prediction or no action.
-with dialogues as (
-    select
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy,
-        status,
-        prediction = label as is_correct,
-        escalate = 1 as is_escalated
-    from decisions
-),
-
-count_dialogues as (
-    select
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy,
-        status,
-        is_correct,
-        is_escalated,
-        count(*)::bigint as n
-    from dialogues
-    group by all
-)
-
 select
     model,
     domain,
@@ -55,8 +15,9 @@ select
     has_signal,
     signal_accuracy,
     status,
-    is_correct,
-    is_escalated,
-    n
-from count_dialogues
+    prediction = label as is_correct,
+    escalate = 1 as is_escalated,
+    count(*)::bigint as n
+from decisions
+group by all
 order by all

@@ -6,38 +6,12 @@
 -- (two, of 64 bits each) and for a row of the curve: tens of millions of rows need that.
 with dialogues as not materialized (
     select
+        cell_key(decisions) as cell_key,
         hash(
-            model,
-            domain,
-            condition,
-            intervention,
-            reasoning_effort,
-            cost_ratio,
-            framing,
-            is_thinking,
-            is_isolated,
-            has_signal,
-            signal_accuracy
-        ) as cell_key,
-        hash(
-            1,
-            model,
-            domain,
-            condition,
-            signal_accuracy,
-            reasoning_effort,
-            scenario_id,
-            replicate
+            1, model, domain, condition, signal_accuracy, reasoning_effort, scenario_id, replicate
         ) as first_key,
         hash(
-            2,
-            model,
-            domain,
-            condition,
-            signal_accuracy,
-            reasoning_effort,
-            scenario_id,
-            replicate
+            2, model, domain, condition, signal_accuracy, reasoning_effort, scenario_id, replicate
         ) as second_key,
         prediction = label as is_correct,
         escalate = 1 as is_escalated,
@@ -95,30 +69,8 @@ count_pairs as (
 
 curve as (
     select
-        hash(
-            model,
-            domain,
-            condition,
-            intervention,
-            reasoning_effort,
-            cost_ratio,
-            framing,
-            is_thinking,
-            is_isolated,
-            has_signal,
-            signal_accuracy
-        ) as cell_key,
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy
+        *,
+        cell_key(escalation_curve) as cell_key
     from escalation_curve
 )
 
@@ -143,15 +95,4 @@ select
     count_pairs.n_reference_correct
 from count_pairs
 inner join curve on count_pairs.cell_key = curve.cell_key
-order by
-    curve.model,
-    curve.domain,
-    curve.condition,
-    curve.intervention,
-    curve.reasoning_effort,
-    curve.cost_ratio,
-    curve.framing,
-    curve.is_thinking,
-    curve.is_isolated,
-    curve.has_signal,
-    curve.signal_accuracy
+order by all

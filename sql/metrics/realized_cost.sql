@@ -6,79 +6,22 @@
 -- model knows better which of the dialogues to escalate, or where the signal misleads.
 with conditions as (
     select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        scored_ratio as cost_ratio,
-        cost_ratio is not null as is_cost_stated,
-        scored_against,
-        n,
-        n_correct,
-        n_escalated,
-        n_wrong_implemented,
-        is_escalation_optimal
+        * exclude (scored_ratio) replace (scored_ratio as cost_ratio),
+        cost_ratio is not null as is_cost_stated
     from scored_conditions
 ),
 
 spread_levels as (
-    select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        cost_ratio,
-        is_cost_stated,
-        scored_against,
-        n,
-        n_correct,
-        n_escalated,
-        n_wrong_implemented,
-        is_escalation_optimal
+    select * replace (unnest(levels_of(domain, $side_domains)) as domain)
     from conditions
-    union all
-    select
-        model,
-        null as domain,
-        intervention,
-        reasoning_effort,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        cost_ratio,
-        is_cost_stated,
-        scored_against,
-        n,
-        n_correct,
-        n_escalated,
-        n_wrong_implemented,
-        is_escalation_optimal
-    from conditions
-    where not list_contains($side_domains::varchar[], domain)
 ),
 
 sum_conditions as (
     select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        cost_ratio,
-        is_cost_stated,
-        scored_against,
+        * exclude (
+            condition, signal_accuracy, n, n_correct, n_escalated, n_wrong_implemented,
+            is_escalation_optimal, n_optimal
+        ),
         sum(n)::bigint as n,
         sum(n - n_correct)::bigint as n_wrong,
         sum(n_escalated)::bigint as n_escalated,
@@ -88,36 +31,13 @@ sum_conditions as (
         sum(case when is_escalation_optimal then 0 else n - n_correct end)::bigint
             as n_optimally_wrong
     from spread_levels
-    group by
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        cost_ratio,
-        is_cost_stated,
-        scored_against
+    group by all
 ),
 
 price_outcomes as (
     -- Escalating costs 1, and the error that the person then makes at rate h.
     select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        cost_ratio,
-        is_cost_stated,
-        scored_against,
-        n,
-        n_wrong_implemented,
+        *,
         n - n_escalated as n_implemented,
         (cost_ratio * n_wrong_implemented + (1 + $human_error_rate * cost_ratio) * n_escalated)
         / n as realized_cost,
@@ -159,15 +79,4 @@ select
     wilson_low(n_wrong_implemented, n_implemented) as selective_risk_low,
     wilson_high(n_wrong_implemented, n_implemented) as selective_risk_high
 from price_outcomes
-order by
-    model,
-    domain,
-    intervention,
-    reasoning_effort,
-    framing,
-    is_thinking,
-    is_isolated,
-    has_signal,
-    cost_ratio,
-    is_cost_stated,
-    scored_against
+order by all

@@ -7,55 +7,13 @@
 -- of rows are grouped by scenario.
 with cells as (
     select
-        hash(
-            1,
-            model,
-            domain,
-            condition,
-            intervention,
-            reasoning_effort,
-            cost_ratio,
-            framing,
-            is_thinking,
-            is_isolated,
-            has_signal,
-            signal_accuracy
-        ) as cell_key,
-        row_number() over (
-            order by
-                model,
-                domain,
-                condition,
-                intervention,
-                reasoning_effort,
-                cost_ratio,
-                framing,
-                is_thinking,
-                is_isolated,
-                has_signal,
-                signal_accuracy
-        ) as cell,
+        *,
+        cell_key(escalation_curve) as cell_key,
         dense_rank() over (
             order by
-                model,
-                domain,
-                intervention,
-                reasoning_effort,
-                cost_ratio,
-                framing,
-                is_thinking,
-                is_isolated,
-                has_signal
+                model, domain, intervention, reasoning_effort, cost_ratio, framing, is_thinking,
+                is_isolated, has_signal
         ) as arm,
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
         round(1e9 * predictive_accuracy) as accuracy,
         round(1e9 * escalation_rate) as rate
     from escalation_curve
@@ -63,20 +21,7 @@ with cells as (
 
 dialogues as (
     select
-        hash(
-            1,
-            model,
-            domain,
-            condition,
-            intervention,
-            reasoning_effort,
-            cost_ratio,
-            framing,
-            is_thinking,
-            is_isolated,
-            has_signal,
-            signal_accuracy
-        ) as cell_key,
+        cell_key(decisions) as cell_key,
         hash(scenario_id) as scenario,
         (prediction = label)::int as is_correct,
         escalate::int as is_escalated
@@ -87,7 +32,7 @@ dialogues as (
 subtract_means as (
     select
         cells.arm,
-        cells.cell,
+        cells.cell_key,
         dialogues.scenario,
         1e9 * dialogues.is_correct - cells.accuracy as correct_residual,
         1e9 * dialogues.is_escalated - cells.rate as escalation_residual
@@ -100,7 +45,7 @@ sum_scenarios as (
         arm,
         scenario,
         count(*)::bigint as n,
-        min(cell) <> max(cell) as is_overlapping,
+        min(cell_key) <> max(cell_key) as is_overlapping,
         sum(correct_residual) as correct_residual,
         sum(escalation_residual) as escalation_residual
     from subtract_means
@@ -122,20 +67,7 @@ sum_arms as (
 
 unknown as (
     select
-        hash(
-            1,
-            model,
-            domain,
-            condition,
-            intervention,
-            reasoning_effort,
-            cost_ratio,
-            framing,
-            is_thinking,
-            is_isolated,
-            has_signal,
-            signal_accuracy
-        ) as cell_key,
+        cell_key(decisions) as cell_key,
         prediction = label as is_correct,
         escalate = 1 as is_escalated
     from decisions
@@ -145,20 +77,7 @@ unknown as (
 add_counts as (
     -- What is known is everything less the unknown, mostly none: no second look at all dialogues.
     select
-        hash(
-            1,
-            model,
-            domain,
-            condition,
-            intervention,
-            reasoning_effort,
-            cost_ratio,
-            framing,
-            is_thinking,
-            is_isolated,
-            has_signal,
-            signal_accuracy
-        ) as cell_key,
+        cell_key(outcome_counts) as cell_key,
         is_correct,
         is_escalated,
         n
@@ -166,9 +85,7 @@ add_counts as (
     where status in ('ok', 'forced')
     union all
     select
-        cell_key,
-        is_correct,
-        is_escalated,
+        *,
         -1 as n
     from unknown
 ),
@@ -187,6 +104,15 @@ square_residuals as (
     -- Each dialogue's own square, from counts: a residual is one of two numbers.
     select
         cells.arm,
+        cells.model,
+        cells.domain,
+        cells.intervention,
+        cells.reasoning_effort,
+        cells.cost_ratio,
+        cells.framing,
+        cells.is_thinking,
+        cells.is_isolated,
+        cells.has_signal,
         sum((
             count_cells.n_correct * (1 - cells.accuracy / 1e9) ^ 2
             + (count_cells.n - count_cells.n_correct) * (cells.accuracy / 1e9) ^ 2
@@ -197,99 +123,32 @@ square_residuals as (
         )::decimal(38, 12)) as escalation_apart
     from cells
     inner join count_cells on cells.cell_key = count_cells.cell_key
-    group by cells.arm
-),
-
-name_arms as (
-    select distinct
-        arm,
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal
-    from cells
+    group by all
 ),
 
 join_sums as (
     select
-        name_arms.model,
-        name_arms.domain,
-        name_arms.intervention,
-        name_arms.reasoning_effort,
-        name_arms.cost_ratio,
-        name_arms.framing,
-        name_arms.is_thinking,
-        name_arms.is_isolated,
-        name_arms.has_signal,
+        square_residuals.*,
         sum_arms.n,
         sum_arms.n_scenarios,
         sum_arms.n_overlapping,
         sum_arms.correct_together,
-        sum_arms.escalation_together,
-        square_residuals.correct_apart,
-        square_residuals.escalation_apart
-    from name_arms
-    inner join sum_arms on name_arms.arm = sum_arms.arm
-    inner join square_residuals on name_arms.arm = square_residuals.arm
+        sum_arms.escalation_together
+    from square_residuals
+    inner join sum_arms on square_residuals.arm = sum_arms.arm
 ),
 
 spread_levels as (
-    select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        n,
-        n_scenarios,
-        n_overlapping,
-        correct_together,
-        escalation_together,
-        correct_apart,
-        escalation_apart
+    select * replace (unnest(levels_of(domain, $side_domains)) as domain)
     from join_sums
-    union all
-    select
-        model,
-        null as domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        n,
-        n_scenarios,
-        n_overlapping,
-        correct_together,
-        escalation_together,
-        correct_apart,
-        escalation_apart
-    from join_sums
-    where not list_contains($side_domains::varchar[], domain)
 ),
 
 sum_levels as (
     select
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
+        * exclude (
+            arm, n, n_scenarios, n_overlapping, correct_together, escalation_together,
+            correct_apart, escalation_apart
+        ),
         sum(n)::bigint as n,
         sum(n_scenarios)::bigint as n_scenarios,
         sum(n_overlapping)::bigint as n_overlapping,
@@ -298,16 +157,7 @@ sum_levels as (
         sum(escalation_together)::double / nullif(sum(escalation_apart)::double, 0)
             as escalation_design_effect
     from spread_levels
-    group by
-        model,
-        domain,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal
+    group by all
 )
 
 select
@@ -328,13 +178,4 @@ select
     n / nullif(accuracy_design_effect, 0) as n_effective_accuracy,
     n / nullif(escalation_design_effect, 0) as n_effective_escalation
 from sum_levels
-order by
-    model,
-    domain,
-    intervention,
-    reasoning_effort,
-    cost_ratio,
-    framing,
-    is_thinking,
-    is_isolated,
-    has_signal
+order by all

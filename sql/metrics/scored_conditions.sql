@@ -2,27 +2,7 @@
 -- grain: one row per (escalation_curve's grain, scored_ratio, scored_against)
 -- source: escalation_curve
 -- Where a cost was stated, only that ratio is scored; elsewhere every requested one.
-with curve as (
-    select
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy,
-        n,
-        n_correct,
-        n_escalated,
-        n_wrong_implemented
-    from escalation_curve
-),
-
-requested as (
+with requested as (
     select unnest($cost_ratios::double[]) as scored_ratio
 ),
 
@@ -35,7 +15,7 @@ list_ratios as (
     select
         cost_ratio as scored_ratio,
         true as is_stated
-    from curve
+    from escalation_curve
     where cost_ratio is not null
 ),
 
@@ -45,23 +25,9 @@ list_scores as (
 
 find_optimal as (
     select
-        curve.model,
-        curve.domain,
-        curve.condition,
-        curve.intervention,
-        curve.reasoning_effort,
-        curve.cost_ratio,
-        curve.framing,
-        curve.is_thinking,
-        curve.is_isolated,
-        curve.has_signal,
-        curve.signal_accuracy,
+        curve.*,
         list_ratios.scored_ratio,
         list_scores.scored_against,
-        curve.n,
-        curve.n_correct,
-        curve.n_escalated,
-        curve.n_wrong_implemented,
         case list_scores.scored_against
             when 'signal_accuracy'
                 then escalation_pays_at(
@@ -71,7 +37,7 @@ find_optimal as (
                 curve.n - curve.n_correct, curve.n, list_ratios.scored_ratio, $human_error_rate
             )
         end as is_escalation_optimal
-    from curve
+    from escalation_curve as curve
     inner join list_ratios
         on
             (list_ratios.is_stated and curve.cost_ratio = list_ratios.scored_ratio)
@@ -100,17 +66,4 @@ select
     is_escalation_optimal,
     case when is_escalation_optimal then n_escalated else n - n_escalated end as n_optimal
 from find_optimal
-order by
-    model,
-    domain,
-    condition,
-    intervention,
-    reasoning_effort,
-    cost_ratio,
-    framing,
-    is_thinking,
-    is_isolated,
-    has_signal,
-    signal_accuracy,
-    scored_ratio,
-    scored_against
+order by all

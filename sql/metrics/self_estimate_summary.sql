@@ -5,26 +5,13 @@
 -- condition first would pull the mean down.
 with estimates as (
     select
-        model,
-        reasoning_effort,
-        is_thinking,
-        domain,
-        condition,
-        signal_accuracy,
-        escalation_rate,
-        predictive_accuracy,
-        signalled_accuracy,
-        is_clipped
+        *,
+        domain as condition_domain
     from self_estimated_accuracy
 ),
 
 lines as (
-    select
-        model,
-        reasoning_effort,
-        is_thinking,
-        slope,
-        intercept
+    select *
     from implicit_threshold
     where
         domain is null
@@ -34,34 +21,8 @@ lines as (
 ),
 
 spread_levels as (
-    select
-        model,
-        reasoning_effort,
-        is_thinking,
-        domain as level_domain,
-        domain,
-        condition,
-        signal_accuracy,
-        escalation_rate,
-        predictive_accuracy,
-        signalled_accuracy,
-        is_clipped
+    select * replace (unnest(levels_of(domain, $side_domains)) as domain)
     from estimates
-    union all
-    select
-        model,
-        reasoning_effort,
-        is_thinking,
-        null as level_domain,
-        domain,
-        condition,
-        signal_accuracy,
-        escalation_rate,
-        predictive_accuracy,
-        signalled_accuracy,
-        is_clipped
-    from estimates
-    where not list_contains($side_domains::varchar[], domain)
 ),
 
 average_conditions as (
@@ -69,29 +30,22 @@ average_conditions as (
         model,
         reasoning_effort,
         is_thinking,
-        level_domain,
+        domain,
         count(*)::bigint as n_conditions,
         (count(*) filter (where is_clipped))::bigint as n_clipped,
-        avg(escalation_rate order by domain, condition, signal_accuracy) as escalation_rate,
-        avg(predictive_accuracy order by domain, condition, signal_accuracy)
+        avg(escalation_rate order by condition_domain, condition, signal_accuracy)
+            as escalation_rate,
+        avg(predictive_accuracy order by condition_domain, condition, signal_accuracy)
             as predictive_accuracy,
-        avg(signalled_accuracy order by domain, condition, signal_accuracy)
+        avg(signalled_accuracy order by condition_domain, condition, signal_accuracy)
             as signalled_accuracy
     from spread_levels
-    group by model, reasoning_effort, is_thinking, level_domain
+    group by all
 ),
 
 invert_lines as (
     select
-        averages.model,
-        averages.reasoning_effort,
-        averages.is_thinking,
-        averages.level_domain,
-        averages.n_conditions,
-        averages.n_clipped,
-        averages.escalation_rate,
-        averages.predictive_accuracy,
-        averages.signalled_accuracy,
+        averages.*,
         (averages.escalation_rate - lines.intercept) / nullif(lines.slope, 0)
             as unclipped_accuracy
     from average_conditions as averages
@@ -104,15 +58,7 @@ invert_lines as (
 
 clip_estimates as (
     select
-        model,
-        reasoning_effort,
-        is_thinking,
-        level_domain,
-        n_conditions,
-        n_clipped,
-        escalation_rate,
-        predictive_accuracy,
-        signalled_accuracy,
+        *,
         case
             when unclipped_accuracy is not null
                 then greatest(0.0, least(1.0, unclipped_accuracy))
@@ -124,7 +70,7 @@ select
     model,
     reasoning_effort,
     is_thinking,
-    level_domain as domain,
+    domain,
     n_conditions,
     n_clipped,
     escalation_rate,
@@ -134,4 +80,4 @@ select
     self_estimated_accuracy - predictive_accuracy as calibration_bias,
     self_estimated_accuracy - signalled_accuracy as calibration_bias_signalled
 from clip_estimates
-order by model, reasoning_effort, is_thinking, level_domain
+order by all

@@ -4,17 +4,7 @@
 -- calibration_bias is matched: against the accuracy of the same dialogues without signal. The
 -- paper's variant is against the accuracy of the condition's dialogues with signal.
 with curve as (
-    select
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        is_thinking,
-        signal_accuracy,
-        n,
-        predictive_accuracy,
-        escalation_rate
+    select *
     from escalation_curve
     where
         intervention in ('baseline', 'no_signal')
@@ -24,12 +14,7 @@ with curve as (
 ),
 
 lines as (
-    select
-        model,
-        reasoning_effort,
-        is_thinking,
-        slope,
-        intercept
+    select *
     from implicit_threshold
     where
         domain is null
@@ -40,15 +25,7 @@ lines as (
 
 invert_lines as (
     select
-        unsignalled.model,
-        unsignalled.reasoning_effort,
-        unsignalled.is_thinking,
-        unsignalled.domain,
-        unsignalled.condition,
-        unsignalled.signal_accuracy,
-        unsignalled.n,
-        unsignalled.escalation_rate,
-        unsignalled.predictive_accuracy,
+        unsignalled.*,
         (unsignalled.escalation_rate - lines.intercept) / nullif(lines.slope, 0)
             as unclipped_accuracy
     from curve as unsignalled
@@ -62,16 +39,7 @@ invert_lines as (
 
 clip_estimates as (
     select
-        model,
-        reasoning_effort,
-        is_thinking,
-        domain,
-        condition,
-        signal_accuracy,
-        n,
-        escalation_rate,
-        predictive_accuracy,
-        unclipped_accuracy,
+        *,
         unclipped_accuracy < 0 or unclipped_accuracy > 1 as is_clipped,
         case
             when unclipped_accuracy is not null
@@ -107,10 +75,4 @@ left join curve as signalled
         and estimates.condition = signalled.condition
         and estimates.signal_accuracy = signalled.signal_accuracy
         and signalled.intervention = 'baseline'
-order by
-    estimates.model,
-    estimates.reasoning_effort,
-    estimates.is_thinking,
-    estimates.domain,
-    estimates.condition,
-    estimates.signal_accuracy
+order by all

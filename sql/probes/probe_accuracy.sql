@@ -2,43 +2,17 @@
 -- grain: one row per (probe, model_role, scored_against)
 -- source: probed
 -- By the signal where there is one, and by the domain's own accuracy. Unread answers are not right.
-with dialogues as (
+with score_both_ways as (
     select
-        probe,
-        model_role,
-        domain,
-        scenario_id,
-        has_signal,
-        escalate,
-        optimal_escalate,
-        domain_optimal_escalate,
-        status
+        *,
+        'signal' as scored_against
     from probed
-),
-
-score_both_ways as (
-    select
-        probe,
-        model_role,
-        'signal' as scored_against,
-        domain,
-        scenario_id,
-        escalate,
-        optimal_escalate,
-        status
-    from dialogues
     where has_signal
     union all
     select
-        probe,
-        model_role,
-        'domain' as scored_against,
-        domain,
-        scenario_id,
-        escalate,
-        domain_optimal_escalate as optimal_escalate,
-        status
-    from dialogues
+        * replace (domain_optimal_escalate as optimal_escalate),
+        'domain' as scored_against
+    from probed
 ),
 
 count_dialogues as (
@@ -53,10 +27,7 @@ count_dialogues as (
         count(*) filter (where status = 'forced')::bigint as n_forced,
         count(*) filter (where optimal_escalate = 1)::bigint as n_escalation_optimal
     from score_both_ways
-    group by
-        probe,
-        model_role,
-        scored_against
+    group by all
 )
 
 select
@@ -74,7 +45,4 @@ select
     n_escalation_optimal / n::double as always_escalate,
     (n - n_escalation_optimal) / n::double as always_implement
 from count_dialogues
-order by
-    probe,
-    model_role,
-    scored_against
+order by all

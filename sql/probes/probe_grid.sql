@@ -2,20 +2,7 @@
 -- grain: one row per (model_role, domain, condition, cost_ratio, framing); what is null is pooled
 -- source: probed
 -- Cells of (domain, ratio, wording), and by domain, condition, ratio and wording alone.
-with dialogues as (
-    select
-        model_role,
-        domain,
-        condition,
-        cost_ratio,
-        framing,
-        escalate,
-        optimal_escalate
-    from probed
-    where is_plain
-),
-
-count_dialogues as (
+with count_dialogues as (
     select
         model_role,
         domain,
@@ -26,7 +13,8 @@ count_dialogues as (
         count(*) filter (where escalate = optimal_escalate)::bigint as n_right,
         count(*) filter (where escalate is null)::bigint as n_unparsed,
         count(*) filter (where optimal_escalate = 1)::bigint as n_escalation_optimal
-    from dialogues
+    from probed
+    where is_plain
     group by
         grouping sets (
             (model_role, domain, cost_ratio, framing),
@@ -52,9 +40,4 @@ select
     n_escalation_optimal / n::double as always_escalate,
     (n - n_escalation_optimal) / n::double as always_implement
 from count_dialogues
-order by
-    model_role,
-    domain,
-    condition,
-    cost_ratio,
-    framing
+order by all

@@ -22,11 +22,7 @@ count_mistakes as (
         count(*) filter (where is_right)::bigint as n_right
     from dialogues
     where mistake is not null
-    group by
-        probe,
-        model_role,
-        mistake,
-        n_dialogues
+    group by all
 )
 
 select
@@ -38,7 +34,4 @@ select
     n_dialogues,
     n / n_dialogues::double as share_of_dialogues
 from count_mistakes
-order by
-    probe,
-    model_role,
-    mistake
+order by all

@@ -11,11 +11,7 @@ with first_turns as (
         any_value(prediction) as prediction
     from probed
     where is_plain
-    group by
-        domain,
-        prompt,
-        label,
-        model_role
+    group by all
 ),
 
 pair_turns as (

@@ -5,18 +5,8 @@
 -- outcome a column of `estimates.outcome_counts`.
 with dialogues as (
     select
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy,
-        scenario_id,
+        cell_key(decisions) as cell_key,
+        hash(domain, scenario_id) as scenario,
         prediction = label as is_correct,
         escalate = 1 as is_escalated
     from decisions
@@ -25,55 +15,22 @@ with dialogues as (
 
 cells as (
     select
-        row_number()
-            over (
-                order by
-                    model,
-                    domain,
-                    condition,
-                    intervention,
-                    reasoning_effort,
-                    cost_ratio,
-                    framing,
-                    is_thinking,
-                    is_isolated,
-                    has_signal,
-                    signal_accuracy
-            )
-        - 1 as cell,
-        model,
-        domain,
-        condition,
-        intervention,
-        reasoning_effort,
-        cost_ratio,
-        framing,
-        is_thinking,
-        is_isolated,
-        has_signal,
-        signal_accuracy
+        cell_key(escalation_curve) as cell_key,
+        row_number() over (
+            order by
+                model, domain, condition, intervention, reasoning_effort, cost_ratio, framing,
+                is_thinking, is_isolated, has_signal, signal_accuracy
+        ) - 1 as cell
     from escalation_curve
 ),
 
 number_outcomes as (
     select
         cells.cell,
-        hash(dialogues.domain, dialogues.scenario_id) as scenario,
+        dialogues.scenario,
         2 * dialogues.is_escalated::int + 1 - dialogues.is_correct::int as outcome
     from dialogues
-    inner join cells
-        on
-            dialogues.model = cells.model
-            and dialogues.domain = cells.domain
-            and dialogues.condition = cells.condition
-            and dialogues.intervention = cells.intervention
-            and dialogues.reasoning_effort is not distinct from cells.reasoning_effort
-            and dialogues.cost_ratio is not distinct from cells.cost_ratio
-            and dialogues.framing is not distinct from cells.framing
-            and dialogues.is_thinking = cells.is_thinking
-            and dialogues.is_isolated = cells.is_isolated
-            and dialogues.has_signal = cells.has_signal
-            and dialogues.signal_accuracy = cells.signal_accuracy
+    inner join cells on dialogues.cell_key = cells.cell_key
 )
 
 select
@@ -82,5 +39,5 @@ select
     outcome,
     count(*)::bigint as n
 from number_outcomes
-group by cell, scenario, outcome
-order by cell, scenario, outcome
+group by all
+order by all

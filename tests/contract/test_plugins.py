@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from escalometer.cases import domains
+from escalometer.cases import catalog, domains
+from escalometer.cases.domains import shipped
 from escalometer.cases.task import Task
 from escalometer.dialogue import interventions, providers
 from escalometer.dialogue.protocol import first_turn, second_turn
@@ -45,9 +46,9 @@ def test_an_intervention_says_in_a_line_what_changes(name):
     assert f"| `{name}` |" in (ROOT / "README.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", domains.shipped())
+@pytest.mark.parametrize("name", shipped())
 def test_a_domain_has_all_its_parts(name):
-    domain = domains.load(name)
+    domain = catalog.load(name)
     assert domain.name == name
     assert (ROOT / "sql" / "staging" / f"{name}.sql").exists()
     assert domain.editions
@@ -90,7 +91,7 @@ def test_no_plugin_imports_another():
 @pytest.mark.parametrize(
     ("load", "kind"),
     [
-        (domains.load, "domain"),
+        (catalog.load, "domain"),
         (lambda name: interventions.variants(name, COSTS), "intervention"),
     ],
 )

@@ -7,8 +7,8 @@ from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 
-from escalometer.cases import domains
-from escalometer.cases.domains import Condition, Domain
+from escalometer.cases import catalog
+from escalometer.cases.domains import Condition, Domain, shipped
 from escalometer.cases.own_domain import build
 from escalometer.dialogue import interventions
 from escalometer.dialogue.protocol import Protocol, first_turn, second_turn
@@ -26,7 +26,7 @@ PERCENT, OTHER_PERCENT = 62, 91
 
 def pages() -> dict[Path, str]:
     """Return every golden file with the text that it must hold."""
-    names = [*domains.shipped(), OWN]
+    names = [*shipped(), OWN]
     return {
         FOLDER / domain / f"{intervention}.txt": page(domain, intervention)
         for domain in names
@@ -58,7 +58,7 @@ def page(name: str, intervention: str) -> str:
 def _load(name: str) -> Domain:
     if name == OWN:
         return build.load(ROOT / "examples" / "support_tickets" / f"{name}.yaml")
-    return domains.load(name)
+    return catalog.load(name)
 
 
 def _signal(domain: Domain, protocol: Protocol) -> str:

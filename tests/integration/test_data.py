@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import pytest
 
-from escalometer.cases import domains
+from escalometer.cases import catalog
+from escalometer.cases.domains import Download, shipped
 from escalometer.cases.scenarios import sample_scenarios
 from escalometer.cases.staging import stage_table
 from escalometer.config import Params, SampleParams
@@ -56,10 +57,10 @@ def served(tmp_path, monkeypatch):
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    shipped = domains.load("movielens")
+    shipped = catalog.load("movielens")
 
     def promise(checksum: str | None = None) -> None:
-        item = domains.Download(
+        item = Download(
             release="ml-test",
             url=f"http://127.0.0.1:{server.server_port}/ml-test.zip",
             file="ml-test.zip",
@@ -70,7 +71,7 @@ def served(tmp_path, monkeypatch):
             replace(e, downloads=(item,)) if e.name == "grouplens" else e for e in shipped.editions
         )
         plugin = replace(shipped, editions=editions)
-        monkeypatch.setattr(domains, "load", lambda name, root=None: plugin)
+        monkeypatch.setattr(catalog, "load", lambda name, root=None: plugin)
 
     promise()
     yield promise
@@ -124,7 +125,7 @@ def test_what_needs_a_login_is_explained(tmp_path):
 
 def test_status_of_an_empty_project(tmp_path):
     entries = {entry["domain"]: entry for entry in data.status(PARAMS, tmp_path)}
-    assert set(entries) == set(domains.shipped())
+    assert set(entries) == set(shipped())
     assert not any(entry["is_present"] or entry["problem"] for entry in entries.values())
     assert entries["hotel_bookings"]["how_to_get"] == "run: escalometer data fetch hotel_bookings"
 
@@ -144,7 +145,7 @@ def real(name):
     folder = SHARED / "data" / name
     if not folder.exists():
         pytest.skip("../shared/data is not there: recorded data are not part of this project")
-    plugin = domains.load(name)
+    plugin = catalog.load(name)
     params = PARAMS.model_copy(update={"sample": SampleParams()})
     return sample_scenarios(plugin, stage_table(plugin, params, folder), params)
 

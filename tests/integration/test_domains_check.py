@@ -115,9 +115,9 @@ def test_a_run_gives_what_the_check_said(own):
 
 
 def test_customers_never_stand_in_two_splits(own):
-    from escalometer.cases import domains
+    from escalometer.cases import catalog
 
-    domain = domains.load("support_tickets", own)
+    domain = catalog.load("support_tickets", own)
     ingest.run("support_tickets", own)
     cases = stage_table(domain, PARAMS, own / "data" / "raw" / "support_tickets")
     table = sample_scenarios(domain, cases, PARAMS).cases.to_pylist()

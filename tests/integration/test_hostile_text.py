@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from escalometer import validation
-from escalometer.cases import domains
+from escalometer.cases import catalog
 from escalometer.cases.scenarios import sample_scenarios
 from escalometer.cases.staging import stage_table
 from escalometer.cases.task import DECISION_MARKER, PREDICTION_MARKER
@@ -88,7 +88,7 @@ def scenarios(root) -> list[dict]:
 
 def test_every_comment_becomes_one_quoted_line(scenarios):
     assert len(scenarios) == len(HOSTILE) + 60
-    frame = domains.load(NAME).frame({})
+    frame = catalog.load(NAME).frame({})
     before, after = frame.split("a comment")
     for row in scenarios:
         text = row["text"]
@@ -101,7 +101,7 @@ def test_every_comment_becomes_one_quoted_line(scenarios):
 
 
 def test_what_the_protocol_asks_stays_as_it_is(scenarios):
-    task = domains.load(NAME).task
+    task = catalog.load(NAME).task
     asked = first_turn(Protocol(), task, "X", "A signal.").removeprefix("X")
     for row in scenarios:
         prompt = first_turn(Protocol(), task, row["text"], "A signal.")
@@ -130,7 +130,7 @@ def rows(scenarios, tiny_weights, tmp_path_factory) -> list[dict]:
             domain=NAME,
             condition="contains_page",
             scenario_id=row["scenario_id"],
-            task=domains.load(NAME).task,
+            task=catalog.load(NAME).task,
             scenario=row["text"],
             signal=SIGNAL,
             signal_accuracy=0.8,
@@ -147,7 +147,7 @@ def rows(scenarios, tiny_weights, tmp_path_factory) -> list[dict]:
 
 def test_dialogues_are_held_about_them(rows, scenarios):
     assert [row["prompt"] for row in rows] == [
-        first_turn(Protocol(), domains.load(NAME).task, row["text"], SIGNAL) for row in scenarios
+        first_turn(Protocol(), catalog.load(NAME).task, row["text"], SIGNAL) for row in scenarios
     ]
     assert {row["status"] for row in rows} <= {"ok", "forced"}
     assert len({row["decision_prompt"] for row in rows}) == 1
@@ -295,7 +295,7 @@ def test_raw_and_derived_editions_give_the_same_cases(tmp_path):
                 writer.writerow([f"{i}.0", worker, int(is_toxic), -1.0 if is_toxic else 1.0])
     tables = []
     for folder in (derived, raw):
-        cases = stage_table(domains.load(NAME), PARAMS, folder)
+        cases = stage_table(catalog.load(NAME), PARAMS, folder)
         tables.append(cases.drop_columns(["source_row"]).to_pylist())
     assert tables[0] == tables[1]
     assert tables[0][0]["shown"] == 'page 0 of "many" , thank you'
@@ -305,7 +305,7 @@ def test_a_comment_without_a_judgement_is_no_case_and_an_empty_edition_says_so(t
     folder = tmp_path / "data" / "raw" / NAME
     folder.mkdir(parents=True)
     with pytest.raises(DataError, match="escalometer data fetch wikipedia_toxicity"):
-        stage_table(domains.load(NAME), PARAMS, folder)
+        stage_table(catalog.load(NAME), PARAMS, folder)
 
 
 def test_the_derived_edition_gives_the_words_percentages():
@@ -313,7 +313,7 @@ def test_the_derived_edition_gives_the_words_percentages():
     if not path.exists():
         pytest.skip("../shared/data is not there: recorded data are not part of this project")
     params = PARAMS.model_copy(update={"sample": SampleParams()})
-    plugin = domains.load(NAME)
+    plugin = catalog.load(NAME)
     sampled = sample_scenarios(plugin, stage_table(plugin, params, path), params)
     found = {
         row["condition"]: 100 * row["n_all_agreeing"] / row["n_all"] for row in sampled.conditions

@@ -13,15 +13,16 @@ import pytest
 import yaml
 
 from escalometer import validation, warehouse
-from escalometer.cases import domains
+from escalometer.cases import catalog
+from escalometer.cases.domains import shipped
 from escalometer.errors import DataError
 from tests.conftest import ROOT
 
 BAD_ROWS = Path(__file__).parent / "bad_rows"
 RAW = {
     table.name: table
-    for name in domains.shipped()
-    for edition in domains.load(name).editions
+    for name in shipped()
+    for edition in catalog.load(name).editions
     for table in edition.raw_tables
 }
 #: Suites whose broken rows tests/integration/test_validation.py puts into real tables.

@@ -12,7 +12,8 @@ import pyarrow as pa
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from escalometer.cases.learned_conditions import Feature, learn
+from escalometer.cases.features import Feature
+from escalometer.cases.learned_conditions import learn
 
 CATEGORIES = [
     "O'Brien",

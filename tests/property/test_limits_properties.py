@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from escalometer.dialogue.providers._limits import AdaptiveLimiter
+from escalometer.dialogue.remote.limits import AdaptiveLimiter
 
 
 class _NoWait(selectors.DefaultSelector):

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from escalometer.schema import PROBED
-from escalometer.training.chains import best
+from escalometer.training.chains import optimal_escalate
 
 DEFAULTS: dict[str, Any] = {
     "probe": "held_out_domain",
@@ -48,8 +48,8 @@ def probed(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
         unknown = set(stated) - set(DEFAULTS)
         assert not unknown, f"no such column: {unknown}"
         one = {**DEFAULTS, **stated}
-        one["optimal_escalate"] = best(one["percent"], one["cost_ratio"])
-        one["domain_optimal_escalate"] = best(one["domain_percent"], one["cost_ratio"])
+        one["optimal_escalate"] = optimal_escalate(one["percent"], one["cost_ratio"])
+        one["domain_optimal_escalate"] = optimal_escalate(one["domain_percent"], one["cost_ratio"])
         one["is_right"] = one["escalate"] == one["optimal_escalate"]
         full += [one] * row.get("times", 1)
     return pa.Table.from_pylist(full, schema=PROBED)

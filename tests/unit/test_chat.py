@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escalometer.config import ModelCard
-from escalometer.dialogue.providers import Request, _chat, _failures
-from escalometer.dialogue.providers._failures import Failure
-from escalometer.dialogue.providers._logprobs import probabilities
+from escalometer.dialogue.providers import Request
 from escalometer.dialogue.providers.openai.repeats import Repeats
+from escalometer.dialogue.remote import chat, failures
+from escalometer.dialogue.remote.failures import Failure
+from escalometer.dialogue.remote.logprobs import probabilities
 
 CARD = ModelCard.model_validate(
     {
@@ -31,7 +32,7 @@ REQUEST = Request((("user", "x" * 30),), "PREDICTION:", 8, reads_choice=True)
 
 def read(message, usage=None, finish="stop"):
     answer = {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
-    return _chat.completion(CARD, REQUEST, answer, 0.0)
+    return chat.completion(CARD, REQUEST, answer, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -217,14 +218,14 @@ _JSON = st.recursive(
 
 @given(_JSON, st.sampled_from([200, 400, 404, 429, 500]))
 def test_no_answer_breaks(answer, status):
-    found = _failures.of_answer(status, {}, json.dumps(answer).encode())
+    found = failures.of_answer(status, {}, json.dumps(answer).encode())
     if not isinstance(found, Failure):
-        _chat.completion(CARD, REQUEST, found, 0.0)
+        chat.completion(CARD, REQUEST, found, 0.0)
 
 
 @given(st.binary(max_size=200), st.sampled_from([200, 302, 400, 404, 429, 502]))
 def test_no_bytes_break(raw, status):
-    found = _failures.of_answer(status, {}, raw)
+    found = failures.of_answer(status, {}, raw)
     assert not isinstance(found, Failure) or found.reason
 
 
@@ -242,7 +243,7 @@ def test_no_bytes_break(raw, status):
     ],
 )
 def test_durations(said, seconds):
-    assert _failures.duration_s(said) == pytest.approx(seconds)
+    assert failures.duration_s(said) == pytest.approx(seconds)
 
 
 def test_only_a_copy_for_another_request_of_a_server_with_ids_of_its_own_is_a_repeat():

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from escalometer import warehouse
-from escalometer.cases import domains, embedded_rows, form_leaks, raw_files, sampling
+from escalometer.cases import catalog, embedded_rows, form_leaks, raw_files, sampling, text_forms
 from escalometer.cases.provenance import SUPPLIED
 from escalometer.cases.scenarios import sample_scenarios
 from escalometer.cases.staging import stage_cases, stage_table, visible
@@ -113,7 +113,7 @@ def test_texts_are_short_and_plain(root, domain):
 
 @pytest.mark.parametrize("domain", EMBEDDED)
 def test_the_staged_table_does_not_depend_on_the_number_of_threads(root, domain):
-    plugin = domains.load(domain)
+    plugin = catalog.load(domain)
     connection = warehouse.connect(n_threads=1)
     found = raw_files.present(plugin, root / "data" / "raw" / domain)
     for raw_table in found.edition.raw_tables:
@@ -178,7 +178,7 @@ def test_ethnicity_and_marital_status_reach_no_prompt(root, tmp_path, capsys):
 
 @pytest.mark.parametrize("domain", EMBEDDED)
 def test_predicates_and_texts_get_no_private_column(root, domain):
-    plugin = domains.load(domain)
+    plugin = catalog.load(domain)
     cases = pq.read_table(root / "data" / "scenarios" / domain / "table.parquet")
     shown = visible(plugin, cases)
     assert plugin.private_columns <= set(cases.column_names)
@@ -228,7 +228,7 @@ def test_rows_that_read_alike_are_one_scenario_and_all_are_counted(root):
 
 
 def test_a_case_that_reads_like_one_of_another_split_is_passed_over_and_noted(root):
-    plugin = domains.load("movielens")
+    plugin = catalog.load("movielens")
     cases = stage_table(plugin, PARAMS, root / "data" / "raw" / "movielens")
     sampled = sample_scenarios(plugin, cases, PARAMS)
     passed = set(cases.column("case_id").to_pylist()) - set(
@@ -255,7 +255,7 @@ def test_no_text_is_drawn_twice_for_a_condition(root):
 
 @pytest.mark.parametrize("domain", EMBEDDED)
 def test_what_later_stages_need_to_know_of_the_domain_stands_in_one_file(root, domain):
-    plugin = domains.load(domain)
+    plugin = catalog.load(domain)
     about = json.loads((root / "data" / "scenarios" / domain / "domain.json").read_text())
     assert about == {
         "domain": domain,
@@ -275,7 +275,7 @@ def test_conditions_can_be_learned(root):
     learned = PARAMS.model_copy(
         update={"sample": SampleParams(n_per_condition=5, conditions="learned", n_conditions=6)}
     )
-    plugin = domains.load("hmda_mortgages")
+    plugin = catalog.load("hmda_mortgages")
     folder = root / "data" / "raw" / "hmda_mortgages"
     sampled = sample_scenarios(plugin, stage_table(plugin, learned, folder), learned)
     assert len(sampled.conditions) >= 3
@@ -289,7 +289,7 @@ def test_conditions_can_be_learned(root):
 def test_a_balanced_order_keeps_every_percentage(root):
     def percentages(order):
         params = PARAMS.model_copy(update={"sample": SampleParams(order=order)})
-        plugin = domains.load("movielens")
+        plugin = catalog.load("movielens")
         cases = stage_table(plugin, params, root / "data" / "raw" / "movielens")
         share = sum(cases.column("expected_label").to_pylist()) / cases.num_rows
         sampled = sample_scenarios(plugin, cases, params)
@@ -328,7 +328,7 @@ def test_an_unknown_domain_is_refused_by_name(tmp_path):
 def test_how_a_mortgage_application_is_written_does_not_tell_the_label(root):
     rows = rows_of(root, "hmda_mortgages", "table")
     texts = [row["text"] for row in rows]
-    found = form_leaks.leak(texts, [row["label"] for row in rows])
+    found = form_leaks.estimate_leak(texts, [row["label"] for row in rows])
     assert not found.is_leak, found
-    assert len({form_leaks.mask(text) for text in texts}) == 1
+    assert len({text_forms.mask(text) for text in texts}) == 1
     assert len({len(text.split()) for text in texts}) == 1

@@ -65,7 +65,7 @@ def test_a_first_answer_is_a_sentence_and_the_models_own_choice(text, expected):
 
 def test_a_scenario_to_evaluate_on_is_never_taught():
     with pytest.raises(ValueError, match="eval split"):
-        examples.begin(
+        examples.draw_beginning(
             {**SCENARIO, "split": "eval"}, CONDITIONS, TASK, ADAPTER, np.random.default_rng(0)
         )
 
@@ -74,8 +74,8 @@ def test_a_scenario_to_evaluate_on_is_never_taught():
 @given(st.integers(0, 10_000))
 def test_a_tree_shares_its_beginning_and_varies_its_costs(seed):
     rng = np.random.default_rng(seed)
-    start = examples.begin(SCENARIO, CONDITIONS, TASK, ADAPTER, rng)
-    first, *others = examples.tree(3, start, "Yes.\nPREDICTION: 1", 8, ADAPTER, rng)
+    start = examples.draw_beginning(SCENARIO, CONDITIONS, TASK, ADAPTER, rng)
+    first, *others = examples.tree_rows(3, start, "Yes.\nPREDICTION: 1", 8, ADAPTER, rng)
     assert first["kind"] == "predict"
     assert first["target"] == "Yes.\nPREDICTION: 1"
     assert len(others) == 8
@@ -92,7 +92,7 @@ def test_a_tree_shares_its_beginning_and_varies_its_costs(seed):
 
 
 def test_drills_are_second_turns_about_nothing_with_a_percentage_each():
-    rows = examples.drills(9, 40, ADAPTER, np.random.default_rng(1))
+    rows = examples.drill_rows(9, 40, ADAPTER, np.random.default_rng(1))
     assert {row["kind"] for row in rows} == {"drill"}
     assert {len(row["messages"]) for row in rows} == {3}
     assert {row["domain"] for row in rows} == {None}
@@ -102,7 +102,7 @@ def test_drills_are_second_turns_about_nothing_with_a_percentage_each():
 def test_brief_first_answers_are_the_choice_alone_and_learned_in_drills_as_well():
     assert examples.first_answer("I think so. It is.", "1", is_brief=True) == "PREDICTION: 1"
     adapter = AdapterParams(model="tiny", first_answers="brief")
-    rows = examples.drills(9, 8, adapter, np.random.default_rng(1))
+    rows = examples.drill_rows(9, 8, adapter, np.random.default_rng(1))
     assert {row["kind"] for row in rows} == {"drill_both"}
     assert all(row["target"].startswith("The signal says") for row in rows)
 
@@ -110,8 +110,8 @@ def test_brief_first_answers_are_the_choice_alone_and_learned_in_drills_as_well(
 def test_few_ratios_come_in_different_words():
     adapter = AdapterParams(model="tiny", cost_ratios=(4, 10))
     rng = np.random.default_rng(2)
-    start = examples.begin(SCENARIO, CONDITIONS, TASK, adapter, rng)
-    rows = examples.tree(0, start, "PREDICTION: 0", 6, adapter, rng)[1:]
+    start = examples.draw_beginning(SCENARIO, CONDITIONS, TASK, adapter, rng)
+    rows = examples.tree_rows(0, start, "PREDICTION: 0", 6, adapter, rng)[1:]
     assert {row["cost_ratio"] for row in rows} == {4, 10}
     assert len({(row["cost_ratio"], row["framing"]) for row in rows}) == 6
 

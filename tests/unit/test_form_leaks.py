@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from escalometer.cases import form_leaks
-from escalometer.cases.form_leaks import leak, mask
+from escalometer.cases.form_leaks import estimate_leak
+from escalometer.cases.text_forms import mask
 
 PURPOSES = ["debt consolidation", "car", "home improvement", "medical", "small business loan"]
 SEEDS = range(4)
@@ -102,7 +103,7 @@ def loans(seed, write, n=1500):
 )
 def test_a_form_that_betrays_the_label_is_found(seed, write, piece):
     texts, labels = loans(seed, write)
-    found = leak(texts, labels, seed=seed)
+    found = estimate_leak(texts, labels, seed=seed)
     assert found.auc > 0.9
     assert found.is_leak
     assert found.n == len(texts)
@@ -116,7 +117,7 @@ def test_a_third_of_the_rows_written_otherwise_is_found():
         is_odd = label and random.random() < 1 / 3
         return purpose.capitalize() if is_odd else purpose, amount, f"{dti:.1f}"
 
-    found = leak(*loans(1, write))
+    found = estimate_leak(*loans(1, write))
     assert found.is_leak
     assert found.auc == pytest.approx(1 / 2 + 1 / 6, abs=0.04)
 
@@ -134,7 +135,7 @@ def test_what_numbers_and_words_say_is_no_leak(seed):
         )
         # The size (with its comma), the sign and how many there are decide: all of it is content.
         labels.append(int((amount < 1000) or (change < -2) or len(names) == 3))
-    found = leak(texts, labels, seed=seed)
+    found = estimate_leak(texts, labels, seed=seed)
     assert not found.is_leak
     assert found.auc == pytest.approx(0.5, abs=0.02)
 
@@ -144,14 +145,14 @@ def test_many_forms_that_have_nothing_to_do_with_the_label_are_no_leak(seed):
     random = np.random.default_rng(seed)
     pieces = ["Ok.", "fine,", "NO!", "a_b", "3.5", "12", "(x)", "é", "Well-known", "  ", "\n"]
     texts = [" ".join(random.choice(pieces, 12)) for _ in range(600)]
-    found = leak(texts, random.integers(0, 2, 600), seed=seed)
+    found = estimate_leak(texts, random.integers(0, 2, 600), seed=seed)
     assert not found.is_leak
     assert found.low < 0.5 < found.high
 
 
 def test_a_constant_form_is_exactly_chance():
     texts = [f"The loan is {amount} dollars." for amount in range(100)]
-    found = leak(texts, [int(amount > 50) for amount in range(100)])
+    found = estimate_leak(texts, [int(amount > 50) for amount in range(100)])
     assert found == form_leaks.Leak(0.5, 0.5, 0.5, 100, ())
     assert not found.is_leak
 
@@ -163,11 +164,11 @@ def test_repeated_texts_are_not_learned_by_rote():
     truth = random.integers(0, 2, 60)
     texts = [form for form in forms for _ in range(20)]
     labels = [int(y) for y in truth for _ in range(20)]
-    assert not leak(texts, labels).is_leak
+    assert not estimate_leak(texts, labels).is_leak
     # The same with texts of their own that share a group.
     numbered = [f"{text} {'xyz'[i % 3]}" for i, text in enumerate(texts)]
     groups = [str(i // 20) for i in range(len(texts))]
-    assert not leak(numbered, labels, groups=groups).is_leak
+    assert not estimate_leak(numbered, labels, groups=groups).is_leak
 
 
 def test_more_than_two_labels():
@@ -175,37 +176,39 @@ def test_more_than_two_labels():
     labels = random.integers(0, 26, 3000)
     told = [("Loan: car." if y == 0 else "Loan: Car." if y < 13 else "loan, car") for y in labels]
     texts = [f"{text} {i}" for i, text in enumerate(told)]
-    found = leak(texts, labels)
+    found = estimate_leak(texts, labels)
     assert found.is_leak
     assert found.n == 3000
-    shuffled = leak(texts, random.permutation(labels))
+    shuffled = estimate_leak(texts, random.permutation(labels))
     assert not shuffled.is_leak
     assert shuffled.auc == pytest.approx(0.5, abs=0.04)
 
 
 def test_rows_may_come_in_any_order_and_only_so_many_are_looked_at():
     texts, labels = loans(3, lambda y, p, a, d: (p.capitalize() if a % 3 else p, a, f"{d:g}"))
-    first = leak(texts, labels, max_rows=700)
+    first = estimate_leak(texts, labels, max_rows=700)
     order = np.random.default_rng(0).permutation(len(texts))
-    assert leak([texts[i] for i in order], np.asarray(labels)[order], max_rows=700) == first
+    assert (
+        estimate_leak([texts[i] for i in order], np.asarray(labels)[order], max_rows=700) == first
+    )
     assert first.n == 700
 
 
 def test_labels_too_rare_for_every_fold_are_left_out():
     texts = [f"{'A' if i % 2 else 'a'} {i}" for i in range(103)]
     labels = [i % 2 for i in range(100)] + [2, 2, 2]
-    assert leak(texts, labels).n == 100
+    assert estimate_leak(texts, labels).n == 100
 
 
 @pytest.mark.parametrize("labels", [[1] * 20, [0] * 17 + [1] * 3, []])
 def test_one_label_cannot_leak(labels):
     with pytest.raises(ValueError, match="two labels with at least 5 different texts"):
-        leak([f"text {i}" for i in range(len(labels))], labels)
+        estimate_leak([f"text {i}" for i in range(len(labels))], labels)
 
 
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="2 texts, 1 labels"):
-        leak(["a", "b"], [1])
+        estimate_leak(["a", "b"], [1])
 
 
 def test_a_small_effect_is_no_leak_however_many_rows_show_it():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from escalometer import validation, warehouse
-from escalometer.cases import domains, form_leaks, learned_conditions, raw_files, sampling
+from escalometer.cases import catalog, form_leaks, learned_conditions, raw_files, sampling
 from escalometer.cases.staging import stage_cases
 from escalometer.errors import DataError
 from escalometer.runtime.files import digest
@@ -15,7 +15,7 @@ from escalometer.warehouse import RawFile
 from escalometer.warehouse.table_files import opened
 from tests.conftest import ROOT, SHARED
 
-DOMAIN = domains.load("hotel_bookings")
+DOMAIN = catalog.load("hotel_bookings")
 (TABLE,) = DOMAIN.editions[0].raw_tables
 SQL = ROOT / "sql"
 REAL = SHARED / "data" / "hotel_bookings" / "hotel_bookings.csv.gz"
@@ -180,7 +180,7 @@ def sample(cases, n=3000):
 def test_how_a_text_is_written_does_not_give_the_label_away(cases):
     rows = sample(cases)
     texts = [DOMAIN.render(row) for row in rows]
-    found = form_leaks.leak(texts, [row["label"] for row in rows])
+    found = form_leaks.estimate_leak(texts, [row["label"] for row in rows])
     assert not found.is_leak, found
 
 

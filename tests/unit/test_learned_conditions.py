@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from escalometer.cases.learned_conditions import MAX_CATEGORIES, MAX_DEPTH, Feature, Learned, learn
+from escalometer.cases.features import MAX_CATEGORIES, Feature
+from escalometer.cases.learned_conditions import MAX_DEPTH, Learned, learn
 from escalometer.errors import UsageError
 
 LEAD = Feature(

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pytest
 
 from escalometer import validation, warehouse
-from escalometer.cases import domains, form_leaks, learned_conditions, raw_files
+from escalometer.cases import catalog, form_leaks, learned_conditions, raw_files
 from escalometer.cases.staging import stage_cases
 from escalometer.errors import DataError
 from escalometer.runtime.files import digest
@@ -15,7 +15,7 @@ from escalometer.warehouse import RawFile
 from escalometer.warehouse.table_files import opened
 from tests.conftest import ROOT, SHARED
 
-DOMAIN = domains.load("lending_club")
+DOMAIN = catalog.load("lending_club")
 RAW, DERIVED = DOMAIN.editions
 ACCEPTED, REJECTED = RAW.raw_tables
 (APPLICATIONS,) = DERIVED.raw_tables
@@ -339,7 +339,7 @@ def test_every_text_has_one_form(real):
     shapes = {re.sub(r"\.\d", ".9", re.sub("[a-z]+", "a", shape)) for shape in shapes}
     assert len(shapes) == 1
     assert max(map(len, texts)) < 200
-    found = form_leaks.leak(texts, cases.column("label").to_pylist())
+    found = form_leaks.estimate_leak(texts, cases.column("label").to_pylist())
     assert not found.is_leak, found
 
 

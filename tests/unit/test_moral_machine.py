@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from escalometer import validation, warehouse
-from escalometer.cases import domains, form_leaks, learned_conditions, raw_files
+from escalometer.cases import catalog, form_leaks, learned_conditions, raw_files
 from escalometer.cases.raw_files import RawFile
 from escalometer.cases.staging import stage_cases
 from escalometer.runtime.files import digest
 from tests.conftest import ROOT, SHARED
 
-DOMAIN = domains.load("moral_machine")
+DOMAIN = catalog.load("moral_machine")
 RAW, DERIVED = DOMAIN.editions
 SQL = ROOT / "sql"
 REAL = SHARED / "data" / "moral_machine" / "derived_rows.parquet"
@@ -252,7 +252,7 @@ def test_a_balanced_order_keeps_every_label_and_percentage(real, cases):
 def test_how_a_text_is_written_does_not_give_the_label_away(real, is_balanced):
     rows = staged(real, is_balanced=is_balanced).to_pylist()
     texts = [DOMAIN.render(row) for row in rows]
-    found = form_leaks.leak(texts, [row["label"] for row in rows], max_rows=3000)
+    found = form_leaks.estimate_leak(texts, [row["label"] for row in rows], max_rows=3000)
     assert not found.is_leak, found
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from escalometer import warehouse
-from escalometer.cases import domains, form_leaks, raw_files
+from escalometer.cases import catalog, form_leaks, raw_files
 from escalometer.cases.domains import movielens
 from escalometer.cases.staging import stage_cases
 from tests.conftest import SHARED
 
-DOMAIN = domains.load("movielens")
+DOMAIN = catalog.load("movielens")
 REAL = SHARED / "data" / "movielens"
 GENRES = ("Action", "Comedy|Drama", "Drama|War", "Film-Noir", "(no genres listed)", "Sci-Fi|War")
 MOVIE = r"(?P<{0}>.+) \((\d{{4}}); (.+)\), average (?P<{0}_average>\d\.\d\d) from ([\d,]+) ratings"
@@ -350,7 +350,7 @@ def test_percentages_of_ml_latest_small_are_the_published_ones(real):
 @pytest.mark.parametrize("is_balanced", [False, True])
 def test_the_way_a_text_is_written_does_not_tell_the_label(is_balanced, embedded):
     cases = staged(embedded, is_balanced)
-    found = form_leaks.leak(
+    found = form_leaks.estimate_leak(
         [DOMAIN.render(case) for case in cases],
         [case["label"] for case in cases],
         groups=[case["split_key"] for case in cases],

@@ -7,9 +7,9 @@ import importlib.util
 
 import pytest
 
-from escalometer.cases import domains
+from escalometer.cases import catalog
 from escalometer.cases.own_domain import build, columns, spec, table_check
-from escalometer.cases.own_domain.phrases import condition_columns, spelt
+from escalometer.cases.own_domain.phrases import as_words, condition_columns
 from tests.conftest import ROOT
 from tests.unit.own_tables import HEADER, MINIMAL, PACKINGS, as_csv, rows, staged, write
 
@@ -73,7 +73,7 @@ def test_where_the_file_is_gone_the_copy_in_data_stands_in(tmp_path):
     folder = tmp_path / "data" / "raw" / "my_tickets"
     build.load(path).editions[0].bring(folder)
     (tmp_path / "domains" / "t.csv").unlink()
-    domain = domains.load("my_tickets", tmp_path)
+    domain = catalog.load("my_tickets", tmp_path)
     domain.editions[0].bring(folder)
     assert (folder / "my_tickets_rows.csv").exists()
 
@@ -265,7 +265,7 @@ def test_braces_can_be_written_in_a_scenario():
 def test_column_names_are_said_in_words():
     names = ["months_left", "passengerClass", "FICO", "DTI_ratio", "leadTime days"]
     said = ["months left", "passenger class", "FICO", "DTI ratio", "lead time days"]
-    assert [spelt(name) for name in names] == said
+    assert [as_words(name) for name in names] == said
 
 
 # --- the example

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy, pad
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from escalometer.training import attention
-from escalometer.training.prefix_trees import IGNORED, Encoded, Tree, TreeCollator, grow
+from escalometer.training.prefix_trees import IGNORED, Encoded, Tree, TreeCollator, tree_of
 
 
 def model(implementation: str) -> LlamaForCausalLM:
@@ -58,7 +58,7 @@ def loss_of(of: LlamaForCausalLM, batch: dict) -> torch.Tensor:
 
 @pytest.mark.parametrize("implementation", ["sdpa", attention.NAME])
 def test_a_trees_loss_and_gradients_are_those_of_its_examples(implementation):
-    tree = grow(EXAMPLES)
+    tree = tree_of(EXAMPLES)
     assert tree.n_tokens < tree.n_separate == sum(len(e.tokens) for e in EXAMPLES)
     whole = model(implementation)
     together = loss_of(whole, TreeCollator()([tree.row()]))
@@ -77,8 +77,8 @@ def test_a_trees_loss_and_gradients_are_those_of_its_examples(implementation):
 def test_branches_do_not_see_each_other():
     other = example(SHARED, [1, 2, 3, 4], 2)
     of = model(attention.NAME)
-    alone = grow([EXAMPLES[1], EXAMPLES[2]])
-    beside = grow([EXAMPLES[1], other])
+    alone = tree_of([EXAMPLES[1], EXAMPLES[2]])
+    beside = tree_of([EXAMPLES[1], other])
     logits = []
     for tree in (alone, beside):
         batch = TreeCollator()([tree.row()])
@@ -89,14 +89,14 @@ def test_branches_do_not_see_each_other():
 
 def test_what_a_branch_learns_first_is_predicted_within_it():
     # The examples part only within what they learn: the trunk ends before.
-    tree = grow([example(SHARED, [5, 6, 7, 8], 4), example(SHARED, [5, 6, 9], 3)])
+    tree = tree_of([example(SHARED, [5, 6, 7, 8], 4), example(SHARED, [5, 6, 9], 3)])
     assert tree.trunk.tokens == SHARED[:-1]
     assert all(branch.labels[0] == IGNORED for branch in tree.branches)
 
 
 def test_examples_that_share_nothing_make_no_tree():
     with pytest.raises(ValueError, match="begin alike"):
-        grow([example([1, 2], [3], 1), example([4, 5], [6], 1)])
+        tree_of([example([1, 2], [3], 1), example([4, 5], [6], 1)])
 
 
 def test_one_tree_is_a_batch():

@@ -9,17 +9,17 @@ import pytest
 from escalometer.config import ProbeParams
 from escalometer.dialogue.protocol import FRAMINGS, PROBE_FRAMINGS
 from escalometer.schema import PROBED
-from escalometer.training.chains import best, write_chain
+from escalometer.training.chains import optimal_escalate, write_chain
 from escalometer.training.held_out import TRAINED_RATIOS, UNTRAINED_PERCENTS, UNTRAINED_RATIOS
 from escalometer.training.probe_cells import PLAIN, PROBES
 from escalometer.training.probe_dialogues import probed_row
-from escalometer.training.probes import Asked, Material, build
+from escalometer.training.probes import ProbeDialogue, ProbeDomain, build
 from escalometer.training.signals import restate
 
 ACCURACIES = {"under_5%": 52, "b": 64, "c": 75, "d": 88, "e": 97}
 
 
-def material(domain: str, n_scenarios: int = 30) -> Material:
+def material(domain: str, n_scenarios: int = 30) -> ProbeDomain:
     conditions = {
         name: {
             "condition": name,
@@ -39,7 +39,7 @@ def material(domain: str, n_scenarios: int = 30) -> Material:
         }
         for i in range(4 * n_scenarios)
     ]
-    return Material(domain, conditions, scenarios)
+    return ProbeDomain(domain, conditions, scenarios)
 
 
 HELD_OUT = material("movielens")
@@ -47,31 +47,31 @@ TRAINED = [material("lending_club"), material("hotel_bookings")]
 
 
 @pytest.fixture(scope="module")
-def asked() -> list[Asked]:
+def asked() -> list[ProbeDialogue]:
     return build(TRAINED, HELD_OUT, ProbeParams(), seed=1)
 
 
-def of(asked: list[Asked], probe: str) -> list[Asked]:
+def of(asked: list[ProbeDialogue], probe: str) -> list[ProbeDialogue]:
     return [one for one in asked if one.probe == probe]
 
 
-def signal_percent(one: Asked) -> int:
+def signal_percent(one: ProbeDialogue) -> int:
     return int(one.signal.rsplit("%", 1)[0].rsplit(" ", 1)[1])
 
 
-def test_sizes_are_those_asked_for_and_nothing_is_asked_twice(asked: list[Asked]) -> None:
+def test_sizes_are_those_asked_for_and_nothing_is_asked_twice(asked: list[ProbeDialogue]) -> None:
     sizes = ProbeParams()
     assert Counter(one.probe for one in asked) == {name: getattr(sizes, name) for name in PROBES}
     assert 1100 <= len(asked) <= 1400
     assert len(set(asked)) == len(asked)
 
 
-def test_the_same_seed_asks_the_same(asked: list[Asked]) -> None:
+def test_the_same_seed_asks_the_same(asked: list[ProbeDialogue]) -> None:
     assert build(TRAINED, HELD_OUT, ProbeParams(), seed=1) == asked
     assert build(TRAINED, HELD_OUT, ProbeParams(), seed=2) != asked
 
 
-def test_scenarios_are_of_the_eval_split_and_of_their_condition(asked: list[Asked]) -> None:
+def test_scenarios_are_of_the_eval_split_and_of_their_condition(asked: list[ProbeDialogue]) -> None:
     rows = {row["scenario_id"]: row for m in (*TRAINED, HELD_OUT) for row in m.scenarios}
     for one in asked:
         row = rows[one.scenario_id]
@@ -95,7 +95,7 @@ def test_the_grid_is_even() -> None:
     assert set(ratios.values()) == {16}
 
 
-def test_each_probe_asks_what_it_is_named_for(asked: list[Asked]) -> None:
+def test_each_probe_asks_what_it_is_named_for(asked: list[ProbeDialogue]) -> None:
     assert {one.domain for one in asked if one.probe != "trained_domains"} == {"movielens"}
     assert {one.protocol.cost_ratio for one in of(asked, "untrained_ratios")} == {*UNTRAINED_RATIOS}
     assert {one.protocol.framing for one in of(asked, "untrained_wordings")} == {*PROBE_FRAMINGS}
@@ -110,15 +110,17 @@ def test_each_probe_asks_what_it_is_named_for(asked: list[Asked]) -> None:
         assert ("%" in one.scenario) == (one.probe == "other_percentage")
 
 
-def test_a_wrong_signal_is_far_off_and_asks_for_the_other_action(asked: list[Asked]) -> None:
+def test_a_wrong_signal_is_far_off_and_asks_for_the_other_action(
+    asked: list[ProbeDialogue],
+) -> None:
     for one in of(asked, "wrong_signal"):
         ratio = one.protocol.cost_ratio
         assert ratio is not None
         assert abs(one.percent - one.domain_percent) >= 20
-        assert best(one.percent, ratio) != best(one.domain_percent, ratio)
+        assert optimal_escalate(one.percent, ratio) != optimal_escalate(one.domain_percent, ratio)
 
 
-def test_ties_and_what_lies_beside_them(asked: list[Asked]) -> None:
+def test_ties_and_what_lies_beside_them(asked: list[ProbeDialogue]) -> None:
     ties = of(asked, "ties")
     assert len(ties) > 200
     off = Counter()
@@ -128,11 +130,11 @@ def test_ties_and_what_lies_beside_them(asked: list[Asked]) -> None:
         cost = Fraction(ratio) * (100 - one.percent)
         off[(cost > 100) - (cost < 100)] += 1
         assert abs(one.percent - 100 * (1 - 1 / Fraction(ratio))) <= 1
-        assert best(one.percent, ratio) == int(cost > 100)
+        assert optimal_escalate(one.percent, ratio) == int(cost > 100)
     assert min(off[0], off[1], off[-1]) >= 50
 
 
-def test_dialogues_share_first_turns(asked: list[Asked]) -> None:
+def test_dialogues_share_first_turns(asked: list[ProbeDialogue]) -> None:
     turns = {(one.scenario, one.signal, one.protocol.has_signal) for one in asked}
     assert len(turns) < len(asked) / 3
 
@@ -162,7 +164,7 @@ def test_where_scenarios_are_few_nothing_is_asked_twice() -> None:
     few = material("movielens", n_scenarios=2)
     asked = build([], few, ProbeParams(), seed=1)
     assert len(set(asked)) == len(asked) < sum(getattr(ProbeParams(), name) for name in PROBES)
-    none = Material("movielens", few.conditions, [])
+    none = ProbeDomain("movielens", few.conditions, [])
     assert build([none], none, ProbeParams(), seed=1) == []
 
 
@@ -195,12 +197,12 @@ def test_a_signal_without_a_percentage_cannot_be_restated(signal: str, percent: 
 
 def test_a_domain_whose_signals_state_none_is_refused() -> None:
     said: dict[str, Any] = {"signal": "Most were kept.", "signal_accuracy": 0.8}
-    mute = Material("movielens", dict.fromkeys(ACCURACIES, said), HELD_OUT.scenarios)
+    mute = ProbeDomain("movielens", dict.fromkeys(ACCURACIES, said), HELD_OUT.scenarios)
     with pytest.raises(ValueError, match="Most were kept"):
         build(TRAINED, mute, ProbeParams(), seed=1)
 
 
-def held(one: Asked, text: str | None, escalate: int | None) -> dict[str, Any]:
+def held(one: ProbeDialogue, text: str | None, escalate: int | None) -> dict[str, Any]:
     """A dialogue as the engine gives it, with this answer in turn 2."""
     return {
         **dict.fromkeys(PROBED.names),
@@ -211,12 +213,15 @@ def held(one: Asked, text: str | None, escalate: int | None) -> dict[str, Any]:
 
 
 def test_a_dialogue_is_right_by_the_signal_and_its_first_mistake_is_named(
-    asked: list[Asked],
+    asked: list[ProbeDialogue],
 ) -> None:
     for one in of(asked, "wrong_signal"):
         ratio = one.protocol.cost_ratio
         assert ratio is not None
-        by_signal, by_domain = best(one.percent, ratio), best(one.domain_percent, ratio)
+        by_signal, by_domain = (
+            optimal_escalate(one.percent, ratio),
+            optimal_escalate(one.domain_percent, ratio),
+        )
         told = write_chain(one.percent, ratio)
         row = probed_row("tuned", "m", one, held(one, told, by_signal))
         assert (row["is_right"], row["mistake"]) == (True, None)

@@ -1,4 +1,4 @@
-"""The profile's keys and types as interface.md has them, also where nothing can be estimated."""
+"""The profile's keys and types as docs/documents.md has them, also without any estimate."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from escalometer.recorded.prompt_match import Pair, check
-from escalometer.recorded.quoted_details import Quoted, Source, quoted
+from escalometer.recorded.quoted_details import QuotedDetail, SearchedText, quoted_details
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ from escalometer.recorded.quoted_details import Quoted, Source, quoted
     ],
 )
 def test_what_is_quoted(answer, kind, texts):
-    assert {one.text for one in quoted(answer) if one.kind == kind} == texts
+    assert {one.text for one in quoted_details(answer) if one.kind == kind} == texts
 
 
 def test_what_is_quoted_is_found_in_any_case_and_form():
-    source = Source("Debt ratio 193%, asks for $28,000 in OSLO; wrote: You are\nwrong!")
+    source = SearchedText("Debt ratio 193%, asks for $28,000 in OSLO; wrote: You are\nwrong!")
     kinds = {"number": "193", "name": "oslo", "quotation": "you are wrong"}
-    assert all(source.has(Quoted(kind, text)) for kind, text in kinds.items())
-    assert not source.has(Quoted("number", "19"))
+    assert all(source.has(QuotedDetail(kind, text)) for kind, text in kinds.items())
+    assert not source.has(QuotedDetail("number", "19"))
 
 
 def test_pairs_are_judged_the_same_each_time_and_by_what_tells_prompts_apart():

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from escalometer import validation, warehouse
-from escalometer.cases import domains
+from escalometer.cases import catalog
 from escalometer.cases.domains.wikipedia_toxicity import WORDS
 from escalometer.cases.scenarios import sample_scenarios
 from escalometer.cases.staging import stage_cases, stage_table
@@ -19,7 +19,7 @@ from escalometer.config import Params, SampleParams
 from tests.conftest import ROOT, SHARED
 
 NAME = "wikipedia_toxicity"
-DOMAIN = domains.load(NAME)
+DOMAIN = catalog.load(NAME)
 PARAMS = Params(seed=3, models=("tiny",), domains=(NAME,), sample=SampleParams())
 
 

@@ -1,9 +1,9 @@
 """Domains: tables of recorded human decisions, one file each, found by file name.
 
 A new domain is one file: `escalometer/cases/domains/<name>.py` that defines
-``DOMAIN = Domain(...)``, or, for a table of one's own, `domains/<name>.yaml` (see
-`escalometer.cases.own_domain.build`). A Python domain has
-its staging statement `sql/staging/<name>.sql` and suites of its tables in `expectations/`.
+``DOMAIN = Domain(...)``, or, for a user's table, `domains/<name>.yaml` (see
+`escalometer.cases.own_domain.build`). A Python domain has its staging statement
+`sql/staging/<name>.sql` and suites of its tables in `expectations/`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from escalometer.cases.learned_conditions import Feature
+from escalometer.cases.features import Feature
 from escalometer.cases.task import Task
-from escalometer.errors import UsageError, unknown_name
-from escalometer.layout import DOMAINS_FOLDER, own_domain_file
 from escalometer.warehouse import RawTable
 
-__all__ = ["Condition", "Domain", "Download", "Edition", "RawTable", "load", "names", "shipped"]
+__all__ = ["Condition", "Domain", "Download", "Edition", "RawTable", "load_shipped", "shipped"]
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,12 @@ class Edition:
         The files that make it up; it is present where all of them are.
     provenance : mapping
         ``source``, ``edition``, ``licence``, ``citation``, ``decisions_of`` (whose decisions), and
-        whatever else a reader should know.
+        further remarks for a reader.
     is_derived : bool
         Whether somebody computed these rows from the published ones.
     releases : mapping of str to str
         Known files: sha256 of the uncompressed content, and the release that it belongs to. Other
-        bytes in the same columns are somebody's own.
+        bytes in the same columns are a user's.
     downloads : tuple of Download
         What `escalometer data fetch` can bring; the first is the default.
     instructions : str
@@ -88,7 +86,7 @@ class Edition:
 
 @dataclass(frozen=True)
 class Condition:
-    """A subgroup of a domain that a signal speaks about.
+    """A subgroup of a domain, which a signal describes.
 
     Attributes
     ----------
@@ -110,7 +108,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Domain:
-    """All that the pipeline needs to know of one domain.
+    """One domain: its task, editions, conditions, features and the rendering of a case.
 
     Attributes
     ----------
@@ -123,7 +121,7 @@ class Domain:
     signal_template : str
         The signal with ``{phrase}``, ``{percent}`` and ``{outcome}``.
     outcomes : tuple of str
-        What the signal says of the cases with label 0, 1, …: ``("were denied", "were approved")``.
+        The signal's words for the cases with label 0, 1, …: ``("were denied", "were approved")``.
     render : callable
         ``render(row)`` gives the scenario's text from one staged row (column name to value). Free
         text in it has gone through `escalometer.cases.sanitize`.
@@ -138,8 +136,9 @@ class Domain:
     is_main : bool
         Whether the implicit threshold counts it (all but moral_machine).
     frame : callable or None
-        ``frame(row)`` gives the part of the text that is ours, where the rest is somebody's own
-        words; None where all of it is ours. How it is written must not betray the label.
+        ``frame(row)`` gives the part of the text that the project writes, where the rest is a
+        stranger's words; None where the project writes all of it. Its form must not reveal the
+        label.
     stage : callable or None
         ``stage(connection)`` gives the staged table from the loaded raw ones; None for the
         statements in `sql/staging`.
@@ -150,9 +149,9 @@ class Domain:
     -----
     The staged table has one row a case, with at least ``case_id`` (text, unique), ``source_row``
     and ``label`` (0, 1, …: an index into `task.meanings`). It may have ``split_key`` (text): cases
-    of one key, such as one person's, never stand in two splits. And it may have ``expected_label``:
-    what the signal predicts for this very case, where that differs from case to case under one
-    condition; elsewhere a signal speaks of the condition's most frequent label.
+    of one key, such as one person's, are never in two splits. And it may have ``expected_label``:
+    the signal's prediction for the case, where that differs from case to case under one condition;
+    elsewhere a signal states the share of the condition's most frequent label.
 
     Where `sql/staging/<domain>__<edition>.sql` exists, it brings that edition's raw tables into the
     table `<domain>_source`, which `sql/staging/<domain>.sql` then reads.
@@ -180,35 +179,7 @@ def shipped() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
-def names(root: Path = Path()) -> list[str]:
-    """Return the domains that exist: shipped ones and the project's own, alphabetically."""
-    own = {path.stem for path in (root / DOMAINS_FOLDER).glob("*.yaml")}
-    return sorted({*shipped(), *own})
-
-
-def load(name: str, root: Path = Path()) -> Domain:
-    """Return the domain `name`.
-
-    Parameters
-    ----------
-    name : str
-        The stem of a file in this package or in the project's folder `domains`.
-    root : Path, default the working folder
-        The project.
-
-    Raises
-    ------
-    UsageError
-        If there is no such domain, or its YAML file is not as it must be.
-    """
-    own = own_domain_file(name, root)
-    if name in shipped():
-        if own.exists():
-            raise UsageError(f"{own}: {name} is a domain that ships with the project; rename it")
-        domain: Domain = importlib.import_module(f"{__name__}.{name}").DOMAIN
-        return domain
-    if name not in names(root):
-        raise unknown_name("domain", name, names(root))
-    from escalometer.cases.own_domain import build
-
-    return build.load(own)
+def load_shipped(name: str) -> Domain:
+    """Return the domain that the file `name` of this package defines."""
+    domain: Domain = importlib.import_module(f"{__name__}.{name}").DOMAIN
+    return domain

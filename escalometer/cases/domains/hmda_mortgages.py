@@ -1,4 +1,4 @@
-"""Mortgage applications in Boston (HMDA): whether the loan officer approved them."""
+"""Mortgage applications in Boston (HMDA); label 1 is an approved one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from escalometer.cases import embedded_rows
 from escalometer.cases.domains import Condition, Domain, Edition, RawTable
-from escalometer.cases.learned_conditions import Feature
+from escalometer.cases.features import Feature
 from escalometer.cases.task import Task
 
 DATA_SET = "AER/HMDA"
-#: Of the packaged pickle, and of the CSV file that `fetch` writes: another digest in data/raw means
-#: a file of the user's own.
+#: Of the packaged pickle, and of the CSV file that `bring` writes: another digest in data/raw means
+#: that the user supplied the file.
 SHA256 = "ec98efb1057aa1558ce3b095ef95848b0c4b632d4764725495d2bf4e50c1b80a"
 CSV_SHA256 = "f3fc4072a77b05bedf36168dec3edbf38ab4b19a8238c3d8f6064bbfeeab734b"
 

@@ -1,4 +1,4 @@
-"""Hotel bookings in Portugal: whether the guest kept the booking or cancelled it."""
+"""Hotel bookings in Portugal; label 1 is a booking that the guest kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from escalometer.cases.domains import Condition, Domain, Download, Edition, RawTable
-from escalometer.cases.learned_conditions import Feature
+from escalometer.cases.features import Feature
 from escalometer.cases.task import Task
 
 #: Only what a text, a condition or the suite uses: what a hotel enters later is not even loaded.
@@ -175,7 +175,7 @@ FEATURES = (
 
 
 def render(row: Mapping[str, Any]) -> str:
-    """Return the scenario's text: the booking as it stood when it was made."""
+    """Return the scenario's text: the booking at the time that it was made."""
     return (
         f"Booking of a {row['hotel']} hotel, arrival {row['arrival_date']}, "
         f"made {row['lead_time_days']} days ahead, channel: {row['channel']}.\n"

@@ -1,4 +1,4 @@
-"""Personal loans (LendingClub): whether an application was approved."""
+"""Personal loans (LendingClub); label 1 is an approved application."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from escalometer.cases.domains import Condition, Domain, Edition, RawTable
-from escalometer.cases.learned_conditions import Feature
+from escalometer.cases.features import Feature
 from escalometer.cases.task import Task
 
 #: pandas, which wrote some copies of these files, writes a missing text as nan.
@@ -235,7 +235,7 @@ FEATURES = (
 
 
 def render(row: Mapping[str, Any]) -> str:
-    """Return the scenario's text: what is asked for, and what is known of the applicant.
+    """Return the scenario's text: the loan that is applied for, and the applicant's data.
 
     All applications have the same fields in the same form; see `COMMON` for what that took.
     """

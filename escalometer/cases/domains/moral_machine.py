@@ -1,4 +1,4 @@
-"""The Moral Machine: whom a respondent had a self-driving car save that could not save all."""
+"""The Moral Machine: a respondent's choice of the group that a self-driving car saves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from escalometer.cases.domains import Condition, Domain, Edition, RawTable
-from escalometer.cases.learned_conditions import Feature
+from escalometer.cases.features import Feature
 from escalometer.cases.task import Task
 
 #: What both editions have. Numbers that people typed stay text here: staging reads what it can.
@@ -100,7 +100,7 @@ DERIVED = Edition(
     instructions="Or put derived_rows.parquet into data/raw/moral_machine/, if you have it.",
 )
 
-#: The study's ten, under the names of its recorded decisions. Each speaks of the first group.
+#: The study's ten, under the names of its recorded decisions. Each describes the first group.
 CONDITIONS = (
     Condition(
         "female_vs_male",
@@ -224,7 +224,7 @@ def _group(row: Mapping[str, Any], way: str) -> str:
 
 
 def render(row: Mapping[str, Any]) -> str:
-    """Return the scenario's text: whom each way kills, and who is asked."""
+    """Return the scenario's text: the victims of each course, and the respondent."""
     ways = [
         f"Killed if it stays: {_group(row, 'stay')}",
         f"Killed if it swerves: {_group(row, 'swerve')}",

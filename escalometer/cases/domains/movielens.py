@@ -1,4 +1,4 @@
-"""MovieLens: which of two movies a viewer rated higher."""
+"""MovieLens: a viewer's ratings of pairs of movies; label 1 where the first is rated higher."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from escalometer.cases import embedded_rows
 from escalometer.cases.domains import Condition, Domain, Download, Edition, RawTable
-from escalometer.cases.learned_conditions import Feature
+from escalometer.cases.features import Feature
 from escalometer.cases.sanitize import plain
 from escalometer.cases.task import Task
 

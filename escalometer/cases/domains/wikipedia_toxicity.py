@@ -1,4 +1,4 @@
-"""Wikipedia comments: whether crowd-workers took a talk page comment for toxic."""
+"""Wikipedia talk page comments, rated for toxicity by crowd-workers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from escalometer.cases.domains import Condition, Domain, Download, Edition, RawTable
-from escalometer.cases.learned_conditions import Feature
+from escalometer.cases.features import Feature
 from escalometer.cases.sanitize import CUT, quoted
 from escalometer.cases.task import Task
 
@@ -121,13 +121,13 @@ FEATURES = (
 
 
 def render(row: Mapping[str, Any]) -> str:
-    """Return the scenario's text: the comment in quotes that nothing in it can close."""
+    """Return the scenario's text: the comment, in quotes that its content cannot close."""
     is_cut = row["n_characters"] > len(row["shown"])
     return _framed(quoted(row["shown"] + CUT * is_cut, LIMIT))
 
 
 def frame(row: Mapping[str, Any]) -> str:  # noqa: ARG001 (the contract hands over the row)
-    """Return what is ours of the text: the same for every comment."""
+    """Return the part of the text that is the same for every comment."""
     return _framed(f'"{PLACEHOLDER}"')
 
 

@@ -1,7 +1,7 @@
-"""Public files over HTTP(S): resumed where they broke off, verified, never half there.
+"""Public files over HTTP(S): resumed after an interruption, verified, never left half written.
 
-`download` brings one file, `unpack` takes members out of an archive. Nothing here knows what the
-files are for.
+`download` brings one file, `unpack` extracts members of an archive. Both are independent of the
+files' content.
 """
 
 from escalometer.cases.downloads.archives import unpack

@@ -1,4 +1,4 @@
-"""Taking named members out of an archive, and nothing else."""
+"""Extraction of named members from an archive."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def unpack(archive: Path, members: Mapping[str, Path]) -> None:
     Raises
     ------
     DataError
-        If a member is missing or is there twice, the archive is damaged or of another kind, or
-        there is no room.
+        If a member is missing or duplicate, the archive is damaged or of another kind, or there is
+        no room.
     """
     partials: dict[str, Path] = {}
     try:
@@ -89,9 +89,9 @@ def _entries(archive: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes] |
     elif magic == b"\x1f\x8b":
         with gzip.open(archive) as raw, tarfile.open(fileobj=raw, mode="r:") as tar:
             for member in tar:
-                if member.isreg():  # a link's name says nothing of the bytes it leads to
+                if member.isreg():  # a link's name does not identify its bytes
                     yield member.name, member.size, functools.partial(tar.extractfile, member)
-            while raw.read(_CHUNK):  # gzip's checksum stands at the very end
+            while raw.read(_CHUNK):  # gzip's checksum is at the end
                 pass
     else:
         raise DataError(f"{archive} is neither a .zip nor a .tar.gz archive")

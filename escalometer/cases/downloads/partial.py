@@ -1,4 +1,4 @@
-"""The file as far as it came, and which version of the published file its bytes belong to."""
+"""The partial file of a download, and the published version that its bytes belong to."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from escalometer.errors import DataError, ProviderError, UsageError
 
 @dataclass(frozen=True)
 class Version:
-    """What the server said of the file that it was sending.
+    """The version of the file that the server is sending, by its headers.
 
     Attributes
     ----------
     url : str
-        What was asked for.
+        The requested address.
     etag, last_modified : str or None
-        What changes when the file does.
+        Headers that change when the file does.
     n_bytes : int or None
         Its size.
     """
@@ -35,7 +35,7 @@ class Version:
     n_bytes: int | None
 
     def condition(self) -> str:
-        """Return what an If-Range header may hold, empty if nothing promises the same bytes."""
+        """Return the value of an If-Range header, empty where no header identifies the bytes."""
         is_strong = self.etag and not self.etag.startswith("W/")
         return (self.etag if is_strong else self.last_modified) or ""
 
@@ -51,22 +51,22 @@ class Partial:
     def _read(self, url: str) -> Version | None:
         try:
             version = Version(**json.loads(self._sidecar.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):  # none, or a torn one: nothing vouches then
+        except (OSError, ValueError, TypeError):  # absent or incomplete: the version is unknown
             return None
         return version if version.url == url else None
 
     @property
     def size(self) -> int:
-        """Bytes that are there."""
+        """Bytes in the partial file."""
         return os.fstat(self._file.fileno()).st_size
 
     @property
     def n_kept(self) -> int:
-        """Bytes that can be gone on from: 0 if nothing says of which version they are."""
+        """Bytes to resume from: 0 where their version is unknown."""
         return self.size if self.version is not None and self.version.condition() else 0
 
     def begin(self, version: Version) -> None:
-        """Start from nothing; what will be written is of `version`."""
+        """Empty the file; the bytes that follow are of `version`."""
         self._file.truncate(0)
         self.version = version
         written = self.path.with_name(self._sidecar.name + ".partial")
@@ -74,7 +74,7 @@ class Partial:
         written.replace(self._sidecar)
 
     def write(self, chunk: bytes) -> None:
-        """Append bytes; the system has them when this returns."""
+        """Append bytes; the operating system has them when this returns."""
         try:
             self._file.write(chunk)
             self._file.flush()
@@ -91,14 +91,14 @@ class Partial:
         self._sidecar.unlink(missing_ok=True)
 
     def drop(self) -> None:
-        """Remove what there is."""
+        """Remove the partial file and its sidecar."""
         self.path.unlink(missing_ok=True)
         self._sidecar.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def claimed(published: Published) -> Iterator[Partial]:
-    """Open the partial file for this process alone: two at once would mix their bytes.
+    """Open the partial file for this process alone, so that no two processes mix their bytes.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def claimed(published: Published) -> Iterator[Partial]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # If the other one has finished in between, what is open here is `path` by now.
+            # If the other process has finished in between, the open file is `path` by now.
             is_ours = os.path.samestat(os.fstat(file.fileno()), target.stat())
         except (BlockingIOError, FileNotFoundError):
             is_ours = False

@@ -1,4 +1,4 @@
-"""What is asked for: a public address, what its publishers say of the file, and where it goes."""
+"""The requested file: its public address, published size and checksum, and target path."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Published:
         except ValueError:  # a port or host that is none
             is_address = False
         if not is_address:
-            # Malformed as it is, what stands before an @ may be a password.
+            # The address is malformed, so the part before an @ may be a password.
             shown = spell_url(url).rpartition("@")[2]
             raise UsageError(f"{shown!r} is no http:// or https:// address")
         if "@" in parts.netloc:
@@ -78,7 +78,7 @@ class Published:
         return cls(url, path, n_bytes, algorithm, digest)
 
     def examine(self, file: Path) -> tuple[str, str]:
-        """Return the sha256 of `file`, and what is wrong with it: nothing if all is right."""
+        """Return the sha256 of `file`, and its fault: empty where it is the published file."""
         size = file.stat().st_size
         if self.n_bytes not in (None, size):
             return "", f"it has {size:,} bytes, expected {self.n_bytes:,}"
@@ -89,20 +89,20 @@ class Published:
             shown = progress(f"checking {self.path.name}", size, "bytes")
         with file.open("rb") as stream, shown as meter:
             while chunk := stream.read(_CHUNK):
-                for made in hashes.values():
-                    made.update(chunk)
+                for hasher in hashes.values():
+                    hasher.update(chunk)
                 if meter:
                     meter.advance(len(chunk))
-        found = hashes[self.algorithm].hexdigest() if self.algorithm else None
-        fault = f"its {self.algorithm} is {found}, expected {self.digest}"
-        return hashes["sha256"].hexdigest(), "" if found == self.digest else fault
+        actual = hashes[self.algorithm].hexdigest() if self.algorithm else None
+        fault = f"its {self.algorithm} is {actual}, expected {self.digest}"
+        return hashes["sha256"].hexdigest(), "" if actual == self.digest else fault
 
     def check_space(self, n_bytes: int) -> None:
         """Raise DataError unless `n_bytes` more fit where the file goes."""
         check_space(self.path, n_bytes)
 
     def changed(self, fault: str) -> DataError:
-        """Return the error for bytes that are not what was published."""
+        """Return the error for bytes that are not the published ones."""
         return DataError(
             f"{spell_url(self.url)} is not the file that was asked for: {fault}. Nothing of it was "
             "kept. The published file may have changed: look at its publishers' page. If this is "
@@ -129,7 +129,7 @@ def check_space(path: Path, n_bytes: int) -> None:
 
 
 def spell_url(url: str) -> str:
-    """Return the address for people to read: without a user's name or anything like a key."""
+    """Return the address for display: without a user's name or anything like a key."""
     head, mark, query = url.partition("?")
     scheme, slashes, rest = head.partition("//")
     host, slash, place = rest.partition("/")
@@ -142,12 +142,12 @@ def spell_url(url: str) -> str:
 
 
 def holds_secret(url: str) -> bool:
-    """Return whether the address has a user's name in it, or anything named like a key."""
+    """Return true if the address has a user's name in it, or anything named like a key."""
     head, _, query = url.partition("?")
     keys = [key for key, _ in parse_qsl(query, keep_blank_values=True)]
     return "@" in head.partition("//")[2].partition("/")[0] or any(map(_SECRET.search, keys))
 
 
 def spell_bytes(n_bytes: int) -> str:
-    """Return an amount as people say it, in megabytes."""
+    """Return an amount in megabytes, for display."""
     return f"{n_bytes / 1e6:,.1f} MB"

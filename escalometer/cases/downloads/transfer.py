@@ -1,4 +1,4 @@
-"""Bringing the bytes: requests, what servers answer to them, and trying again."""
+"""The transfer of a file over HTTP: requests, servers' answers, and retries."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _HEADERS = {
 
 
 class _Broken(Exception):
-    """The whole file did not come; another attempt may bring the rest."""
+    """The transfer broke off; another attempt may bring the rest."""
 
     def __init__(self, reason: str, wait_s: float = 0.0) -> None:
         super().__init__(reason)
@@ -43,11 +43,11 @@ class _Broken(Exception):
 
 
 class _Refused(Exception):
-    """The file cannot be had from there; another attempt right now changes nothing."""
+    """The server does not give the file; another attempt right now changes nothing."""
 
 
 class _Session(requests.Session):
-    """Follows redirects to http and https only, and never from https back to http."""
+    """A session that follows redirects to http and https only, and never from https to http."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target = super().get_redirect_target(resp)
@@ -65,8 +65,8 @@ def download(
     """Bring a public file to `path`, unless it is there already, and return its sha256.
 
     The bytes go to `<path>.partial`, which is renamed when whole and verified: there never is half
-    a file at `path`. What came before an interruption is kept and gone on with, provided that the
-    server vouches (ETag, Last-Modified) for the file being the same one still.
+    a file at `path`. After an interruption the download resumes, provided that the server confirms
+    (ETag, Last-Modified) that the file is unchanged.
 
     Parameters
     ----------
@@ -92,8 +92,8 @@ def download(
         If the address or the checksum is malformed, the address holds a user's name, or the folder
         cannot be written to.
     DataError
-        If the file is not the published one (nothing of it is kept then), nobody could tell whether
-        it is whole, or there is no room for it.
+        If the file is not the published one (nothing of it is kept then), its completeness cannot
+        be checked, or there is no room for it.
     ProviderError
         If the server cannot be reached or does not give the file, or another process is bringing
         it. What came so far is kept.
@@ -119,7 +119,7 @@ def download(
 
 
 def _bring(published: Published, partial: Partial, meter: Meter) -> None:
-    """Bring the rest of the file, in as many attempts as it takes while more of it comes."""
+    """Bring the rest of the file, retrying as long as each attempt brings more of it."""
     n_failed, furthest = 0, partial.size
     with _Session() as session:
         while True:
@@ -128,7 +128,7 @@ def _bring(published: Published, partial: Partial, meter: Meter) -> None:
             except _Refused as error:
                 raise published.failed(str(error), partial.n_kept) from error
             except _Broken as error:
-                # Counted from the furthest point: starting over each time gets nowhere.
+                # Counted from the furthest point: starting over each time makes no progress.
                 if partial.size >= furthest + _CHUNK:
                     n_failed, furthest = 0, partial.size
                 if n_failed == len(RETRY_WAITS_S):
@@ -142,7 +142,7 @@ def _bring(published: Published, partial: Partial, meter: Meter) -> None:
 def _attempt(
     session: requests.Session, published: Published, partial: Partial, meter: Meter
 ) -> None:
-    """Ask for what is missing and append it; return when the file is whole."""
+    """Request the missing bytes and append them; return when the file is whole."""
     version, n_kept = partial.version, partial.n_kept
     if version is not None and n_kept and n_kept == version.n_bytes:
         meter.total = n_kept
@@ -188,7 +188,7 @@ def _ask(
 
 
 def _goes_on(response: requests.Response, version: Version | None, n_kept: int) -> bool:
-    """Return whether the answer is the rest of what we have: some servers ignore If-Range."""
+    """Return true if the answer continues the partial file: some servers ignore If-Range."""
     headers = response.headers
     span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", headers.get("Content-Range", "").strip())
     if response.status_code != 206 or span is None or version is None:
@@ -204,11 +204,11 @@ def _goes_on(response: requests.Response, version: Version | None, n_kept: int) 
 
 
 def _begin(response: requests.Response, published: Published, partial: Partial) -> Version:
-    """Start over with an answer that is the whole file, and refuse what is something else."""
+    """Start over with an answer that is the whole file, and refuse any other."""
     if response.status_code != 200:
         raise _Refused(_spell_status(response))
     headers, suffix = response.headers, published.path.suffix.lower()
-    # Servers call a .tar.gz that lies there as it is "encoded"; anything else is not the file.
+    # Servers call a stored .tar.gz "encoded"; with any other encoding the bytes are not the file's.
     encoding = headers.get("Content-Encoding", "")
     if encoding not in ("", "identity") and suffix not in (".gz", ".tgz"):
         raise _Refused(f"the server sends it compressed ({encoding}), though asked not to")
@@ -220,8 +220,8 @@ def _begin(response: requests.Response, published: Published, partial: Partial) 
     if n_bytes is not None and published.n_bytes not in (None, n_bytes):
         partial.drop()
         raise published.changed(f"the server has {n_bytes:,} bytes, expected {published.n_bytes:,}")
-    known = n_bytes is not None or published.n_bytes is not None or published.digest
-    if not known and not _is_chunked(response):
+    is_verifiable = n_bytes is not None or published.n_bytes is not None or published.digest
+    if not is_verifiable and not _is_chunked(response):
         raise DataError(
             f"the server of {spell_url(published.url)} does not say how long the file is, and "
             "neither its size nor its checksum is known here: nobody could tell whether it came "
@@ -242,10 +242,10 @@ def _copy(
             partial.write(chunk)
             meter.advance(len(chunk))
             if total is not None and partial.size > total:
-                return  # the check says what is wrong; the rest would only fill the disk
+                return  # the check reports it; the rest would only fill the disk
     except (HTTPError, OSError) as error:
         raise _Broken(_spell_error(error, published.url)) from error
-    # Chunks say themselves where the file ends; a plain connection that ends says nothing.
+    # Chunks mark the file's end; a plain connection that ends does not.
     if total is not None and partial.size < total and not _is_chunked(response):
         raise _Broken("the connection ended before the file did")
 
@@ -255,7 +255,7 @@ def _is_chunked(response: requests.Response) -> bool:
 
 
 def _spell_error(error: Exception, url: str) -> str:
-    """Return why a connection failed, without the address: a redirected one may hold a key."""
+    """Return the reason of a failed connection, without the address, which may hold a key."""
     host = urlsplit(url).hostname
     inner = error.args[0] if error.args else None
     cause = getattr(inner, "reason", inner)
@@ -272,9 +272,9 @@ def _spell_error(error: Exception, url: str) -> str:
 
 def _spell_status(response: requests.Response) -> str:
     code = response.status_code
-    said = f"the server says {code} {response.reason or ''}".rstrip()
+    status = f"the server says {code} {response.reason or ''}".rstrip()
     if code in (401, 403):
-        return f"{said}: it does not give this file without a login, or not to programs"
+        return f"{status}: it does not give this file without a login, or not to programs"
     if code in (404, 410):
-        return f"{said}: the file is not there; its publishers' page may say where it is now"
-    return said
+        return f"{status}: the file is not there; its publishers' page may say where it is now"
+    return status

@@ -1,1 +1,1 @@
-"""Domains of a person's own: a YAML file and the table that it names, checked and built."""
+"""A user's domains: a YAML file and the table that it names, checked and built."""

@@ -1,8 +1,8 @@
-"""A domain made of a table of one's own: `domains/<name>.yaml` and the file that it names.
+"""A domain made of a user's table: `domains/<name>.yaml` and the file that it names.
 
-The YAML file says what is decided, by whom and in which words (`_spec`); the rows say what the
-columns hold (`_file`, `_columns`). Both are read whole (`_inspect`) before anything is built, so
-that all that is wrong with them can be said at once.
+The YAML file describes the decision, the decider and the wording (`spec`); the columns' kinds come
+from the rows (`table_texts`, `columns`). Both are read whole (`table_check`) before anything is
+built, so that one error lists all their problems.
 """
 
 from __future__ import annotations
@@ -41,42 +41,44 @@ def load(path: Path) -> Domain:
     DataError
         If the table is.
     """
-    found = inspect(path)
-    if found.problems:
-        said = "\n".join(f"{path}: {problem}" for problem in found.problems)
+    inspection = inspect(path)
+    if inspection.problems:
+        messages = "\n".join(f"{path}: {problem}" for problem in inspection.problems)
         more = f"\n`escalometer domains check {path}` says more."
-        raise (DataError if all(p.is_data for p in found.problems) else UsageError)(said + more)
-    return build(found)
+        raise (DataError if all(p.is_data for p in inspection.problems) else UsageError)(
+            messages + more
+        )
+    return build(inspection)
 
 
-def build(found: Inspection) -> Domain:
+def build(inspection: Inspection) -> Domain:
     """Return the domain of an inspection without problems."""
-    spec = found.spec
-    raw_table = _raw_table(found)
-    outcomes = [outcome for _, outcome in found.outcomes]
+    spec = inspection.spec
+    raw_table = _raw_table(inspection)
+    outcomes = [outcome for _, outcome in inspection.outcomes]
     features = [
-        feature(found.columns[name], said, found.values[name])
-        for name, said in found.features.items()
+        feature(inspection.columns[name], stated, inspection.values[name])
+        for name, stated in inspection.features.items()
     ]
-    label, own = spec.label.column, found.texts.raw_names
-    spellings = [text for text in dict.fromkeys(found.values[label]) if text.strip()]
-    if found.texts.kind == "parquet":  # DuckDB writes 1.0 where Arrow writes 1
+    label, raw_names = spec.label.column, inspection.texts.raw_names
+    spellings = [text for text in dict.fromkeys(inspection.values[label]) if text.strip()]
+    if inspection.texts.kind == "parquet":  # DuckDB writes 1.0 where Arrow writes 1
         spellings += [f"{text}.0" for text in spellings if text.lstrip("-").isdigit()]
     suites = {
-        found.raw_name: raw_suite(
-            found.raw_name,
+        inspection.raw_name: raw_suite(
+            inspection.raw_name,
             raw_table.columns,
-            own[label],
+            raw_names[label],
             spellings,
-            own[spec.id] if spec.id else None,
-            any(place is None for place in found.labels),
+            raw_names[spec.id] if spec.id else None,
+            any(place is None for place in inspection.labels),
         ),
-        found.name: staged_suite(found.name, len(outcomes)),
+        inspection.name: staged_suite(inspection.name, len(outcomes)),
     }
     decider = spec.decider
     return Domain(
-        name=found.name,
-        title=spec.title or found.name.replace("_", " ").capitalize(),
+        name=inspection.name,
+        title=spec.title or inspection.name.replace("_", " ").capitalize(),
         task=Task(
             question=spec.question or f"what {decider} decided",
             decider=decider,
@@ -86,37 +88,37 @@ def build(found: Inspection) -> Domain:
             Edition(
                 name=EDITION,
                 raw_tables=(raw_table,),
-                provenance=_provenance(found),
-                bring=partial(_bring, found.texts.file, found.raw_name),
+                provenance=_provenance(inspection),
+                bring=partial(_bring, inspection.texts.file, inspection.raw_name),
             ),
         ),
         signal_template=spec.signal,
         outcomes=tuple(o.signal or f"were decided as {o.means}" for o in outcomes),
-        render=partial(_render, parts(spec.scenario), found.columns),
+        render=partial(_render, parts(spec.scenario), inspection.columns),
         conditions=tuple(
             Condition(condition.label, predicate, condition.phrase)
-            for condition, predicate in zip(spec.conditions, found.predicates, strict=True)
+            for condition, predicate in zip(spec.conditions, inspection.predicates, strict=True)
         ),
         features=tuple(f for f in features if not isinstance(f, Problem)),
         private_columns=frozenset(staged_name(name) for name in spec.private),
-        stage=partial(_stage, found),
+        stage=partial(_stage, inspection),
         suites=suites,
     )
 
 
-def _raw_table(found: Inspection) -> RawTable:
-    own = found.texts.raw_names
+def _raw_table(inspection: Inspection) -> RawTable:
+    raw_names = inspection.texts.raw_names
     kinds = {
-        own[name]: "DOUBLE" if column.is_plain and name in found.stated else "VARCHAR"
-        for name, column in found.columns.items()
+        raw_names[name]: "DOUBLE" if column.is_plain and name in inspection.stated else "VARCHAR"
+        for name, column in inspection.columns.items()
     }
-    columns = {own[found.spec.label.column]: "VARCHAR", **kinds}
-    # Other texts that stand for nothing are read over when values are parsed.
-    return RawTable(found.raw_name, columns, nulls=("",), delimiter=found.texts.delimiter)
+    columns = {raw_names[inspection.spec.label.column]: "VARCHAR", **kinds}
+    # Other texts for a missing value are handled when values are parsed.
+    return RawTable(inspection.raw_name, columns, nulls=("",), delimiter=inspection.texts.delimiter)
 
 
-def _provenance(found: Inspection) -> dict[str, str]:
-    spec = found.spec
+def _provenance(inspection: Inspection) -> dict[str, str]:
+    spec = inspection.spec
     return {
         "source": spec.source or NOT_STATED,
         "edition": f"the user's own table ({spec.file.name})",
@@ -128,13 +130,13 @@ def _provenance(found: Inspection) -> dict[str, str]:
 
 
 def _bring(source: Path, raw_name: str, folder: Path) -> None:
-    """Copy the file's very bytes into `folder`, unless they are there."""
+    """Copy the file's bytes into `folder`, unless they are there."""
     target = folder / f"{raw_name}{table_texts.ending(source)}"
     if source.resolve() == target.resolve():
         return
-    for other in folder.glob(f"{raw_name}.*"):
-        if other != target:
-            other.unlink()  # a copy of what the YAML file named earlier
+    for outdated in folder.glob(f"{raw_name}.*"):
+        if outdated != target:
+            outdated.unlink()  # a copy of what the YAML file named earlier
     if target.exists() and target.read_bytes() == source.read_bytes():
         return
     with replacing(target) as partial_copy:
@@ -147,54 +149,56 @@ def _render(
     row: Mapping[str, Any],
 ) -> str:
     """Return the scenario's text of one staged row."""
-    said = []
+    pieces = []
     for literal, name in template:
-        said.append(literal)
+        pieces.append(literal)
         if name is not None:
             column = columns[name]
-            said.append(column.show(row[column.staged]))
-    return "".join(said)
+            pieces.append(column.show(row[column.staged]))
+    return "".join(pieces)
 
 
-def _stage(found: Inspection, connection: Any) -> pa.Table:
+def _stage(inspection: Inspection, connection: Any) -> pa.Table:
     """Return the staged table of the raw one that `connection` holds."""
-    raw = connection.table(found.raw_name).order("source_row").to_arrow_table()
-    spec, own = found.spec, found.texts.raw_names
+    raw = connection.table(inspection.raw_name).order("source_row").to_arrow_table()
+    spec, raw_names = inspection.spec, inspection.texts.raw_names
     values = {name: raw.column(name).to_pylist() for name in raw.column_names}
-    rows, texts = values.pop("source_row"), values[own[spec.label.column]]
+    rows, texts = values.pop("source_row"), values[raw_names[spec.label.column]]
     forms = {text: normal(text or "") for text in set(texts)}
-    taken: list[int] = []
+    places: list[int] = []
     labels: list[int] = []
     for place, cells in enumerate(zip(*values.values(), strict=True)):
         if all(cell is None for cell in cells):
             continue  # an empty row is no case
         form = forms[texts[place]]
-        if form not in found.outcome_of:
+        if form not in inspection.outcome_of:
             raise DataError(
-                f"{found.texts.file}, row {rows[place]}: the label is {texts[place]!r}, which "
-                f"{found.path} does not explain"
+                f"{inspection.texts.file}, row {rows[place]}: the label is {texts[place]!r}, which "
+                f"{inspection.path} does not explain"
             )
-        label = found.outcome_of[form]
+        label = inspection.outcome_of[form]
         if label is not None:
-            taken.append(place)
+            places.append(place)
             labels.append(label)
-    rows = [rows[place] for place in taken]
-    values = {name: [cells[place] for place in taken] for name, cells in values.items()}
-    made: dict[str, Any] = {
+    rows = [rows[place] for place in places]
+    values = {name: [cells[place] for place in places] for name, cells in values.items()}
+    columns: dict[str, Any] = {
         "case_id": [f"row-{row:07d}" for row in rows],
         "source_row": rows,
         "label": pa.array(labels, pa.int8()),
     }
     if spec.id:
-        made["case_id"] = [str(value).strip().removesuffix(".0") for value in values[own[spec.id]]]
-    if spec.group:
-        made["split_key"] = [
-            f"row {row}" if group is None else f"group {normal(str(group))}"
-            for group, row in zip(values[own[spec.group]], rows, strict=True)
+        columns["case_id"] = [
+            str(value).strip().removesuffix(".0") for value in values[raw_names[spec.id]]
         ]
-    for name, column in found.columns.items():
-        made[column.staged] = _array(column, column.parse(values[own[name]]))
-    return pa.table(made).sort_by("case_id")
+    if spec.group:
+        columns["split_key"] = [
+            f"row {row}" if group is None else f"group {normal(str(group))}"
+            for group, row in zip(values[raw_names[spec.group]], rows, strict=True)
+        ]
+    for name, column in inspection.columns.items():
+        columns[column.staged] = _array(column, column.parse(values[raw_names[name]]))
+    return pa.table(columns).sort_by("case_id")
 
 
 def _array(column: Column, values: Sequence[Any]) -> pa.Array:

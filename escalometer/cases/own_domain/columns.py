@@ -1,4 +1,4 @@
-"""What the columns of a table of one's own hold, and how a text shows their values."""
+"""The columns of a user's table: kinds, missing values, and the display of values in texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_TEXT, MAX_VALUE = 600, 80
 #: More distinct texts than this are no vocabulary.
 MAX_CATEGORIES = 50
 
-#: From this share of numbers on, a column is one of numbers with mistakes in it.
+#: From this share of numbers on, a column holds numbers, and its other values are mistakes.
 MOSTLY = 0.8
 
 #: Decimals that a text shows: two, or four where all numbers are small.
@@ -36,28 +36,28 @@ _DATE = re.compile(
     r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}.*)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}( .*)?"
 )
 _CURRENCY = "$€£¥₹"
-_SPACES = "\u00a0\u202f\u2009"  # that stand between thousands
+_SPACES = "\u00a0\u202f\u2009"  # separators of thousands
 _NUMBER = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)?(\.\d*)?([eE][-+]?\d{1,3})?")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a domain of one's own, and what to do about it.
+    """One fault of a user's domain, and its remedy.
 
     Attributes
     ----------
-    says, remedy : str
+    message, remedy : str
         Sentences.
     is_data : bool
-        Whether the rows are to be mended, rather than the YAML file.
+        Whether the rows need correcting, rather than the YAML file.
     """
 
-    says: str
+    message: str
     remedy: str
     is_data: bool = False
 
     def __str__(self) -> str:
-        return f"{self.says} {self.remedy}".strip()
+        return f"{self.message} {self.remedy}".strip()
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ class Column:
     decimals : int
         Of a number, in texts and in the staged table alike.
     is_plain : bool
-        Whether every number is written so that SQL reads it as it stands.
+        Whether SQL reads every number unchanged.
     vocabulary : mapping of str to str
-        Of a category: what each value is shown as, by its normal form.
+        Of a category: the display of each value, by its normal form.
     missing : frozenset of str
-        Normal forms that stand for nothing.
+        Normal forms of missing values.
     decimal : str
-        What stands before the decimals in the file.
+        The decimal mark in the file.
     n_missing : int
         Rows without a value.
     is_rounded : bool
@@ -100,9 +100,9 @@ class Column:
     is_rounded: bool = False
 
     def parse(self, texts: Sequence[Any]) -> list[Any]:
-        """Return the values that the texts (or numbers, or None) stand for."""
-        known = {text: self._value(text) for text in set(texts)}
-        return [known[text] for text in texts]
+        """Return the values of the texts (or numbers, or None)."""
+        value_of = {text: self._value(text) for text in set(texts)}
+        return [value_of[text] for text in texts]
 
     def _value(self, text: Any) -> Any:
         if isinstance(text, float):
@@ -124,7 +124,7 @@ class Column:
         return round(number, self.decimals) + 0 if self.decimals else round(number)
 
     def show(self, value: Any) -> str:
-        """Return a staged value as texts write it: in one form, whatever form the file has."""
+        """Return a staged value as texts write it: in one form, for all spellings in the file."""
         if value is None:
             return NOT_GIVEN
         if self.kind == "boolean":
@@ -141,7 +141,7 @@ def normal(text: str) -> str:
 def parse_number(text: str, decimal: str = ".") -> float | None:
     """Return the number that a text states, None where it states none.
 
-    A currency sign, a percent sign and separators between thousands are read over. Whole numbers
+    A currency sign, a percent sign and separators between thousands are ignored. Whole numbers
     that begin with 0, such as postal codes, are no numbers.
     """
     bare = text.strip().replace("−", "-")
@@ -151,8 +151,8 @@ def parse_number(text: str, decimal: str = ".") -> float | None:
     grouped = re.sub(rf"(?<=\d)[ '’{_SPACES}](?=\d{{3}}(\D|$))", "", bare)
     if decimal == ",":
         grouped = grouped.translate({ord("."): ",", ord(","): "."})
-    found = _NUMBER.fullmatch(grouped)
-    if found is None or not any(c.isdigit() for c in grouped):
+    number_match = _NUMBER.fullmatch(grouped)
+    if number_match is None or not any(c.isdigit() for c in grouped):
         return None
     if re.match(r"[-+]?0\d", grouped):
         return None
@@ -170,10 +170,10 @@ def _named(items: Sequence[str], n: int = 5) -> str:
 
 
 def _where(texts: Sequence[str], rows: Sequence[int], odd: Sequence[str], n: int = 5) -> str:
-    """Return which rows hold the odd values."""
+    """Return the rows that hold the odd values, for a message."""
     wanted = set(odd)
-    found = [f"row {row} ({t[:30]!r})" for row, t in zip(rows, texts, strict=True) if t in wanted]
-    return ", ".join(found[:n]) + (f" and {len(found) - n} more" if len(found) > n else "")
+    places = [f"row {row} ({t[:30]!r})" for row, t in zip(rows, texts, strict=True) if t in wanted]
+    return ", ".join(places[:n]) + (f" and {len(places) - n} more" if len(places) > n else "")
 
 
 def infer(
@@ -181,11 +181,11 @@ def infer(
     staged: str,
     texts: Sequence[str],
     rows: Sequence[int],
-    said: Feature | None,
+    stated: Feature | None,
     missing: frozenset[str],
     decimal: str,
 ) -> tuple[Column, list[Problem], list[str]]:
-    """Return what a column holds, what is wrong with it, and what its owner should know.
+    """Return a used column, its problems, and notes for the table's owner.
 
     Parameters
     ----------
@@ -195,16 +195,16 @@ def infer(
         Its values.
     rows : sequence of int
         Their rows' numbers.
-    said : Feature or None
-        What the file says of it.
+    stated : Feature or None
+        The YAML file's entry for it.
     missing : frozenset of str
-        Normal forms that stand for nothing.
+        Normal forms of missing values.
     decimal : {".", ","}
-        What stands before decimals.
+        The decimal mark.
     """
-    said = said or Feature()
+    stated = stated or Feature()
     counts = Counter(texts)
-    given = [text for text in counts if normal(text) not in missing]
+    present = [text for text in counts if normal(text) not in missing]
     n_missing = sum(n for text, n in counts.items() if normal(text) in missing)
     common: dict[str, Any] = {
         "name": name,
@@ -215,25 +215,25 @@ def infer(
     }
     problems: list[Problem] = []
     notes: list[str] = []
-    if not given:
+    if not present:
         problems.append(Problem(f"Column {name!r} holds nothing.", "Leave it out.", is_data=True))
         return Column(kind="text", **common), problems, notes
-    numbers = {text: parse_number(text, decimal) for text in given}
-    odd = [text for text in given if numbers[text] is None]
-    forms = {normal(text) for text in given}
-    kind = _kind(said, given, odd, forms, len(texts) - n_missing)
-    other = "," if decimal == "." else "."
-    may_be_number = said.kind in (None, "number") and not said.values and kind != "date"
-    if odd and may_be_number and all(parse_number(t, other) is not None for t in odd):
-        problems.append(_other_decimal(name, _where(texts, rows, odd, 3), other))
+    numbers = {text: parse_number(text, decimal) for text in present}
+    odd = [text for text in present if numbers[text] is None]
+    forms = {normal(text) for text in present}
+    kind = _kind(stated, present, odd, forms, len(texts) - n_missing)
+    other_decimal = "," if decimal == "." else "."
+    may_be_number = stated.kind in (None, "number") and not stated.values and kind != "date"
+    if odd and may_be_number and all(parse_number(t, other_decimal) is not None for t in odd):
+        problems.append(_other_decimal(name, _where(texts, rows, odd, 3), other_decimal))
         return Column(kind="number", **common), problems, notes
     if kind == "number" and odd:
-        problems.append(_not_numbers(name, _where(texts, rows, odd), said.kind == "number"))
+        problems.append(_not_numbers(name, _where(texts, rows, odd), stated.kind == "number"))
     if kind == "boolean" and not forms <= set(BOOLEANS):
         problems.append(
             Problem(
                 f"Column {name!r} is to be a boolean and holds "
-                f"{_where(texts, rows, [t for t in given if normal(t) not in BOOLEANS])}.",
+                f"{_where(texts, rows, [t for t in present if normal(t) not in BOOLEANS])}.",
                 "A boolean is written yes/no, true/false, y/n, t/f, on/off or 1/0; for other "
                 "values leave `kind` out.",
                 is_data=True,
@@ -241,13 +241,13 @@ def infer(
         )
     if kind == "number":
         values = [value for value in numbers.values() if value is not None]
-        written = max(_written_decimals(text, decimal) for text in given)
-        decimals, is_rounded = _decimals(values, written, said.decimals)
+        written = max(_written_decimals(text, decimal) for text in present)
+        decimals, is_rounded = _decimals(values, written, stated.decimals)
         is_plain = decimal == "." and all(
             text == "" or re.fullmatch(r"\s*[-+]?\d+(\.\d+)?\s*", text) for text in counts
         )
-        if not is_plain and any(c in text for text in given for c in _CURRENCY + "%"):
-            example = next(t for t in given if any(c in t for c in _CURRENCY + "%"))
+        if not is_plain and any(c in text for text in present for c in _CURRENCY + "%"):
+            example = next(t for t in present if any(c in t for c in _CURRENCY + "%"))
             notes.append(
                 f"Column {name!r}: {example!r} is read as {numbers[example]:g}; say the unit in "
                 "the scenario's own words."
@@ -256,19 +256,19 @@ def infer(
             kind="number", decimals=decimals, is_plain=is_plain, is_rounded=is_rounded, **common
         )
     elif kind == "category":
-        column = Column(kind="category", vocabulary=_vocabulary(counts, given, said), **common)
-        merged = len(forms) < len({" ".join(text.split()) for text in given})
+        column = Column(kind="category", vocabulary=_vocabulary(counts, present, stated), **common)
+        merged = len(forms) < len({" ".join(text.split()) for text in present})
         if merged:
             notes.append(
                 f"Column {name!r}: values that differ in upper and lower case only are one value."
             )
-        unknown = sorted(key for key in said.values if normal(key) not in forms)
+        unknown = sorted(key for key in stated.values if normal(key) not in forms)
         if unknown:
             problems.append(
                 Problem(
                     f"Feature {name!r}: `values` speaks of {_named(unknown)}, which the column "
                     f"does not hold.",
-                    f"It holds {_named(sorted(given))}.",
+                    f"It holds {_named(sorted(present))}.",
                 )
             )
     else:
@@ -277,27 +277,27 @@ def infer(
 
 
 def _kind(
-    said: Feature, given: Sequence[str], odd: Sequence[str], forms: set[str], n: int
+    stated: Feature, present: Sequence[str], odd: Sequence[str], forms: set[str], n: int
 ) -> ColumnKind:
-    if said.values:
+    if stated.values:
         return "category"
-    if said.kind is not None:
-        return "text" if said.kind == "words" else said.kind
+    if stated.kind is not None:
+        return "text" if stated.kind == "words" else stated.kind
     if forms <= set(BOOLEANS) and (len(forms) > 1 or not forms <= {"0", "1"}):
         return "boolean"
-    if len(given) - len(odd) >= MOSTLY * len(given):
+    if len(present) - len(odd) >= MOSTLY * len(present):
         return "number"
-    if all(_DATE.fullmatch(text.strip()) for text in given):
+    if all(_DATE.fullmatch(text.strip()) for text in present):
         return "date"
-    # A vocabulary says the same things again and again.
+    # A category's values recur.
     return "category" if len(forms) <= MAX_CATEGORIES and 2 * len(forms) <= n else "text"
 
 
-def _other_decimal(name: str, where: str, other: str) -> Problem:
+def _other_decimal(name: str, where: str, mark: str) -> Problem:
     return Problem(
         f"Column {name!r} seems to hold numbers with a decimal "
-        f"{'comma' if other == ',' else 'point'}: {where}.",
-        f'Say so at the top of the YAML file: decimal: "{other}" (or `kind: category` of the '
+        f"{'comma' if mark == ',' else 'point'}: {where}.",
+        f'Say so at the top of the YAML file: decimal: "{mark}" (or `kind: category` of the '
         "feature, if they are none).",
     )
 
@@ -312,27 +312,27 @@ def _not_numbers(name: str, where: str, is_said: bool) -> Problem:
 
 
 def _written_decimals(text: str, decimal: str) -> int:
-    found = re.search(re.escape(decimal) + r"(\d+)\D*$", text)
-    return len(found[1]) if found else 0
+    decimals = re.search(re.escape(decimal) + r"(\d+)\D*$", text)
+    return len(decimals[1]) if decimals else 0
 
 
-def _decimals(values: Sequence[float], written: int, said: int | None) -> tuple[int, bool]:
-    """Return the decimals of all of a column's numbers, and whether that rounds any.
+def _decimals(values: Sequence[float], written: int, stated: int | None) -> tuple[int, bool]:
+    """Return the number of decimals of a column's numbers, and whether that rounds any.
 
     They are as many as are written, unless they are all zeros.
     """
-    found = max(_n_decimals(value) for value in values)
-    if said is not None:
-        return said, False
+    needed = max(_n_decimals(value) for value in values)
+    if stated is not None:
+        return stated, False
     most = DECIMALS_OF_SMALL if max(abs(value) for value in values) < SMALL else DECIMALS
-    return min(max(found, written) if found else 0, most), found > most
+    return min(max(needed, written) if needed else 0, most), needed > most
 
 
-def _vocabulary(counts: Counter[str], given: Sequence[str], said: Feature) -> dict[str, str]:
-    """Return what each value is shown as: what the file says, else its most frequent spelling."""
-    words = {normal(key): shown for key, shown in said.values.items()}
+def _vocabulary(counts: Counter[str], present: Sequence[str], stated: Feature) -> dict[str, str]:
+    """Return each value's display: the YAML file's wording, else its most frequent spelling."""
+    words = {normal(key): shown for key, shown in stated.values.items()}
     shown: dict[str, str] = {}
-    for text in sorted(given, key=lambda t: (-counts[t], t)):
+    for text in sorted(present, key=lambda t: (-counts[t], t)):
         form = normal(text)
         shown.setdefault(form, words.get(form) or plain(text, MAX_VALUE))
     return shown

@@ -1,4 +1,4 @@
-"""What is found of a domain of one's own, while it is being held against its table."""
+"""The inspection of a user's domain: its YAML file, its table, problems and notes."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ def named_columns(spec: Spec) -> list[str]:
 
 @dataclass
 class Inspection:
-    """What was found of one YAML file and its table.
+    """The result of checking one YAML file against its table.
 
     Attributes
     ----------
     path : Path
         The YAML file.
     spec : Spec
-        What it says.
+        Its content.
     texts : Texts
         The rows of the file that it names.
     problems : list of Problem
-        What is wrong; the domain can be built where there is nothing.
+        Faults; the domain can be built where there are none.
     notes : list of str
-        What its owner should know.
+        Remarks for its owner.
     columns : dict of str to Column
         The columns that are used, the label's left out, by their names in the file.
     features : dict of str to Feature
-        What conditions are learned from, by column.
+        The features that conditions are learned from, by column.
     predicates : list of str
         The conditions' SQL in the staged table's names.
     outcome_of : dict of str to int or None
-        The label that each normal form in the label's column stands for; None is left out.
+        The label of each normal form in the label's column; None is left out.
     """
 
     path: Path
@@ -84,12 +84,12 @@ class Inspection:
     @cached_property
     def stated(self) -> list[str]:
         """The columns that the scenario states, in the order of the text."""
-        found = (column for _, column in parts(self.spec.scenario))
-        return list(dict.fromkeys(column for column in found if column))
+        columns = (column for _, column in parts(self.spec.scenario))
+        return list(dict.fromkeys(column for column in columns if column))
 
     @cached_property
     def is_empty(self) -> list[bool]:
-        """Which rows hold nothing in any column: they are no cases."""
+        """Per row, true where no column holds anything: such a row is no case."""
         empty = pa.array([True] * self.texts.table.num_rows)
         for column in self.texts.table.columns:
             bare = pc.utf8_trim_whitespace(pc.fill_null(column, ""))
@@ -101,8 +101,8 @@ class Inspection:
     def labels(self) -> list[int | None]:
         """Each row's label; None where the row is left out."""
         texts = self.values[self.spec.label.column]
-        known = {text: self.outcome_of.get(normal(text)) for text in set(texts)}
+        label_of = {text: self.outcome_of.get(normal(text)) for text in set(texts)}
         return [
-            None if is_empty else known[text]
+            None if is_empty else label_of[text]
             for text, is_empty in zip(texts, self.is_empty, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""What the rows of a table of one's own say about the answer, without being asked to."""
+"""Hints that the columns of a user's table reveal the label."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 from escalometer.cases.own_domain.columns import Column, Problem
 from escalometer.cases.own_domain.spec import Outcome
 
-#: Fewer rows could be told apart by chance.
+#: With fewer rows a column can determine the label by chance.
 MIN_ROWS = 30
 
-#: Fewer rows give percentages that are wide.
+#: With fewer rows percentages have wide intervals.
 FEW_ROWS = 100
 
 NEARLY = 0.98
 MISSING_GAP = 0.1
 
 
-def giveaways(
+def revealing_columns(
     columns: Mapping[str, Column],
     values: Mapping[str, Sequence[Any]],
     labels: Sequence[int | None],
     stated: Collection[str],
 ) -> list[Problem]:
-    """Return a problem for each stated column that the label can be read off without fail."""
+    """Return a problem for each stated column that determines the label."""
     problems = []
     for name in stated:
         pairs = _pairs(values[name], labels)
@@ -60,7 +60,7 @@ def hints(
     stated: Collection[str],
     outcomes: Sequence[Outcome],
 ) -> list[str]:
-    """Return what the table's owner should know about it, in sentences."""
+    """Return notes for the table's owner, in sentences."""
     decided = [label for label in labels if label is not None]
     notes = []
     if len(decided) < FEW_ROWS:
@@ -73,17 +73,19 @@ def hints(
     for name in stated:
         pairs = _pairs(values[name], labels)
         if columns[name].kind in ("category", "boolean") and len(pairs) >= MIN_ROWS:
-            told = _told(pairs) / len(pairs)
-            if told >= NEARLY > base:
+            share = _n_predicted(pairs) / len(pairs)
+            if share >= NEARLY > base:
                 notes.append(
-                    f"Column {name!r} alone tells the outcome in {told:.1%} of the rows: was it "
+                    f"Column {name!r} alone tells the outcome in {share:.1%} of the rows: was it "
                     "known before the decision?"
                 )
         notes += _gap_hint(name, values[name], labels, outcomes)
     return notes
 
 
-def unquoted(columns: Mapping[str, Column], parts: Sequence[tuple[str, str | None]]) -> list[str]:
+def unquoted_texts(
+    columns: Mapping[str, Column], parts: Sequence[tuple[str, str | None]]
+) -> list[str]:
     """Return a note for each free text that the scenario does not put in double quotes."""
     notes = []
     after = [literal for literal, _ in parts[1:]]
@@ -105,8 +107,8 @@ def _pairs(values: Sequence[Any], labels: Sequence[int | None]) -> list[tuple[An
     ]
 
 
-def _told(pairs: Sequence[tuple[Any, int]]) -> int:
-    """Return how many rows the most frequent label of their value tells right."""
+def _n_predicted(pairs: Sequence[tuple[Any, int]]) -> int:
+    """Return the number of rows whose value's most frequent label is theirs."""
     by_value: defaultdict[Any, Counter[int]] = defaultdict(Counter)
     for value, label in pairs:
         by_value[value][label] += 1
@@ -115,12 +117,12 @@ def _told(pairs: Sequence[tuple[Any, int]]) -> int:
 
 def _tells_all(pairs: Sequence[tuple[Any, int]], is_number: bool) -> bool:
     n_values = len({value for value, _ in pairs})
-    if _told(pairs) < len(pairs):
+    if _n_predicted(pairs) < len(pairs):
         return False
     if 5 * n_values <= len(pairs):
         return True
     if not is_number:
-        return False  # names and texts that hardly come twice tell nothing
+        return False  # nearly unique names and texts predict nothing
     in_order = [label for _, label in sorted(pairs)]
     n_changes = sum(a != b for a, b in pairwise(in_order))
     return n_changes < len(set(in_order))
@@ -129,9 +131,9 @@ def _tells_all(pairs: Sequence[tuple[Any, int]], is_number: bool) -> bool:
 def _gap_counts(
     values: Sequence[Any], labels: Sequence[int | None]
 ) -> tuple[Counter[int], Counter[int]]:
-    """Return how many rows each label has, and how many of them lack the value."""
-    known = [(v, y) for v, y in zip(values, labels, strict=True) if y is not None]
-    return Counter(y for _, y in known), Counter(y for v, y in known if v is None)
+    """Return the number of rows by label, and of those among them that lack the value."""
+    decided = [(v, y) for v, y in zip(values, labels, strict=True) if y is not None]
+    return Counter(y for _, y in decided), Counter(y for v, y in decided if v is None)
 
 
 def _gap_tells_all(values: Sequence[Any], labels: Sequence[int | None]) -> bool:

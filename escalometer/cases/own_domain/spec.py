@@ -1,4 +1,4 @@
-"""What `domains/<name>.yaml` may say: a domain made of a table of one's own."""
+"""The content of `domains/<name>.yaml`: a domain made of a user's table."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class Outcome(Section):
-    """What one value of the label column stands for."""
+    """The meaning of one value of the label column."""
 
     means: Words
     signal: Words | None = None
@@ -62,7 +62,7 @@ class Outcome(Section):
 
 
 class Label(Section):
-    """The column that holds what the person decided."""
+    """The column that holds the person's decision."""
 
     column: str
     outcomes: dict[str, Outcome] = Field(min_length=2, max_length=26)
@@ -91,9 +91,9 @@ class Label(Section):
     @classmethod
     def _differ(cls, outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
         means = [outcome.means for outcome in outcomes.values()]
-        twice = sorted({said for said in means if means.count(said) > 1})
-        if twice:
-            raise ValueError(f"two outcomes mean the same: {', '.join(twice)}")
+        duplicates = sorted({meaning for meaning in means if means.count(meaning) > 1})
+        if duplicates:
+            raise ValueError(f"two outcomes mean the same: {', '.join(duplicates)}")
         return outcomes
 
 
@@ -112,7 +112,7 @@ PHRASES: dict[str, tuple[frozenset[str], tuple[Kind, ...]]] = {
 
 
 class Feature(Section):
-    """A column that conditions can be learned from, and how a signal speaks of it."""
+    """A column that conditions can be learned from, and its wording in a signal."""
 
     name: Words | None = None
     kind: Kind | None = None
@@ -141,9 +141,9 @@ class Feature(Section):
         for key, (wanted, _) in PHRASES.items():
             phrase = self.phrase(key)
             # {value:,} writes a number with commas between thousands.
-            found = set(re.findall(r"\{([^{}:]*)(?::,)?\}", phrase or ""))
+            placeholders = set(re.findall(r"\{([^{}:]*)(?::,)?\}", phrase or ""))
             braces = re.sub(r"\{[^{}]*\}", "", phrase or "")
-            if phrase and (found != wanted or "{" in braces or "}" in braces):
+            if phrase and (placeholders != wanted or "{" in braces or "}" in braces):
                 listed = " and ".join(f"{{{name}}}" for name in sorted(wanted, reverse=True))
                 raise ValueError(
                     f"`{key}` must hold {listed} and no other braces (found {phrase!r})"
@@ -153,13 +153,13 @@ class Feature(Section):
         return self
 
     def phrase(self, key: str) -> str | None:
-        """Return what the file says under `key`, a key of `PHRASES`."""
-        said: str | None = getattr(self, "is_" if key == "is" else key)
-        return said
+        """Return the file's text under `key`, a key of `PHRASES`."""
+        phrase: str | None = getattr(self, "is_" if key == "is" else key)
+        return phrase
 
 
 class Condition(Section):
-    """A subgroup as an SQL expression over the columns, and how the signal speaks of it."""
+    """A subgroup as an SQL expression over the columns, and its wording in a signal."""
 
     where: Words
     phrase: Words
@@ -167,11 +167,11 @@ class Condition(Section):
 
     @property
     def label(self) -> str:
-        """Its name, or one made of its phrase."""
-        made = re.sub(r"[^a-z0-9]+", "_", self.phrase.lower()).strip("_")
-        if len(made) > MAX_NAME:
-            made = made[: MAX_NAME + 1].rpartition("_")[0]
-        return self.name or made or "condition"
+        """The condition's name, or one made of its phrase."""
+        slug = re.sub(r"[^a-z0-9]+", "_", self.phrase.lower()).strip("_")
+        if len(slug) > MAX_NAME:
+            slug = slug[: MAX_NAME + 1].rpartition("_")[0]
+        return self.name or slug or "condition"
 
 
 class Spec(Section):
@@ -223,9 +223,11 @@ class Spec(Section):
     @classmethod
     def _distinct(cls, conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
         names = [condition.label for condition in conditions]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"two conditions are called {', '.join(twice)}: give each a `name`")
+        duplicates = sorted({name for name in names if names.count(name) > 1})
+        if duplicates:
+            raise ValueError(
+                f"two conditions are called {', '.join(duplicates)}: give each a `name`"
+            )
         return conditions
 
     @field_validator("scenario")
@@ -242,23 +244,23 @@ class Spec(Section):
     @field_validator("signal")
     @classmethod
     def _signal_slots(cls, signal: str) -> str:
-        found = [column for _, column in parts(signal) if column]
-        if sorted(found) != ["outcome", "percent", "phrase"]:
+        slots = [column for _, column in parts(signal) if column]
+        if sorted(slots) != ["outcome", "percent", "phrase"]:
             raise ValueError("it must hold {phrase}, {percent} and {outcome}, each once")
         return signal
 
     @field_validator("group", "id")
     @classmethod
-    def _given(cls, value: str | None) -> str | None:
-        return value or None
+    def _none_if_empty(cls, text: str | None) -> str | None:
+        return text or None
 
 
 def parts(template: str) -> list[tuple[str, str | None]]:
     """Return the template as literal texts, each with the column that follows it (None: none).
 
-    ``{{`` and ``}}`` stand for braces. Nothing else than a column's name may stand between braces.
+    ``{{`` and ``}}`` stand for braces. Only a column's name is allowed between braces.
     """
-    made: list[tuple[str, str | None]] = []
+    pieces: list[tuple[str, str | None]] = []
     literal = ""
     for piece in re.findall(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+", template):
         if piece in ("{{", "}}"):
@@ -266,21 +268,21 @@ def parts(template: str) -> list[tuple[str, str | None]]:
         elif piece in ("{", "}"):
             raise ValueError(f"a brace without its pair after {literal[-30:]!r}")
         elif piece.startswith("{"):
-            made.append((literal, piece[1:-1].strip()))
+            pieces.append((literal, piece[1:-1].strip()))
             literal = ""
         else:
             literal += piece
-    return [*made, (literal, None)]
+    return [*pieces, (literal, None)]
 
 
 _TWICE = " stands here twice"
 
 
 class _Texts(yaml.BaseLoader):
-    """Reads every value as the text that stands there: `no` is no boolean, `1.0` no number."""
+    """A loader that reads every value as text: `no` is no boolean, `1.0` no number."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that stands twice: YAML would drop the first without a word."""
+        """Refuse a duplicate key: YAML would silently drop the first."""
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -293,14 +295,14 @@ class _Texts(yaml.BaseLoader):
         return super().construct_mapping(node, deep)
 
 
-def read(path: Path) -> Spec:
-    """Return what the file says.
+def read_spec(path: Path) -> Spec:
+    """Return the content of the file.
 
     Raises
     ------
     UsageError
-        If it is absent, not YAML, or has a key or value that it may not have; the message says
-        which, and what may stand there.
+        If it is absent, not YAML, or has an invalid key or value; the message names it, and what is
+        valid there.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Texts)  # noqa: S506 (texts)
@@ -313,9 +315,9 @@ def read(path: Path) -> Spec:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        said = getattr(error, "problem", None) or str(error)
-        hint = "" if said.endswith(_TWICE) else f". {_HINT}"
-        raise UsageError(f"{path}{where}: not valid YAML: {said}{hint}") from error
+        fault = getattr(error, "problem", None) or str(error)
+        hint = "" if fault.endswith(_TWICE) else f". {_HINT}"
+        raise UsageError(f"{path}{where}: not valid YAML: {fault}{hint}") from error
     if not isinstance(content, dict):
         raise UsageError(
             f"{path} must say at least: file, decider, label and scenario (found "

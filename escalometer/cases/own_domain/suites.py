@@ -1,4 +1,4 @@
-"""Great Expectations suites of a table of one's own: from its YAML file, and from its rows."""
+"""Great Expectations suites of a user's table: from its YAML file, and from its rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from escalometer.cases.own_domain.columns import Column
 
 Suite = dict[str, Any]
 
-#: How far beyond what was seen a later file may go: this share of the range, and of the rows.
+#: The tolerance for later files: this share of the range, and of the rows.
 SLACK = 0.5
 SHARE_SLACK = 0.1
 
@@ -35,7 +35,7 @@ def raw_suite(
     unique: str | None,
     may_be_empty: bool,
 ) -> Suite:
-    """Return what the YAML file alone demands of the raw table.
+    """Return the raw table's rules that follow from the YAML file alone.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def raw_suite(
 
 
 def staged_suite(name: str, n_outcomes: int) -> Suite:
-    """Return what the staged table must satisfy, whatever the rows."""
+    """Return the rules of the staged table that hold for all rows."""
     rules = [
         _rule("expect_column_values_to_be_unique", "case_id must be unique", column="case_id"),
         _rule("expect_column_values_to_not_be_null", "label must be given", column="label"),
@@ -115,7 +115,7 @@ def staged_suite(name: str, n_outcomes: int) -> Suite:
 def inferred_raw(
     base: Suite, columns: Mapping[str, Column], values: Mapping[str, list[Any]]
 ) -> Suite:
-    """Return the raw table's suite with what its rows show: types, ranges, values, gaps.
+    """Return the raw table's suite with the types, ranges, values and gaps of its rows.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def inferred_raw(
     columns : mapping of str to Column
         The columns other than the label's, by their names in the raw table.
     values : mapping of str to list
-        What each of them holds there.
+        Their values there.
     """
     n_rows = max((len(column) for column in values.values()), default=0)
     rules = list(base["expectations"])
@@ -136,10 +136,10 @@ def inferred_raw(
         )
     )
     for name, column in columns.items():
-        given = [value for value in values[name] if value is not None]
-        rules += _gaps(name, len(given), n_rows)
-        if column.kind == "number" and column.is_plain and given:
-            low, high = float(min(given)), float(max(given))
+        present = [value for value in values[name] if value is not None]
+        rules += _gaps(name, len(present), n_rows)
+        if column.kind == "number" and column.is_plain and present:
+            low, high = float(min(present)), float(max(present))
             slack = SLACK * (high - low)
             low, high = 0.0 if low >= 0 and low < slack else low - slack, high + slack
             rules.append(
@@ -151,8 +151,8 @@ def inferred_raw(
                     max_value=high,
                 )
             )
-        elif column.kind in ("category", "boolean") and given:
-            seen = sorted({str(value) for value in given})
+        elif column.kind in ("category", "boolean") and present:
+            seen = sorted({str(value) for value in present})
             rules.append(
                 _rule(
                     "expect_column_values_to_be_in_set",
@@ -166,8 +166,8 @@ def inferred_raw(
 
 def _gaps(name: str, n_given: int, n_rows: int) -> list[Suite]:
     if n_given == n_rows:
-        said = _rule("expect_column_values_to_not_be_null", f"{name} must be given", column=name)
-        return [said]
+        rule = _rule("expect_column_values_to_not_be_null", f"{name} must be given", column=name)
+        return [rule]
     mostly = round(max(0.0, n_given / n_rows - SHARE_SLACK), 2)
     return [
         _rule(

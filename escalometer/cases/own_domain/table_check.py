@@ -1,4 +1,4 @@
-"""Holding the YAML file of a domain of one's own against the table that it names."""
+"""Checks of a user's YAML file against the table that it names."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from escalometer.cases import domains
+from escalometer.cases.domains import shipped
 from escalometer.cases.own_domain import table_texts
 from escalometer.cases.own_domain.columns import BOOLEANS, MISSING, Problem, infer, normal
 from escalometer.cases.own_domain.inspection import Inspection, named_columns
-from escalometer.cases.own_domain.label_hints import giveaways, hints, unquoted
+from escalometer.cases.own_domain.label_hints import hints, revealing_columns, unquoted_texts
 from escalometer.cases.own_domain.phrases import condition_columns, feature, is_counter
-from escalometer.cases.own_domain.spec import Feature, Spec, parts, read
+from escalometer.cases.own_domain.spec import Feature, Spec, parts, read_spec
 from escalometer.errors import UsageError
 from escalometer.layout import raw_folder
 
-#: Tables that every domain has; a suite of that name speaks of them.
+#: Tables that every domain has, each with a suite of that name.
 TABLES = ("conditions", "decisions", "scenarios")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
-#: Names of the staged table and of what is put beside it.
+#: Column names of the staged table and of the tables made from it.
 RESERVED = frozenset(
     (
         "case_id",
@@ -39,36 +39,42 @@ RESERVED = frozenset(
 
 
 def inspect(path: Path) -> Inspection:
-    """Return what there is to say of the YAML file `path` and the table that it names.
+    """Return the inspection of the YAML file `path` and the table that it names.
 
     Raises
     ------
     UsageError
-        If the YAML file does not say what it must.
+        If the YAML file is wrong.
     DataError
         If the table cannot be read at all.
     """
     _check_name(path)
-    spec = read(path)
-    found = Inspection(path, spec, table_texts.read(_source(path, spec), named_columns(spec)))
-    found.notes += found.texts.notes
+    spec = read_spec(path)
+    inspection = Inspection(path, spec, table_texts.read(_source(path, spec), named_columns(spec)))
+    inspection.notes += inspection.texts.notes
     unsaid = [k for k in ("source", "licence", "decisions_of") if getattr(spec, k) is None]
     if unsaid:
         listed = ", ".join(f"`{key}`" for key in unsaid)
-        found.notes.append(f"The YAML file does not say {listed}; reports will say so.")
-    if _check_columns(found):
-        _read_outcomes(found)
-        _read_conditions(found)
-        _read_columns(found)
-        _read_features(found)
-        _check_use(found)
-        if not found.problems:
-            values = {n: found.columns[n].parse(found.values[n]) for n in found.stated}
-            outcomes = [outcome for _, outcome in found.outcomes]
-            found.problems += giveaways(found.columns, values, found.labels, found.stated)
-            found.notes += hints(found.columns, values, found.labels, found.stated, outcomes)
-            found.notes += unquoted(found.columns, parts(spec.scenario))
-    return found
+        inspection.notes.append(f"The YAML file does not say {listed}; reports will say so.")
+    if _check_columns(inspection):
+        _read_outcomes(inspection)
+        _read_conditions(inspection)
+        _read_columns(inspection)
+        _read_features(inspection)
+        _check_use(inspection)
+        if not inspection.problems:
+            values = {
+                n: inspection.columns[n].parse(inspection.values[n]) for n in inspection.stated
+            }
+            outcomes = [outcome for _, outcome in inspection.outcomes]
+            inspection.problems += revealing_columns(
+                inspection.columns, values, inspection.labels, inspection.stated
+            )
+            inspection.notes += hints(
+                inspection.columns, values, inspection.labels, inspection.stated, outcomes
+            )
+            inspection.notes += unquoted_texts(inspection.columns, parts(spec.scenario))
+    return inspection
 
 
 def _check_name(path: Path) -> None:
@@ -84,13 +90,13 @@ def _check_name(path: Path) -> None:
             f"{path}: {path.stem!r} cannot be a domain's name: small letters, digits and _, a "
             "letter first. Rename the file"
         )
-    if path.stem in (*domains.shipped(), *TABLES):
+    if path.stem in (*shipped(), *TABLES):
         what = "a table of the pipeline" if path.stem in TABLES else "a domain that ships with it"
         raise UsageError(f"{path}: {path.stem} is {what}: the project needs the name. Rename it")
 
 
 def _source(path: Path, spec: Spec) -> Path:
-    """Return the file that holds the rows; where only DVC brought a copy of it, that copy."""
+    """Return the file that holds the rows, or DVC's copy of it where only that is present."""
     named = path.parent / spec.file.expanduser()
     if not named.exists():
         folder = raw_folder(path.stem, path.resolve().parent.parent)
@@ -100,91 +106,93 @@ def _source(path: Path, spec: Spec) -> Path:
     return named
 
 
-def _check_columns(found: Inspection) -> bool:
-    """Note columns that are not there; return whether the label's is."""
-    spec, names = found.spec, found.texts.names
+def _check_columns(inspection: Inspection) -> bool:
+    """Note columns that the table lacks; return true if it has the label's."""
+    spec, names = inspection.spec, inspection.texts.names
     roles = {spec.label.column: "`label`"}
     roles |= dict.fromkeys(spec.private, "`private`")
     roles |= dict.fromkeys(spec.features or (), "`features`")
-    roles |= dict.fromkeys(found.stated, "`scenario`")
+    roles |= dict.fromkeys(inspection.stated, "`scenario`")
     roles |= {name: role for name, role in ((spec.group, "`group`"), (spec.id, "`id`")) if name}
     roles[spec.label.column] = "`label`"
     for name, role in roles.items():
-        if name in found.texts.table.column_names:
+        if name in inspection.texts.table.column_names:
             continue
         listed = ", ".join(n for n in names if n)
         if names.count(name) > 1:
             places = ", ".join(str(i + 1) for i, n in enumerate(names) if n == name)
-            found.problems.append(
+            inspection.problems.append(
                 Problem(
-                    f"The header of {found.texts.file.name} names {name!r} {names.count(name)} "
-                    f"times (columns {places}).",
+                    f"The header of {inspection.texts.file.name} names {name!r} "
+                    f"{names.count(name)} times (columns {places}).",
                     "Rename all but one.",
                     is_data=True,
                 )
             )
         elif name in names:
-            found.problems.append(
+            inspection.problems.append(
                 Problem(f"Column {name!r} holds lists or bytes.", "Give it as text or numbers.")
             )
         else:
             lowered = {n.casefold(): n for n in names}
             near = difflib.get_close_matches(name.casefold(), lowered, n=1)
             hint = f" Did you mean {lowered[near[0]]!r}?" if near else ""
-            what = f"{role} names the column {name!r}, which {found.texts.file.name} lacks."
+            what = f"{role} names the column {name!r}, which {inspection.texts.file.name} lacks."
             if re.search(r"[:!]|\[|\.\d", name) and role == "`scenario`":
                 hint += " Between braces stands a column's name alone, without a format."
-            found.problems.append(Problem(f"{what}{hint}", f"It has: {listed}."))
-    return spec.label.column in found.texts.table.column_names
+            inspection.problems.append(Problem(f"{what}{hint}", f"It has: {listed}."))
+    return spec.label.column in inspection.texts.table.column_names
 
 
-def _read_outcomes(found: Inspection) -> None:
-    """Work out which label each text of the label's column stands for."""
-    label = found.spec.label
-    declared = {normal(value): place for place, (value, _) in enumerate(found.outcomes)}
-    if len(declared) < len(found.outcomes):
-        found.problems.append(
+def _read_outcomes(inspection: Inspection) -> None:
+    """Assign a label to each text of the label's column."""
+    label = inspection.spec.label
+    declared = {normal(value): place for place, (value, _) in enumerate(inspection.outcomes)}
+    if len(declared) < len(inspection.outcomes):
+        inspection.problems.append(
             Problem("Two of the label's outcomes are the same value.", "Leave one out.")
         )
     signs = {BOOLEANS.get(form): place for form, place in declared.items()}
     left_out = {normal(value) for value in label.leave_out}
     unknown: list[str] = []
-    texts = found.values[label.column]
+    texts = inspection.values[label.column]
     for text in dict.fromkeys(texts):
         form = normal(text)
         if form in declared:
-            found.outcome_of[form] = declared[form]
+            inspection.outcome_of[form] = declared[form]
         elif form in left_out:
-            found.outcome_of[form] = None
+            inspection.outcome_of[form] = None
         elif set(signs) == {True, False} and len(declared) == 2 and form in BOOLEANS:
-            found.outcome_of[form] = signs[BOOLEANS[form]]
+            inspection.outcome_of[form] = signs[BOOLEANS[form]]
         else:
             unknown.append(text)
-    empty = found.is_empty
+    empty = inspection.is_empty
     strange = set(unknown)
     odd = [(i, t) for i, t in enumerate(texts) if t in strange and not empty[i]]
     if odd:
-        found.problems.append(_unknown_labels(found, odd))
+        inspection.problems.append(_unknown_labels(inspection, odd))
     n_empty = sum(empty)
     if n_empty:
-        found.notes.append(f"{n_empty} empty row{'s are' if n_empty > 1 else ' is'} passed over.")
+        inspection.notes.append(
+            f"{n_empty} empty row{'s are' if n_empty > 1 else ' is'} passed over."
+        )
     out = {text for text in set(texts) if normal(text) in left_out}
     n_out = sum(t in out and not e for t, e in zip(texts, empty, strict=True))
     if n_out:
-        found.notes.append(
+        inspection.notes.append(
             f"{n_out} row{'s are' if n_out > 1 else ' is'} left out, as `leave_out` says."
         )
 
 
-def _unknown_labels(found: Inspection, odd: Sequence[tuple[int, str]]) -> Problem:
-    label = found.spec.label
-    rows = found.texts.rows.to_pylist()
+def _unknown_labels(inspection: Inspection, odd: Sequence[tuple[int, str]]) -> Problem:
+    label = inspection.spec.label
+    rows = inspection.texts.rows.to_pylist()
     counts = Counter(text.strip() for _, text in odd)
-    said = [f"{text!r} ({n})" if text else f"nothing ({n})" for text, n in counts.most_common(8)]
+    values = [f"{text!r} ({n})" if text else f"nothing ({n})" for text, n in counts.most_common(8)]
     more = f" and {len(counts) - 8} other values" if len(counts) > 8 else ""
     where = ", ".join(str(rows[i]) for i, _ in odd[:5])
     where += f" and {len(odd) - 5} more" if len(odd) > 5 else ""
-    known = ", ".join(repr(value) for value, _ in found.outcomes)
+    expected = ", ".join(repr(value) for value, _ in inspection.outcomes)
     remedy = (
         "Say what they mean under `label: outcomes`, or list them under `label: leave_out` "
         "('' stands for nothing)."
@@ -196,29 +204,31 @@ def _unknown_labels(found: Inspection, odd: Sequence[tuple[int, str]]) -> Proble
         )
     return Problem(
         f"Column {label.column!r} has {len(odd)} row{'s' * (len(odd) > 1)} whose value is none of "
-        f"{known}: {', '.join(said)}{more} (row{'s' * (len(odd) > 1)} {where}).",
+        f"{expected}: {', '.join(values)}{more} (row{'s' * (len(odd) > 1)} {where}).",
         remedy,
         is_data=True,
     )
 
 
-def _read_conditions(found: Inspection) -> None:
-    """Put the conditions' SQL into the staged table's names, and note what it may not name."""
-    spec = found.spec
+def _read_conditions(inspection: Inspection) -> None:
+    """Translate the conditions' SQL to staged names, and note columns that it may not use."""
+    spec = inspection.spec
     for condition in spec.conditions:
-        sql, mentioned = condition_columns(condition.where, found.texts.names, staged_name)
-        found.predicates.append(sql)
+        sql, mentioned = condition_columns(condition.where, inspection.texts.names, staged_name)
+        inspection.predicates.append(sql)
         for name in mentioned:
             if name == spec.label.column:
-                says = f"Condition {condition.label!r} uses the label's column {name!r}."
-                found.problems.append(Problem(says, "That gives the answer away: take it out."))
+                message = f"Condition {condition.label!r} uses the label's column {name!r}."
+                inspection.problems.append(
+                    Problem(message, "That gives the answer away: take it out.")
+                )
             elif name in spec.private:
-                says = f"Condition {condition.label!r} uses {name!r}, which is private."
-                found.problems.append(Problem(says, "Take it out of one of the two."))
-            elif name not in found.stated:
-                says = f"Condition {condition.label!r} uses {name!r}, which the scenario lacks."
+                message = f"Condition {condition.label!r} uses {name!r}, which is private."
+                inspection.problems.append(Problem(message, "Take it out of one of the two."))
+            elif name not in inspection.stated:
+                message = f"Condition {condition.label!r} uses {name!r}, which the scenario lacks."
                 remedy = f"Put {{{name}}} into `scenario`: the text must show what a case is."
-                found.problems.append(Problem(says, remedy))
+                inspection.problems.append(Problem(message, remedy))
 
 
 def staged_name(name: str) -> str:
@@ -226,124 +236,130 @@ def staged_name(name: str) -> str:
     return f"{name}_" if name.casefold() in RESERVED else name
 
 
-def _read_columns(found: Inspection) -> None:
-    """Work out what each used column holds."""
-    spec = found.spec
+def _read_columns(inspection: Inspection) -> None:
+    """Infer the kind of each used column."""
+    spec = inspection.spec
     missing = frozenset({*MISSING, *(normal(text) for text in spec.missing)})
-    used = [n for n in named_columns(spec) if n != spec.label.column and n in found.values]
-    twice = [n for n, k in Counter(staged_name(n).casefold() for n in used).items() if k > 1]
-    if twice:
-        found.problems.append(
+    used = [n for n in named_columns(spec) if n != spec.label.column and n in inspection.values]
+    duplicates = [n for n, k in Counter(staged_name(n).casefold() for n in used).items() if k > 1]
+    if duplicates:
+        inspection.problems.append(
             Problem(
-                f"Columns must differ in more than upper and lower case: {', '.join(twice)}.",
+                f"Columns must differ in more than upper and lower case: {', '.join(duplicates)}.",
                 "Rename one of each.",
                 is_data=True,
             )
         )
-    rows = found.texts.rows.to_pylist()
+    rows = inspection.texts.rows.to_pylist()
     for name in used:
         # Empty lines at a file's end are no missing values.
-        kept = [place for place, is_empty in enumerate(found.is_empty) if not is_empty]
+        places = [place for place, is_empty in enumerate(inspection.is_empty) if not is_empty]
         column, problems, notes = infer(
             name,
             staged_name(name),
-            [found.values[name][place] for place in kept],
-            [rows[place] for place in kept],
+            [inspection.values[name][place] for place in places],
+            [rows[place] for place in places],
             (spec.features or {}).get(name),
             missing,
             spec.decimal,
         )
-        found.columns[name] = column
-        if name in found.stated or name in (spec.features or ()):
-            found.problems += problems
-            found.notes += notes
-    rounded = [n for n in found.stated if n in found.columns and found.columns[n].is_rounded]
+        inspection.columns[name] = column
+        if name in inspection.stated or name in (spec.features or ()):
+            inspection.problems += problems
+            inspection.notes += notes
+    rounded = [
+        n for n in inspection.stated if n in inspection.columns and inspection.columns[n].is_rounded
+    ]
     if rounded:
         several = f"s {', '.join(rounded)} are" if len(rounded) > 1 else f" {rounded[0]!r} is"
-        found.notes.append(
+        inspection.notes.append(
             f"Column{several} rounded, in texts and conditions alike: to 2 decimals, or 4 where "
             "all numbers are small. `decimals` of a feature says another number."
         )
 
 
-def _read_features(found: Inspection) -> None:
-    """Choose the features: those that the file names, else what the scenario states."""
-    spec = found.spec
-    taken = {spec.label.column, spec.id, spec.group, *spec.private}
+def _read_features(inspection: Inspection) -> None:
+    """Choose the features: those that the file names, else the scenario's columns."""
+    spec = inspection.spec
+    excluded = {spec.label.column, spec.id, spec.group, *spec.private}
     if spec.features is not None:
-        found.features = {n: f for n, f in spec.features.items() if n in found.columns}
+        inspection.features = {n: f for n, f in spec.features.items() if n in inspection.columns}
         return
     passed = []
-    for name in found.stated:
-        column = found.columns.get(name)
-        if column is None or name in taken:
+    for name in inspection.stated:
+        column = inspection.columns.get(name)
+        if column is None or name in excluded:
             continue
-        if column.kind in ("text", "date") or is_counter(column, found.values[name]):
+        if column.kind in ("text", "date") or is_counter(column, inspection.values[name]):
             passed.append(f"{name} ({'a counter' if column.kind == 'number' else column.kind})")
         else:
-            found.features[name] = Feature()
+            inspection.features[name] = Feature()
     if passed and not spec.conditions:
-        found.notes.append(f"No conditions are learned from {', '.join(passed)}.")
+        inspection.notes.append(f"No conditions are learned from {', '.join(passed)}.")
 
 
-def _check_use(found: Inspection) -> None:
-    """Note columns that stand where they may not, and features that nothing can be learned from."""
-    spec = found.spec
+def _check_use(inspection: Inspection) -> None:
+    """Note columns in roles that they may not have, and features that cannot be learned from."""
+    spec = inspection.spec
     label = spec.label.column
-    for name in found.stated:
+    for name in inspection.stated:
         if name == label:
-            says = f"The scenario states the label's column {name!r}."
-            found.problems.append(Problem(says, "That gives the answer away: take it out."))
+            message = f"The scenario states the label's column {name!r}."
+            inspection.problems.append(Problem(message, "That gives the answer away: take it out."))
         if name in spec.private:
-            says = f"The scenario states {name!r}, which is private."
-            found.problems.append(Problem(says, "Take it out of one of the two."))
+            message = f"The scenario states {name!r}, which is private."
+            inspection.problems.append(Problem(message, "Take it out of one of the two."))
     for name in spec.features or ():
         if name == label:
-            says = f"The label's column {name!r} is among the features."
-            found.problems.append(Problem(says, "That gives the answer away: take it out."))
+            message = f"The label's column {name!r} is among the features."
+            inspection.problems.append(Problem(message, "That gives the answer away: take it out."))
         elif name in spec.private:
-            says = f"Feature {name!r} is private."
-            found.problems.append(Problem(says, "Take it out of one of the two."))
-        elif name in found.columns and name not in found.stated:
-            says = f"Feature {name!r} is not in the scenario."
+            message = f"Feature {name!r} is private."
+            inspection.problems.append(Problem(message, "Take it out of one of the two."))
+        elif name in inspection.columns and name not in inspection.stated:
+            message = f"Feature {name!r} is not in the scenario."
             remedy = f"Put {{{name}}} into `scenario`: the text must show what a case is."
-            found.problems.append(Problem(says, remedy))
-    if not spec.conditions and not found.features and not found.problems:
-        says = "There is nothing to learn conditions from."
+            inspection.problems.append(Problem(message, remedy))
+    if not spec.conditions and not inspection.features and not inspection.problems:
+        message = "There is nothing to learn conditions from."
         remedy = "State columns in the scenario that hold numbers, yes or no, or a few words."
-        found.problems.append(Problem(says, remedy))
-    for name, said in found.features.items():
-        if name in found.columns and name != label:
-            made = feature(found.columns[name], said, found.values[name])
-            found.problems += [made] if isinstance(made, Problem) else []
-    _check_ids(found)
-    counts = Counter(place for place in found.labels if place is not None)
-    absent = [o.means for i, (_, o) in enumerate(found.outcomes) if not counts[i]]
-    if absent and not found.problems:
-        says = f"No row is decided as {', '.join(absent)}."
+        inspection.problems.append(Problem(message, remedy))
+    for name, stated in inspection.features.items():
+        if name in inspection.columns and name != label:
+            feature_or_problem = feature(inspection.columns[name], stated, inspection.values[name])
+            inspection.problems += (
+                [feature_or_problem] if isinstance(feature_or_problem, Problem) else []
+            )
+    _check_ids(inspection)
+    counts = Counter(place for place in inspection.labels if place is not None)
+    absent = [o.means for i, (_, o) in enumerate(inspection.outcomes) if not counts[i]]
+    if absent and not inspection.problems:
+        message = f"No row is decided as {', '.join(absent)}."
         if len(counts) < 2:
             remedy = "At least two outcomes must come about: is the label's column the right one?"
-            found.problems.append(Problem(says, remedy, is_data=True))
+            inspection.problems.append(Problem(message, remedy, is_data=True))
         else:
-            found.notes.append(says)
+            inspection.notes.append(message)
 
 
-def _check_ids(found: Inspection) -> None:
-    name = found.spec.id
-    if name is None or name not in found.values:
+def _check_ids(inspection: Inspection) -> None:
+    name = inspection.spec.id
+    if name is None or name not in inspection.values:
         return
-    pairs = zip(found.values[name], found.texts.rows.to_pylist(), found.is_empty, strict=True)
+    pairs = zip(
+        inspection.values[name], inspection.texts.rows.to_pylist(), inspection.is_empty, strict=True
+    )
     rows: dict[str, list[int]] = {}
     for value, row, is_empty in pairs:
         if not is_empty:
             rows.setdefault(value.strip(), []).append(row)
-    bad = {v: r for v, r in rows.items() if len(r) > 1 or not v}
-    if bad:
+    invalid = {v: r for v, r in rows.items() if len(r) > 1 or not v}
+    if invalid:
         shown = "; ".join(
-            f"{v!r} in rows {', '.join(map(str, r[:4]))}" for v, r in list(bad.items())[:4]
+            f"{v!r} in rows {', '.join(map(str, r[:4]))}" for v, r in list(invalid.items())[:4]
         )
-        more = f" and {len(bad) - 4} more" if len(bad) > 4 else ""
-        found.problems.append(
+        more = f" and {len(invalid) - 4} more" if len(invalid) > 4 else ""
+        inspection.problems.append(
             Problem(
                 f"Column {name!r} is the `id` and must be given and unique: {shown}{more}.",
                 "Mend the rows, or leave `id` out: then the row's number names a case.",

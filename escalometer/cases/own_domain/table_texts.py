@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import io
-import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
 from escalometer.errors import DataError, UsageError
+from escalometer.warehouse.table_files import (
+    KINDS,
+    RawFile,
+    archive_members,
+    csv_header,
+    decoded,
+    name_parts,
+    read_unpacked,
+)
 
-KINDS = (".csv", ".tsv", ".parquet")
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 
@@ -99,7 +103,8 @@ def read(path: Path, wanted: Iterable[str]) -> Texts:
             f"`file` names {path}, which does not exist (the path counts from the YAML's "
             f"folder).{beside}"
         )
-    kind, data = _unpacked(path, ending(path))
+    raw = _only_table(path, ending(path))
+    kind, data = name_parts(raw.member or path.name)[1], read_unpacked(raw)
     if not data:
         raise DataError(f"{path} is empty: it needs a header and rows below it")
     return _parquet(path, data) if kind == ".parquet" else _text(path, kind, data, set(wanted))
@@ -112,29 +117,17 @@ def _is_table(path: Path) -> bool:
         return False
 
 
-def _unpacked(path: Path, packed: str) -> tuple[str, bytes]:
-    """Return the kind of the table and its bytes."""
-    data = path.read_bytes()
-    try:
-        if packed.endswith(".gz"):
-            return packed.removesuffix(".gz"), gzip.decompress(data)
-        if packed.endswith(".zip"):
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                inside = [
-                    name
-                    for name in archive.namelist()
-                    if name.lower().endswith(KINDS) and not name.startswith("__MACOSX")
-                ]
-                if len(inside) != 1:
-                    listed = ", ".join(inside) or "none"
-                    raise DataError(
-                        f"{path} must hold one table (.csv, .tsv or .parquet); it holds "
-                        f"{len(inside)}: {listed}. Unzip it and name the file that counts"
-                    )
-                return PurePosixPath(inside[0]).suffix.lower(), archive.read(inside[0])
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
-        raise DataError(f"{path} cannot be unpacked: {error}; get it again") from error
-    return packed, data
+def _only_table(path: Path, ending: str) -> RawFile:
+    """Return the file, or the one table in an archive."""
+    if not ending.endswith(".zip"):
+        return RawFile(path)
+    members = archive_members(path)
+    if len(members) != 1:
+        raise DataError(
+            f"{path} must hold one table (.csv, .tsv or .parquet); it holds {len(members)}: "
+            f"{', '.join(members) or 'none'}. Unzip it and name the file that counts"
+        )
+    return RawFile(path, members[0])
 
 
 def _parquet(path: Path, data: bytes) -> Texts:
@@ -162,39 +155,11 @@ def _parquet(path: Path, data: bytes) -> Texts:
     )
 
 
-def _decoded(path: Path, data: bytes) -> bytes:
-    """Return the bytes without a byte order mark, once they are known to be UTF-8."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data[:4096]:
-        raise DataError(f"{path} is in UTF-16, or no text: save it as CSV in UTF-8")
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if data[:4] == b"PK\x03\x04":
-        raise DataError(f"{path} is a spreadsheet or an archive, not a CSV: save it as CSV (UTF-8)")
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        start = data.rfind(b"\n", 0, error.start) + 1
-        shown = data[start : error.start + 20].splitlines()[0].decode("latin-1")
-        raise DataError(
-            f"{path}, row {line}: not in UTF-8 (it may be Latin-1 or Windows-1252, where this "
-            f"reads {shown[-60:]!r}): save the file as UTF-8, or convert it: "
-            f"iconv -f WINDOWS-1252 -t UTF-8 {path.name} > new.csv"
-        ) from error
-    return data
-
-
-def _header(data: bytes, delimiter: str) -> list[str]:
+def _text(path: Path, kind: str, data: bytes, wanted: set[str]) -> Texts:
+    data = decoded(path, data)
     # Enough for any header; decoding may end within a character.
     start = data[: 1 << 20].decode("utf-8", "ignore")
-    try:
-        return next(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter), [])
-    except csv.Error:
-        return []
-
-
-def _text(path: Path, kind: str, data: bytes, wanted: set[str]) -> Texts:
-    data = _decoded(path, data)
-    headers = {delimiter: _header(data, delimiter) for delimiter in DELIMITERS}
+    headers = {mark: csv_header(io.StringIO(start, newline=""), mark) for mark in DELIMITERS}
     usual = "\t" if kind == ".tsv" else ","
     delimiter = max(
         headers,

@@ -1,1 +1,1 @@
-"""Asking models: the engine that runs dialogues and the store that keeps what was answered."""
+"""Elicitation: the engine that runs dialogues, and the store that keeps the answers."""

@@ -1,8 +1,8 @@
-"""Asking by a server's batches: turn 1 as one batch, turn 2 as the next, at half the price.
+"""Requests in a server's batches: turn 1 as one batch, turn 2 as the next, at half the price.
 
-A batch takes up to a day, and this process need not wait for it: what was submitted stands in the
-store, and the next run goes on with it. A batch that holds requests which this run does not want
-stays open for one that does.
+A batch takes up to a day, and this process need not wait for it: submitted batches are recorded in
+the store, and the next run resumes them. A batch that holds requests which this run does not want
+stays open for a run that does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from escalometer.dialogue.elicitation.writer import Writer
 from escalometer.dialogue.providers import BatchApi, RemoteProvider
 from escalometer.errors import ProviderError, UsageError
 
-#: Seconds between two looks at a batch: at first, and at the most.
+#: Seconds between two polls of a batch: at first, and at the most.
 FIRST_LOOK_S, MOST_S = 0.5, 60.0
 
 #: How often a request is submitted that its batch had no result for.
@@ -34,7 +34,7 @@ def run_batches(
     store: CompletionStore,
     run: str,
 ) -> None:
-    """Ask all of `work`, and what follows from it, in as few batches as the server allows.
+    """Ask all of `work`, and the turns that follow, in as few batches as the server allows.
 
     Raises
     ------
@@ -79,8 +79,10 @@ class _Batches:
         followers: Work = {}
         for attempt in range(1, _MOST_ROUNDS + 1):
             batches = self._resumed(work)
-            known = {key for keys in batches.values() for key in keys}
-            asked, n_left = self._affordable({k: r for k, r in work.items() if k not in known})
+            resumed_keys = {key for keys in batches.values() for key in keys}
+            asked, n_left = self._affordable(
+                {k: r for k, r in work.items() if k not in resumed_keys}
+            )
             for keys, content in api.split(asked):
                 # The same for the same requests, so that a batch whose creation was not noted any
                 # more is found again; another one once that batch has ended.
@@ -110,15 +112,15 @@ class _Batches:
 
     def _resumed(self, work: Work) -> dict[str, list[str]]:
         """Return batches of earlier runs whose requests are all wanted now, with their keys."""
-        found: dict[str, list[str]] = {}
+        batches: dict[str, list[str]] = {}
         for name, keys in self._store.open_batches(self._provider.identity):
             if keys and all(key in work for key in keys):
-                found[name] = keys
+                batches[name] = keys
                 for key in keys:
                     self._budget.reserve(work[key], is_certain=True)
-        if found:
-            print(f"going on with {len(found)} batches submitted before", file=sys.stderr)
-        return found
+        if batches:
+            print(f"going on with {len(batches)} batches submitted before", file=sys.stderr)
+        return batches
 
     def _affordable(self, work: Work) -> tuple[Work, int]:
         asked: Work = {}
@@ -129,16 +131,16 @@ class _Batches:
         return asked, len(work) - len(asked)
 
     async def _wait(self, api: BatchApi, name: str, n_requests: int) -> None:
-        look_s, said, began = FIRST_LOOK_S, "", time.monotonic()
+        look_s, last_line, began = FIRST_LOOK_S, "", time.monotonic()
         while True:
             state = await api.poll(name)
             line = f"batch {name}: {state.status}, {state.n_completed}/{n_requests} done"
-            if line != said:
-                waited = f", {time.monotonic() - began:.0f} s" if said else ""
+            if line != last_line:
+                waited = f", {time.monotonic() - began:.0f} s" if last_line else ""
                 print(
                     f"{line}{waited} (it may be left alone: run this again later)", file=sys.stderr
                 )
-                said = line
+                last_line = line
             if state.state == "done":
                 return
             if state.state == "failed":

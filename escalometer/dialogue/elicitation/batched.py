@@ -1,4 +1,4 @@
-"""Asking a model on this machine: first turns in batches, each batch's second turns right after."""
+"""Batches of requests to a model on this machine, each batch's second turns right after it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from escalometer.dialogue.providers import BatchProvider, Request
 def run_batched(
     provider: BatchProvider, work: Work, keep: Keep, budget: Budget, writer: Writer | None
 ) -> None:
-    """Ask all of `work`, and what follows from it, in batches of similar lengths.
+    """Ask all of `work`, and the turns that follow, in batches of similar lengths.
 
     The second turns of a batch are asked before the next batch, while the provider still has the
     first ones in its cache.

@@ -1,7 +1,7 @@
-"""What a run may cost, and what it has cost so far; requests under way count as if at their worst.
+"""The budget of a run: caps, and costs so far, with the worst case of requests under way.
 
-A request starts only if even its longest possible answer stays within the budget. So a cap is never
-passed, whatever comes back.
+A request starts only if even its longest possible answer stays within the budget, so that no answer
+can exceed a cap.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CHARACTERS_A_TOKEN = 2.5
 
 
 def cost_of(price: Price | None, completion: Completion, is_batch: bool = False) -> float:
-    """Return what an answer cost in dollars, by the card's price; 0 where there is none."""
+    """Return an answer's cost in dollars, by the card's price; 0 where there is none."""
     if price is None:
         return 0.0
     cached = price.cached_input_usd_per_million
@@ -37,7 +37,7 @@ def worst_tokens(request: Request, extra_tokens: int = 0) -> tuple[int, int]:
     Parameters
     ----------
     request : Request
-        What is asked.
+        The request.
     extra_tokens : int
         Budget for thinking, on top of the answer's.
     """
@@ -50,7 +50,7 @@ def worst_tokens(request: Request, extra_tokens: int = 0) -> tuple[int, int]:
 
 @dataclass
 class Budget:
-    """Caps of one run and what of them is used.
+    """Caps of one run, and the amounts used.
 
     Attributes
     ----------
@@ -82,9 +82,9 @@ class Budget:
         return cost_of(self.price, Completion("", "stop", n_prompt, n_answer, 0.0), self.is_batch)
 
     def reserve(self, request: Request, is_certain: bool = False) -> bool:
-        """Set aside what `request` may cost; False, and nothing set aside, if that is too much.
+        """Reserve the worst cost of `request`; return false, reserving nothing, if it is too much.
 
-        What `is_certain` is under way already, and set aside in any case.
+        A request that `is_certain` is under way already, and reserved in any case.
         """
         worst = self.worst(request)
         n_asked = self.n_requests + self._n_reserved
@@ -100,7 +100,7 @@ class Budget:
         return True
 
     def settle(self, request: Request, completion: Completion | None) -> float:
-        """Return what the answer cost, after taking it from what was set aside; None for none."""
+        """Return the cost of the answer, if there is one, and release its reservation."""
         self._reserved_usd = max(0.0, self._reserved_usd - self.worst(request))
         self._n_reserved -= 1
         if completion is None:

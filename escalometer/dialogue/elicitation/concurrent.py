@@ -1,4 +1,4 @@
-"""Asking a model behind a server: as many requests at once as it bears, second turns first."""
+"""Concurrent requests to a model behind a server, second turns first."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from escalometer.dialogue.elicitation.writer import Writer
 from escalometer.dialogue.providers import RemoteProvider, Request
 from escalometer.errors import EscalometerError, Interrupted, ProviderError
 
-#: How long requests under way may still take, once the run was told to stop, and once it failed:
-#: they are paid for, most likely.
+#: Seconds for requests under way after a stop, and after a failure: most likely they are paid for.
 GRACE_S, AFTER_FAILURE_S = 20.0, 60.0
 
-#: So many requests in a row without any answer, each after all of its attempts: the model is gone.
+#: After so many requests in a row without an answer, each retried, the model counts as gone.
 MOST_FAILURES = 20
 
 _LOOK_S = 0.2
@@ -26,7 +25,7 @@ _LOOK_S = 0.2
 def run_concurrently(
     provider: RemoteProvider, work: Work, keep: Keep, budget: Budget, writer: Writer | None
 ) -> None:
-    """Ask all of `work`, and what follows from it.
+    """Ask all of `work`, and the turns that follow.
 
     Raises
     ------
@@ -37,11 +36,11 @@ def run_concurrently(
     Interrupted
         On Ctrl-C or SIGTERM; those under way are waited for a few seconds.
     """
-    asyncio.run(_Pump(provider, work, keep, budget, writer).run())
+    asyncio.run(_ConcurrentRun(provider, work, keep, budget, writer).run())
 
 
-class _Pump:
-    """Starts requests as the limiter, the budget and the store allow, and takes their answers."""
+class _ConcurrentRun:
+    """A run that starts requests as the limiter, the budget and the store allow."""
 
     def __init__(
         self,
@@ -71,7 +70,7 @@ class _Pump:
         try:
             async with self._provider.session():
                 try:
-                    await self._pump()
+                    await self._start_requests()
                 finally:
                     await self._end()
         finally:
@@ -97,7 +96,7 @@ class _Pump:
         self._stopped.set()
         self._changed.set()
 
-    async def _pump(self) -> None:
+    async def _start_requests(self) -> None:
         while self._failure is None and (self._first or self._second or self._under_way):
             if self._writer is not None and self._writer.is_stuck:
                 self._writer.check()
@@ -116,7 +115,7 @@ class _Pump:
             if not await self._acquire(request):
                 self._budget.settle(request, None)
                 return
-            # While waiting, a second turn may have come up: it goes first, where both are at hand.
+            # A second turn that came up while waiting goes first.
             if self._second and waiting is self._first:
                 self._budget.settle(request, None)
                 if self._budget.reserve(self._second[0][1]):
@@ -130,7 +129,7 @@ class _Pump:
             task.add_done_callback(self._end_of)
 
     async def _acquire(self, request: Request) -> bool:
-        """Return whether a place was had before the run failed or was stopped."""
+        """Return true if a place was had before the run failed or was stopped."""
         n_tokens = sum(worst_tokens(request, self._budget.thinking_tokens))
         place = asyncio.ensure_future(self._provider.limiter.acquire(n_tokens))
         await asyncio.sleep(0)  # most places are free at once
@@ -148,7 +147,7 @@ class _Pump:
     def _end_of(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._broken = self._broken or error  # not of the model's making: nothing to go on with
+            self._broken = self._broken or error  # not the model's fault: the run cannot continue
             self._fail(ProviderError(f"stopped: {error}"))
         self._changed.set()
 
@@ -179,7 +178,7 @@ class _Pump:
             )
 
     async def _end(self) -> None:
-        """Wait for what is under way; after a failure or a stop only for a while."""
+        """Wait for requests under way; after a failure or a stop only for a while."""
         if self._under_way:
             is_stopped = isinstance(self._failure, Interrupted)
             _, late = await asyncio.wait(

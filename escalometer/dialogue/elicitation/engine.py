@@ -1,4 +1,4 @@
-"""Running two-turn dialogues: store first, model second, every dialogue accounted for.
+"""The engine of two-turn dialogues: the store is asked first, then the model.
 
 Dialogues with the same first turn share its completion. Turn 2 follows turn 1 at once, whichever
 way the model is asked: in batches on this machine (`batched`), many at a time behind a server
@@ -24,7 +24,7 @@ from escalometer.dialogue.elicitation.work import Keep, Work
 from escalometer.dialogue.elicitation.writer import Writer
 from escalometer.dialogue.protocol import first_turn, second_turn
 from escalometer.dialogue.providers import BatchProvider, Completion, RemoteProvider, Request
-from escalometer.runtime.garbage_collection import uncollected
+from escalometer.runtime.garbage_collection import without_garbage_collection
 
 OnAnswer = Callable[[int, bool], None]
 
@@ -48,7 +48,7 @@ class Tally:
 
 @dataclass
 class Plan:
-    """The requests of some dialogues, and what is known of them.
+    """The requests of some dialogues, and their answers so far.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Plan:
 
 
 class Engine:
-    """Holds dialogues with one model.
+    """An engine that runs dialogues with one model.
 
     Parameters
     ----------
@@ -120,16 +120,16 @@ class Engine:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """The model's, as it is in every key."""
+        """The model's identity, which is part of every key."""
         return self._provider.identity
 
     @property
     def is_batch(self) -> bool:
-        """Whether the server's batches are used."""
+        """True if the server's batches are used."""
         return self._budget.is_batch
 
     def parameters(self, request: Request) -> Mapping[str, Any]:
-        """Return what is sent with `request` beside its messages."""
+        """Return the parameters that are sent with `request` beside its messages."""
         return self._provider.parameters(request)
 
     def choice(self, answer: Completion, request: Request) -> int | None:
@@ -148,7 +148,7 @@ class Engine:
         self._drive(work, keep, None)
         return answers
 
-    @uncollected()
+    @without_garbage_collection()
     def plan(self, dialogues: Sequence[Dialogue], is_first_only: bool = False) -> Plan:
         """Return the dialogues' requests with the answers that the store has."""
         plan = Plan(dialogues, is_first_only)
@@ -168,7 +168,7 @@ class Engine:
         return plan
 
     def n_answers(self, plan: Plan) -> int:
-        """Return how many answers the dialogues need: shared turns count once."""
+        """Return the number of answers that the dialogues need: shared turns count once."""
         if plan.is_first_only:
             return len(plan.of_first)
         return len(plan.of_first) + len(
@@ -259,7 +259,7 @@ class Engine:
             run_batched(self._provider, work, keep, self._budget, writer)
 
     def _follow(self, plan: Plan, key: str) -> Work:
-        """Return the second turns that follow a first one that is answered."""
+        """Return the second turns that follow an answered first one."""
         found: Work = {}
         if plan.is_first_only:
             return found
@@ -276,7 +276,7 @@ class Engine:
         return found
 
     def _n_skipped(self, plan: Plan, key: str) -> int:
-        """Return how many second turns fall away since the first one at `key` has no choice."""
+        """Return the number of second turns without a question, since turn 1 has no choice."""
         if key not in plan.of_first or plan.is_first_only:
             return 0
         if self._answering.choice(plan.answers[key], plan.requests[key]) is not None:

@@ -1,4 +1,4 @@
-"""What a run will cost, before its first request: from a sample's tokens, with the uncertainty.
+"""The forecast of a run's cost, from the tokens of a sample, with its uncertainty.
 
 Where the store has answers of the same model, tokens are extrapolated from those: per character of
 the prompt, and per answer. Where it has none, English text is taken to have four characters to a
@@ -19,13 +19,13 @@ from escalometer.dialogue.providers import Completion, Request
 _CHARACTERS = (4.2, 3.2, 5.0)
 #: Tokens of an answer where nothing is known: about half of the budget, at least so many.
 _SHORT_ANSWER = 15
-#: With fewer answers than this, what is assumed is better than what was seen.
+#: With fewer answers than this, assumed tokens are better than extrapolated ones.
 _FEWEST = 8
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Requests still to be made, and what they will cost in dollars: about, and an interval.
+    """Requests still to be made, and their cost in dollars: an estimate and an interval.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Forecast:
     is_priced: bool = True
 
     def __add__(self, other: Forecast) -> Forecast:
-        """Return the forecast of both; what is uncertain is taken to go the same way."""
+        """Return the sum of two forecasts, whose errors are taken to be fully correlated."""
         return Forecast(
             self.n_requests + other.n_requests,
             self.cost_usd + other.cost_usd,
@@ -83,14 +83,14 @@ def forecast(
     thinking_tokens: int = 0,
     is_batch: bool = False,
 ) -> Forecast:
-    """Return what `n_requests` requests like `prompts` will cost.
+    """Return the cost of `n_requests` requests like `prompts`.
 
     Parameters
     ----------
     prompts : list of Request
-        A sample of what is to be asked.
+        A sample of the requests.
     n_requests : int
-        How many there are of them in all.
+        The number of requests.
     seen : list of (int, Completion)
         Answers of the same model to such requests, each with the characters of its prompt.
     price : Price or None
@@ -109,10 +109,10 @@ def forecast(
         rates = np.array([answer.n_prompt_tokens / n for n, answer in seen])
         answers = np.array([answer.n_completion_tokens for _, answer in seen], dtype=float)
         rate, answer = float(rates.mean()), float(answers.mean())
-        # Of the mean over this many: what is to come varies in its mean as well as what was seen.
-        each = np.sqrt(1 / len(seen) + 1 / n_requests)
-        off_rate, off_answer = 2 * float(rates.std()) * each, 2 * float(answers.std()) * each
-        # Answers that are kept may be of other domains: the interval has a floor.
+        # Of a difference of means: the mean of future answers varies as well as that of past ones.
+        scale = np.sqrt(1 / len(seen) + 1 / n_requests)
+        off_rate, off_answer = 2 * float(rates.std()) * scale, 2 * float(answers.std()) * scale
+        # Stored answers may be of other domains: the interval has a least width.
         bounds = [
             (max(0.9 * rate - off_rate, 0.0), max(0.8 * answer - off_answer, 1.0)),
             (1.1 * rate + off_rate, min(1.2 * answer + off_answer, longest)),
@@ -129,9 +129,9 @@ def forecast(
         return n_requests * cost_of(price, tokens, is_batch)
 
     low, high = (cost(*bound) for bound in bounds)
-    about = cost(rate, answer)
+    estimate = cost(rate, answer)
     return Forecast(
-        n_requests, about, min(low, about), max(high, about), len(seen), price is not None
+        n_requests, estimate, min(low, estimate), max(high, estimate), len(seen), price is not None
     )
 
 

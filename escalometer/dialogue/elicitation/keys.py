@@ -1,4 +1,4 @@
-"""What a completion is kept under: a hash of everything that determines the answer."""
+"""Keys of completions: a hash of everything that determines the answer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 from escalometer.cases.task import BINARY
 from escalometer.dialogue.providers import Provider, Request
 
-#: Characters of a text shown on either side of where two texts part.
+#: Characters of a text shown on either side of the first difference.
 _AROUND = 30
 
 
 def request_parts(request: Request, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is kept of a request, and hashed: its fields, and what else is sent with it.
+    """Return a request's fields and its further parameters, as they are stored and hashed.
 
-    What was added to requests later is left out where it says nothing, so that old keys hold.
+    Fields that were added to requests later are left out at their defaults, so that old keys stay
+    valid.
     """
     parts: dict[str, Any] = {
         "messages": request.messages,
@@ -38,7 +39,7 @@ def request_parts(request: Request, parameters: Mapping[str, Any]) -> dict[str, 
 
 
 def request_of(parts: Mapping[str, Any]) -> Request:
-    """Return the request that `request_parts` took apart."""
+    """Return the request of `request_parts`."""
     fields = {name: value for name, value in parts.items() if name != "parameters"}
     fields["messages"] = tuple((role, content) for role, content in fields["messages"])
     fields["choices"] = tuple(fields.get("choices", BINARY))
@@ -57,7 +58,7 @@ def request_key(
     request : Request
         What is asked.
     parameters : mapping, optional
-        What the provider sends beside the messages.
+        Parameters that the provider sends beside the messages.
     """
     parts = request_parts(request, parameters or {})
     content = json.dumps([dict(identity), parts], sort_keys=True, ensure_ascii=False)
@@ -65,10 +66,10 @@ def request_key(
 
 
 class Keys:
-    """Makes the keys of one model's requests as `request_key` does, in half of the time.
+    """The keys of one model's requests, made as by `request_key` in half of the time.
 
-    A run has as many keys as requests, and most of them differ in their messages alone: what is
-    around those is put into JSON once for each kind of request.
+    A run has as many keys as requests, and most requests differ in their messages alone: the JSON
+    around the messages is made once for each kind of request.
     """
 
     def __init__(self, provider: Provider) -> None:
@@ -100,43 +101,45 @@ class Keys:
         return hashlib.sha256(f"{around[0]}{messages}{around[1]}".encode()).hexdigest()
 
 
-def differences(asked: Mapping[str, Any], kept: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return in which parts a request that is asked differs from one that is kept, in words.
+def differences(asked: Mapping[str, Any], stored: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return the differences between a new request and a stored one, in words.
 
     Parameters
     ----------
-    asked, kept : mapping
+    asked, stored : mapping
         Identity and `request_parts` of each, in one mapping, as JSON gives them.
     prefix : str
         Name of the mapping, for parts inside of parts.
     """
-    found: list[str] = []
-    for name in sorted({*asked, *kept}):
-        if asked.get(name) == kept.get(name):
+    parts: list[str] = []
+    for name in sorted({*asked, *stored}):
+        if asked.get(name) == stored.get(name):
             continue
-        here, there, path = asked.get(name), kept.get(name), f"{prefix}{name}"
-        if isinstance(here, Mapping) and isinstance(there, Mapping):
-            found += differences(here, there, f"{path}.")
+        asked_value, stored_value, path = asked.get(name), stored.get(name), f"{prefix}{name}"
+        if isinstance(asked_value, Mapping) and isinstance(stored_value, Mapping):
+            parts += differences(asked_value, stored_value, f"{path}.")
         elif name == "messages":
-            found += _different_messages(here or [], there or [])
+            parts += _different_messages(asked_value or [], stored_value or [])
         else:
-            found.append(f"{path}: {_spell(here)} is asked, {_spell(there)} is kept")
-    return found
+            parts.append(f"{path}: {_spell(asked_value)} is asked, {_spell(stored_value)} is kept")
+    return parts
 
 
 def _spell(value: Any) -> str:
     return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _different_messages(asked: list[Any], kept: list[Any]) -> list[str]:
-    if len(asked) != len(kept):
-        return [f"messages: {len(asked)} are asked, {len(kept)} are kept"]
-    for i, ((role, here), (_, there)) in enumerate(zip(asked, kept, strict=True), start=1):
-        if here != there:
-            at = common_length(here, there)
+def _different_messages(asked: list[Any], stored: list[Any]) -> list[str]:
+    if len(asked) != len(stored):
+        return [f"messages: {len(asked)} are asked, {len(stored)} are kept"]
+    for i, ((role, asked_text), (_, stored_text)) in enumerate(
+        zip(asked, stored, strict=True), start=1
+    ):
+        if asked_text != stored_text:
+            at = common_length(asked_text, stored_text)
             shown = [
                 json.dumps(text[max(0, at - _AROUND) : at + _AROUND], ensure_ascii=False)
-                for text in (here, there)
+                for text in (asked_text, stored_text)
             ]
             return [
                 f"message {i} ({role}), from character {at + 1}: {shown[0]} is asked, "
@@ -146,7 +149,7 @@ def _different_messages(asked: list[Any], kept: list[Any]) -> list[str]:
 
 
 def common_length(left: str, right: str) -> int:
-    """Return how many leading characters two texts share."""
+    """Return the number of leading characters that two texts share."""
     low, high = 0, min(len(left), len(right))
     while low < high:
         middle = (low + high + 1) // 2

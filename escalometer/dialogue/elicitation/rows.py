@@ -1,4 +1,4 @@
-"""What became of a dialogue: its choices, its status and its row of the decisions table."""
+"""Rows of the decisions table: a dialogue's choices and its status."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from escalometer.dialogue.parsing import parse_confidence, parse_marker, strip_t
 from escalometer.dialogue.protocol import Protocol
 from escalometer.dialogue.providers import Completion, Request
 
-#: How an answer can have turned out, as `--retry` names it.
+#: Outcomes of an answer, as `--retry` names them.
 OUTCOMES = ("ok", "forced", "refused", "error", "truncated", "empty", "unparsed")
 
 
 @dataclass(frozen=True)
 class Dialogue:
-    """One dialogue to hold: a scenario under a condition, in one variant of the protocol.
+    """One dialogue: a scenario under a condition, in one variant of the protocol.
 
-    `signal_accuracy` is what `signal` states, which may be another condition's.
+    `signal_accuracy` is the accuracy in `signal`, which may be another condition's.
     """
 
     domain: str
@@ -38,9 +38,9 @@ class Dialogue:
 
 @dataclass(frozen=True)
 class Answering:
-    """How answers are asked for and read: budget in tokens, closing, which marker counts, prices.
+    """Settings of a model's answers: token budget, closing, which marker counts, prices.
 
-    `is_batch` says whether answers are paid for at the price of batches.
+    `is_batch`: whether answers cost the price of batches.
     """
 
     max_tokens: int
@@ -56,7 +56,7 @@ class Answering:
         return parse_marker(answer.text, request.marker, self.counts_marker, request.choices)
 
     def outcome(self, answer: Completion, request: Request) -> str:
-        """Return how one answer turned out: one of `OUTCOMES`."""
+        """Return the outcome of one answer: one of `OUTCOMES`."""
         if answer.finish in ("refused", "error"):
             return answer.finish
         if self.choice(answer, request) is not None:
@@ -68,32 +68,32 @@ class Answering:
 
 def row(
     dialogue: Dialogue,
-    how: Answering,
+    answering: Answering,
     turns: Sequence[tuple[Request, Completion]],
     parameters: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return a dialogue's row of the decisions table, but for the model's name and edition.
+    """Return a dialogue's row of the decisions table, without the model's name and edition.
 
     Parameters
     ----------
     dialogue : Dialogue
-        What was asked.
-    how : Answering
-        How answers are read.
+        The dialogue.
+    answering : Answering
+        Settings for reading answers.
     turns : sequence of (Request, Completion)
         Turn 1, and turn 2 where there was one.
     parameters : mapping
-        What was sent beside the messages of turn 1.
+        Parameters that were sent beside the messages of turn 1.
     """
     protocol = dialogue.protocol
     first, predicted = turns[0]
     second, decided = turns[1] if len(turns) > 1 else (None, None)
     answers = [answer for _, answer in turns]
-    prediction = how.choice(predicted, first)
-    escalate = how.choice(decided, second)
+    prediction = answering.choice(predicted, first)
+    escalate = answering.choice(decided, second)
     if escalate is not None and protocol.are_actions_swapped:
         escalate = 1 - escalate
-    outcomes = [how.outcome(answer, request) for request, answer in turns]
+    outcomes = [answering.outcome(answer, request) for request, answer in turns]
     effort = parameters.get("reasoning_effort")
     return {
         "domain": dialogue.domain,
@@ -108,14 +108,14 @@ def row(
         "reasoning_effort": None if effort is None else str(effort),
         "cost_ratio": protocol.cost_ratio,
         "framing": protocol.framing,
-        "force_answer": how.force_answer,
+        "force_answer": answering.force_answer,
         "label": dialogue.label,
         "prediction": prediction,
         "escalate": escalate,
         "status": _status(outcomes),
         "detail": _detail(outcomes, answers),
         "stated_confidence": (
-            parse_confidence(predicted.text, how.counts_marker)
+            parse_confidence(predicted.text, answering.counts_marker)
             if protocol.asks_confidence and predicted.finish not in ("refused", "error")
             else None
         ),
@@ -138,7 +138,7 @@ def row(
         "decision_thinking": (decided.thinking or None) if decided else None,
         "n_prompt_tokens": sum(answer.n_prompt_tokens for answer in answers),
         "n_completion_tokens": sum(answer.n_completion_tokens for answer in answers),
-        "cost_usd": sum(cost_of(how.price, answer, how.is_batch) for answer in answers),
+        "cost_usd": sum(cost_of(answering.price, answer, answering.is_batch) for answer in answers),
         "latency_s": sum(answer.latency_s for answer in answers),
     }
 
@@ -154,7 +154,7 @@ def _status(outcomes: Sequence[str]) -> str:
 
 
 def _detail(outcomes: Sequence[str], answers: Sequence[Completion]) -> str | None:
-    """Return where and why a dialogue did not end as asked, None where it did."""
+    """Return the turn and the reason of a dialogue that did not end as asked, None for others."""
     last = outcomes[-1]
     if last in ("ok", "forced"):
         return None

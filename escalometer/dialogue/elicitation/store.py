@@ -1,9 +1,9 @@
-"""The completion store: every answer is kept from the moment it arrives, and never asked for twice.
+"""The completion store: answers are durable on arrival, and never requested again.
 
 One SQLite file, outside of DVC's outputs. A completion's key is the SHA-256 of everything that
 determines the answer (see `keys`), so a changed prompt, budget or model revision is a new request,
-and any run that was stopped goes on where it was. An answer that is asked for again on purpose
-moves to `superseded`: what was paid for is never thrown away.
+and a stopped run resumes. An answer that is requested again on purpose moves to `superseded`: paid
+answers are never deleted.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _DEFAULTS = {field.name: field.default for field in fields(Completion)}
 
 @dataclass(frozen=True)
 class Entry:
-    """An answer on its way into the store.
+    """An answer to be stored.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class CompletionStore:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the right to write, waiting for a process that holds it now."""
+        """Lock the store for writing, waiting for a process that has locked it."""
         with self.path.with_name(self.path.name + ".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -169,12 +169,12 @@ class CompletionStore:
         completion: Completion,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
-        """Keep one completion; it is durable when this returns. The first one of a key stays."""
+        """Store one completion; it is durable when this returns. The first one of a key stays."""
         key = request_key(identity, request, parameters)
         self.put_all([Entry(key, identity, request, parameters or {}, completion)])
 
     def put_all(self, entries: Sequence[Entry]) -> None:
-        """Keep completions, all or none of them; they are durable when this returns.
+        """Store completions, all or none; they are durable when this returns.
 
         Raises
         ------
@@ -215,7 +215,7 @@ class CompletionStore:
             )
 
     def spent(self, run: str) -> tuple[int, float]:
-        """Return how many requests a run has made, and what they cost in dollars."""
+        """Return the number of a run's requests, and their cost in dollars."""
         n, cost = 0, 0.0
         for table in ("completions", "superseded"):
             query = f"select count(*), coalesce(sum(cost_usd), 0) from {table} where run = ?"  # noqa: S608
@@ -257,14 +257,14 @@ class CompletionStore:
         return [(name, json.loads(keys)) for name, keys in rows]
 
     def n_batches(self, keys: Sequence[str]) -> int:
-        """Return how many batches of exactly these requests were submitted before."""
+        """Return the number of batches of exactly these requests submitted before."""
         query = "select count(*) from batches where keys = ?"
         return int(self._reader.execute(query, (json.dumps(list(keys)),)).fetchone()[0])
 
     def note_batch(
         self, name: str, identity: Mapping[str, str], run: str, keys: Sequence[str]
     ) -> None:
-        """Keep that a batch was submitted, and for which requests; durable when this returns."""
+        """Record a submitted batch and its requests; durable when this returns."""
         with self._db:
             self._db.execute(
                 "insert or replace into batches values (?, ?, ?, ?, 1)",
@@ -272,7 +272,7 @@ class CompletionStore:
             )
 
     def close_batch(self, name: str) -> None:
-        """Keep that all answers of a batch are collected, or will never come."""
+        """Record that a batch is finished: all answers are collected, or will never come."""
         with self._db:
             self._db.execute("update batches set is_open = 0 where id = ?", (name,))
 
@@ -282,7 +282,7 @@ class CompletionStore:
 
 
 def completion_text(completion: Completion) -> str:
-    """Return a completion as the store keeps it: fields that say nothing are left out."""
+    """Return a completion as the store's text: fields with default values are left out."""
     said = {
         name: value for name, value in asdict(completion).items() if value != _DEFAULTS.get(name)
     }
@@ -290,7 +290,7 @@ def completion_text(completion: Completion) -> str:
 
 
 def completion_of(text: str) -> Completion:
-    """Return the completion that the store keeps as `text`."""
+    """Return the completion of the store's `text`."""
     said = json.loads(text)
     if said.get("probabilities") is not None:
         said["probabilities"] = tuple(said["probabilities"])

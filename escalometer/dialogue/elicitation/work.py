@@ -1,4 +1,4 @@
-"""What the engine hands to whatever asks the model, and what it gets back."""
+"""The engine's interface to the ways of asking: requests by key, and the handler of answers."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _EVERY_S = 1.0
 
 
 class Writer:
-    """Takes answers from any thread and keeps them in the order in which they came.
+    """A queue of answers, written in the order of their arrival.
 
     Parameters
     ----------
@@ -44,11 +44,11 @@ class Writer:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the last answers could not be written (yet): ask for nothing more."""
+        """True if the last answers are not written (yet): no more requests should start."""
         return not self._room.is_set() or self._failure is not None
 
     def keep(self, entry: Entry) -> None:
-        """Take an answer; it is durable within milliseconds."""
+        """Queue an answer; it is durable within milliseconds."""
         self._queue.put(entry)
 
     def check(self) -> None:
@@ -60,14 +60,14 @@ class Writer:
             ) from self._failure
 
     def flush(self) -> None:
-        """Return when all that was taken so far is durable, or raise as `check` does."""
+        """Return when all queued answers are durable, or raise as `check` does."""
         done = threading.Event()
         self._queue.put(done)
         done.wait()
         self.check()
 
     def close(self) -> None:
-        """Return when all that was taken is durable.
+        """Return when all queued answers are durable.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class Writer:
                     asked.set()
 
     def _write(self, entries: list[Entry]) -> None:
-        """Write, again and again for a while where there is no room."""
+        """Write the entries, retrying for a while where there is no room."""
         until = time.monotonic() + self._patience_s
         while True:
             try:

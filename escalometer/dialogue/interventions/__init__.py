@@ -46,12 +46,12 @@ def variants(name: str, costs: Costs) -> list[Protocol]:
     if name not in names():
         raise unknown_name("intervention", name, names())
     module = importlib.import_module(f"{__name__}.{name}")
-    made: list[Protocol] = module.variants(Protocol(intervention=name), costs)
-    return made
+    protocols: list[Protocol] = module.variants(Protocol(intervention=name), costs)
+    return protocols
 
 
 def other_condition(names_by_accuracy: Sequence[str]) -> dict[str, str]:
-    """Return the condition whose signal each condition borrows: another one, each lent once.
+    """Return the other condition whose signal each condition borrows; each is lent once.
 
     Parameters
     ----------

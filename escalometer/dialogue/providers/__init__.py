@@ -61,7 +61,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer, or what came instead of one.
+    """An answer, or the outcome in its place.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class Completion:
 
 
 class Provider(Protocol):
-    """What the elicitation engine asks of any provider: see `BatchProvider`, `RemoteProvider`.
+    """The interface of all providers: see `BatchProvider`, `RemoteProvider`.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Provider(Protocol):
     can_force: bool
 
     def parameters(self, request: Request) -> Mapping[str, Any]:
-        """Return what else determines the answer to `request`: part of the completion's key.
+        """Return the further parameters that determine the answer, as part of its key.
 
         It depends on the request's fields, but not on its messages.
         """
@@ -143,19 +143,19 @@ class BatchProvider(Provider, Protocol):
 
 
 class Limiter(Protocol):
-    """How many requests may be under way at a time."""
+    """A limit on the number of requests under way."""
 
     async def acquire(self, n_tokens: int = 0) -> None:
         """Wait until one more request of about `n_tokens` may start."""
         ...
 
     def release(self) -> None:
-        """Say that a request has ended."""
+        """Release the place of a request that has ended."""
         ...
 
 
 class BatchProgress(Protocol):
-    """How far a batch is: `state` is ``running``, ``done`` or ``failed``, `status` its server's."""
+    """The progress of a batch: `state` is ``running``, ``done`` or ``failed``."""
 
     @property
     def state(self) -> str: ...  # noqa: D102 - said above
@@ -179,11 +179,11 @@ class BatchApi(Protocol):
         ...
 
     async def submit(self, content: bytes, label: str) -> str:
-        """Return the id of the batch for a file; one with the same label is not made twice."""
+        """Return the id of the batch for a file; a label makes one batch at most."""
         ...
 
     async def poll(self, batch: str) -> BatchProgress:
-        """Return how far a batch is."""
+        """Return the progress of a batch."""
         ...
 
     def collect(

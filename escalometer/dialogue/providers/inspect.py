@@ -1,9 +1,8 @@
 """Any model that inspect_ai supports, through its model interface; an extra.
 
 The card's ``endpoint.model`` is inspect_ai's own name (``anthropic/claude-…``, ``bedrock/…``). Its
-``base_url`` is handed on; without one it is what inspect_ai knows. Which
-packages and environment variables a model needs, inspect_ai says. Attempts are made by inspect_ai,
-as many as the card allows, and by nobody else.
+``base_url`` is passed on; without one inspect_ai's default applies. inspect_ai names the packages
+and environment variables that a model needs, and makes all attempts, as many as the card allows.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from escalometer.config import ModelCard, Workspace
-from escalometer.dialogue.providers import Completion, Finish, Request, _chat, _failures
-from escalometer.dialogue.providers._limits import AdaptiveLimiter
-from escalometer.dialogue.providers._logprobs import probabilities
+from escalometer.dialogue.providers import Completion, Finish, Request
+from escalometer.dialogue.remote import chat, failures
+from escalometer.dialogue.remote.limits import AdaptiveLimiter
+from escalometer.dialogue.remote.logprobs import probabilities
 from escalometer.errors import ProviderError
 
 _FINISHES: Mapping[str, Finish] = {
@@ -37,11 +37,11 @@ class InspectProvider:
     """A model through inspect_ai; see `RemoteProvider`."""
 
     can_force = False
-    batches = None  # inspect_ai has its own, and no say in when they are looked at
+    batches = None  # inspect_ai's own batches cannot be polled on our schedule
 
     def __init__(self, card: ModelCard, workspace: Workspace) -> None:
         self._card = card
-        self._endpoint = endpoint = _chat.endpoint_of(card, needs_address=False)
+        self._endpoint = endpoint = chat.endpoint_of(card, needs_address=False)
         self._workspace = workspace
         self._model: Any = None
         self.limiter = AdaptiveLimiter(
@@ -56,11 +56,11 @@ class InspectProvider:
 
     def parameters(self, request: Request) -> Mapping[str, Any]:
         """Return the fields of inspect_ai's GenerateConfig that a request sets."""
-        found = _chat.parameters(self._card, request)
+        fields = chat.parameters(self._card, request)
         for name in ("max_tokens", "max_completion_tokens"):
-            if name in found:
-                found["max_tokens"] = found.pop(name)
-        return found
+            if name in fields:
+                fields["max_tokens"] = fields.pop(name)
+        return fields
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[None]:
@@ -130,14 +130,14 @@ class InspectProvider:
         latency_s = time() - asked_at
         return Completion("", finish, 0, 0, latency_s, failure.reason, is_passing=is_passing)
 
-    def _explain(self, error: Exception) -> _failures.Failure:
-        said = self._redacted(f"{type(error).__name__}: {error}")
+    def _explain(self, error: Exception) -> failures.Failure:
+        reason = self._redacted(f"{type(error).__name__}: {error}")
         status = getattr(error, "status_code", None) or getattr(error, "code", None)
         if isinstance(status, int) and 400 <= status < 600:
-            return _failures.of_error(status, said)
+            return failures.of_error(status, reason)
         if isinstance(error, TypeError | AttributeError | NotImplementedError):
-            return _failures.Failure("fatal", said)
-        return _failures.Failure("again", said)  # a connection, a time limit
+            return failures.Failure("fatal", reason)
+        return failures.Failure("again", reason)  # a connection, a time limit
 
     def _redacted(self, text: str) -> str:
         """Return `text` without any key: inspect_ai finds them in the environment by itself."""
@@ -151,7 +151,7 @@ class InspectProvider:
             why = self._redacted(str(output.error or "no choices"))
             return Completion("", "error", 0, 0, latency_s, why, is_passing=not output.error)
         choice = output.choices[0]
-        text, thought = _chat.apart(choice.message.text)
+        text, thought = chat.apart(choice.message.text)
         parts = choice.message.content if isinstance(choice.message.content, list) else []
         thoughts = [str(part.reasoning) for part in parts if part.type == "reasoning"]
         thinking = "\n".join(filter(None, [*thoughts, thought]))
@@ -168,8 +168,8 @@ class InspectProvider:
             text=text,
             finish=finish,
             n_prompt_tokens=n_prompt
-            or sum(_chat.estimated_tokens(content) for _, content in request.messages),
-            n_completion_tokens=n_completion or _chat.estimated_tokens(text + thinking),
+            or sum(chat.estimated_tokens(content) for _, content in request.messages),
+            n_completion_tokens=n_completion or chat.estimated_tokens(text + thinking),
             latency_s=latency_s,
             error=f"refused: {choice.stop_reason}" if finish == "refused" else None,
             thinking=thinking,

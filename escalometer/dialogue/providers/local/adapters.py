@@ -1,4 +1,4 @@
-"""LoRA adapters of one's own training: found by name, checked, merged into the weights."""
+"""The user's LoRA adapters: found by name, checked, merged into the weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AGAIN = "fetch it again (`dvc checkout --force`, `dvc pull`), or train it again
 
 
 def folder(card: ModelCard, root: Path) -> Path:
-    """Return where the card's adapter is: models/adapters/<name> of the project.
+    """Return the folder of the card's adapter: models/adapters/<name> of the project.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def folder(card: ModelCard, root: Path) -> Path:
 
 
 def digest(card: ModelCard, root: Path, revision: str) -> str:
-    """Return what identifies the adapter's exact bytes, once it is the one that the card means.
+    """Return the adapter's name and sha256, after checking that the card means these bytes.
 
     Parameters
     ----------
@@ -74,28 +74,29 @@ def digest(card: ModelCard, root: Path, revision: str) -> str:
             f"weights are {revision}: train one for these weights, or name those in "
             f"models/{card.id}.yaml"
         )
-    found = digest_of_files(adapter_files(path))
-    if card.adapter_sha256 not in (None, found):
+    sha256 = digest_of_files(adapter_files(path))
+    if card.adapter_sha256 not in (None, sha256):
         raise ProviderError(
-            f"{what} is not the one that models/{card.id}.yaml means: its sha256 is {found[:12]}…, "
-            f"the card says {str(card.adapter_sha256)[:12]}…. If it is damaged or was exchanged, "
+            f"{what} is not the one that models/{card.id}.yaml means: its sha256 is "
+            f"{sha256[:12]}…, the card says {str(card.adapter_sha256)[:12]}…. If it is damaged or "
+            "was exchanged, "
             f"`dvc checkout --force models/adapters/{card.adapter}` brings the right one "
             "back, or train it again. If it is meant (you trained or replaced it), write its "
             "digest into the card: "
             f"`escalometer stage seal --cell {card.adapter}`"
         )
-    return f"{card.adapter}@sha256:{found}"
+    return f"{card.adapter}@sha256:{sha256}"
 
 
 def _mapping(path: Path, what: str) -> dict[str, Any]:
-    """Return what a file in an adapter's folder says of it."""
+    """Return the JSON mapping of a file in an adapter's folder."""
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ProviderError(f"{what} has a broken {path.name}: {error}; {_AGAIN}") from error
-    if not isinstance(about, dict):
+    if not isinstance(content, dict):
         raise ProviderError(f"{what} has a broken {path.name}: it is no mapping; {_AGAIN}")
-    return about
+    return content
 
 
 def merge(model: Any, card: ModelCard, root: Path) -> Any:
@@ -121,33 +122,37 @@ def merge(model: Any, card: ModelCard, root: Path) -> Any:
 
     path = folder(card, root)
     what = f"{card.id}: the adapter {card.adapter!r} in {path}"
-    about = _mapping(path / ADAPTER_CONFIG, what)
+    stored_config = _mapping(path / ADAPTER_CONFIG, what)
     try:
         config = LoraConfig.from_pretrained(str(path))
     except (ValueError, TypeError, KeyError) as error:
         raise ProviderError(f"{what} has a broken {ADAPTER_CONFIG}: {error}; {_AGAIN}") from error
-    if about.get("peft_type") != "LORA":
-        raise ProviderError(f"{what} is {about.get('peft_type')!r}; only LORA can be merged")
+    if stored_config.get("peft_type") != "LORA":
+        raise ProviderError(
+            f"{what} is {stored_config.get('peft_type')!r}; only LORA can be merged"
+        )
     _check_base(card, str(config.base_model_name_or_path or ""), what)
     config.base_model_name_or_path = ""  # or peft asks the hub about it
     try:
         with safe_open(path / ADAPTER_WEIGHTS, framework="pt") as file:
-            found = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            shapes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ProviderError(f"{what} has a broken {ADAPTER_WEIGHTS} ({error}); {_AGAIN}") from error
-    other = f"{what} was made for another model than {card.hub_id or card.id}"
+    mismatch = f"{what} was made for another model than {card.hub_id or card.id}"
     try:
         with warnings.catch_warnings():  # peft asks transformers by a name that it gives up
             warnings.simplefilter("ignore", FutureWarning)
             wrapped = PeftModel(model, config)
     except (ValueError, KeyError) as error:  # none of its target modules is there
-        raise ProviderError(f"{other}: {error}") from error
-    wanted = {name: list(x.shape) for name, x in get_peft_model_state_dict(wrapped).items()}
-    if odd := sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name)):
+        raise ProviderError(f"{mismatch}: {error}") from error
+    expected = {name: list(x.shape) for name, x in get_peft_model_state_dict(wrapped).items()}
+    if odd := sorted(
+        name for name in {*shapes, *expected} if shapes.get(name) != expected.get(name)
+    ):
         name = odd[0]
         raise ProviderError(
-            f"{other}: {len(odd)} of its tensors do not fit, such as {name}, which is "
-            f"{found.get(name, 'absent')} there and {wanted.get(name, 'absent')} here"
+            f"{mismatch}: {len(odd)} of its tensors do not fit, such as {name}, which is "
+            f"{shapes.get(name, 'absent')} there and {expected.get(name, 'absent')} here"
         )
     wrapped.load_adapter(str(path), adapter_name="default", is_trainable=False)
     return wrapped.merge_and_unload(safe_merge=True).eval()
@@ -155,14 +160,14 @@ def merge(model: Any, card: ModelCard, root: Path) -> Any:
 
 def _check_base(card: ModelCard, base: str, what: str) -> None:
     """Refuse an adapter that names a base which the card's weights cannot be."""
-    known = {card.id, card.hub_id}
+    base_names = {card.id, card.hub_id}
     if isinstance(card.source, HubSource):
-        known.add(card.source.id)
+        base_names.add(card.source.id)
     if isinstance(card.source, FolderSource):
-        known |= {str(card.source.path), card.source.path.name}
-    # A folder says nothing, wherever it was; of hub ids, only two different ones tell.
+        base_names |= {str(card.source.path), card.source.path.name}
+    # A folder's path does not identify weights; two different hub ids do.
     is_hub_id = base.count("/") == 1 and not base.startswith((".", "/", "~"))
-    hub_ids = {name for name in known if name and "/" in name and not name.startswith("/")}
+    hub_ids = {name for name in base_names if name and "/" in name and not name.startswith("/")}
     if is_hub_id and hub_ids and base not in hub_ids:
         raise ProviderError(
             f"{what} was trained on {base}, but the card's weights are {' or '.join(hub_ids)}"

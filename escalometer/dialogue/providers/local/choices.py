@@ -1,4 +1,4 @@
-"""What a model would put after a marker: the probability of each choice, by one forward pass."""
+"""The probability of each choice after a marker, by one forward pass."""
 
 from __future__ import annotations
 
@@ -7,96 +7,96 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from escalometer.dialogue.providers.local.decoding import Decoder, Kept, common
+from escalometer.dialogue.providers.local.decoding import CachedRow, Decoder, n_shared
 
 
 @dataclass(frozen=True)
-class Open:
-    """A row that waits for its choice.
+class UnansweredRow:
+    """A row without its choice.
 
     Attributes
     ----------
-    read : list of int
-        The tokens before what closes it.
+    prefix : list of int
+        The tokens before its ending.
     endings : sequence of list of int
         By choice, the tokens that close it: marker and choice.
-    kept : Kept or None
-        What the row may go on from.
+    cached : CachedRow or None
+        The row to resume from.
     """
 
-    read: list[int]
+    prefix: list[int]
     endings: Sequence[list[int]]
-    kept: Kept | None
+    cached: CachedRow | None
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Those endings of a row that are alike so far: by choice, the tokens that are left."""
+    """Endings of a row with a common prefix: by choice, the remaining tokens."""
 
     row: int
-    read: list[int]
+    prefix: list[int]
     left: dict[int, list[int]]
-    kept: Kept | None
+    cached: CachedRow | None
     log_p: float
 
 
-def weigh(
-    decoder: Decoder, rows: Sequence[Open], is_greedy: bool = False
-) -> tuple[list[list[float]], list[Kept]]:
-    """Return each row's probabilities of its choices, and the row read as far as they agree.
+def choice_probabilities(
+    decoder: Decoder, rows: Sequence[UnansweredRow], is_greedy: bool = False
+) -> tuple[list[list[float]], list[CachedRow]]:
+    """Return each row's probabilities of its choices, and the row's cached common prefix.
 
-    All that the endings of a row share is read, up to the token at which they part: in one pass
-    into single ones where each choice is a token of its own, else those that still agree go on. An
-    ending's probability is the product of its tokens' up to where it stands alone.
+    The common prefix of a row's endings is read, up to the token at which they differ: one pass is
+    enough where each choice is a token of its own, else endings that still agree are read further.
+    An ending's probability is the product of its tokens' up to the first that only it has.
 
     Parameters
     ----------
     decoder : Decoder
         The model.
-    rows : sequence of Open
+    rows : sequence of UnansweredRow
         At least one; each has two endings or more, none the beginning of another.
     is_greedy : bool
         Whether only the likeliest token is followed where endings part, as greedy decoding does:
         one choice then has all of the probability.
     """
     log_p = [[-math.inf] * len(row.endings) for row in rows]
-    read: dict[int, Kept] = {}
+    read_rows: dict[int, CachedRow] = {}
     parts = [
-        _Part(i, row.read, dict(enumerate(row.endings)), row.kept, 0.0)
+        _Part(i, row.prefix, dict(enumerate(row.endings)), row.cached, 0.0)
         for i, row in enumerate(rows)
     ]
     while parts:
         parts = [_shared(part) for part in parts]
-        prompts = [part.read for part in parts]
-        batch, logits = decoder.start(prompts, [part.kept for part in parts], is_read_only=True)
+        prompts = [part.prefix for part in parts]
+        batch, logits = decoder.start(prompts, [part.cached for part in parts], is_read_only=True)
         scores = logits.double().log_softmax(-1)
-        going_on = []
+        unfinished = []
         for place, part in enumerate(parts):
-            kept = Kept(batch, place) if decoder.can_continue else None
-            if kept is not None:
-                read.setdefault(part.row, kept)
+            cached = CachedRow(batch, place) if decoder.can_continue else None
+            if cached is not None:
+                read_rows.setdefault(part.row, cached)
             by_token: dict[int, dict[int, list[int]]] = defaultdict(dict)
             for choice, tokens in part.left.items():
                 by_token[tokens[0]][choice] = tokens
             if is_greedy:
                 likeliest = max(by_token, key=lambda token: float(scores[place, token]))
                 by_token = defaultdict(dict, {likeliest: by_token[likeliest]})
-            for token, left in by_token.items():
-                so_far = part.log_p + float(scores[place, token])
-                if len(left) == 1:
-                    log_p[part.row][next(iter(left))] = so_far
+            for token, remaining in by_token.items():
+                log_total = part.log_p + float(scores[place, token])
+                if len(remaining) == 1:
+                    log_p[part.row][next(iter(remaining))] = log_total
                 else:
-                    going_on.append(_Part(part.row, part.read, left, kept, so_far))
-        parts = going_on
-    return [_normalized(row) for row in log_p], [read[i] for i in sorted(read)]
+                    unfinished.append(_Part(part.row, part.prefix, remaining, cached, log_total))
+        parts = unfinished
+    return [_normalized(row) for row in log_p], [read_rows[i] for i in sorted(read_rows)]
 
 
 def _shared(part: _Part) -> _Part:
-    """Return the part with all that its endings share moved to what is read."""
+    """Return the part with the common prefix of its endings moved to `prefix`."""
     first, *others = part.left.values()
-    n = min(common(first, other) for other in others)
-    left = {choice: tokens[n:] for choice, tokens in part.left.items()}
-    return _Part(part.row, part.read + first[:n], left, part.kept, part.log_p)
+    n = min(n_shared(first, other) for other in others)
+    remaining = {choice: tokens[n:] for choice, tokens in part.left.items()}
+    return _Part(part.row, part.prefix + first[:n], remaining, part.cached, part.log_p)
 
 
 def _normalized(log_p: list[float]) -> list[float]:

@@ -1,9 +1,9 @@
-"""Batches of conversations over one key-value cache: reading, decoding, leaving, going on.
+"""Batches of conversations over one key-value cache.
 
 Rows of a batch end at the same slot of the cache and have nothing but padding before their first
-one, so that a row's tokens lie side by side: what a model with a sliding window counts on. Room is
-set aside once; a step writes into it rather than copying the cache. A row that has ended changes
-places with the last one still alive, and steps go on with the rows before it.
+one, so that a row's tokens are adjacent, as a model with a sliding window requires. Room is
+allocated once; a step writes into it rather than copying the cache. An ended row is swapped with
+the last live one, and steps continue with the rows before it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Room(DynamicLayer):  # type: ignore[misc]
         self.look(slice(0, rows), 0, 0)
 
     def look(self, rows: slice, first: int, end: int) -> None:
-        """Move the window: what is read next belongs to `rows` and ends before slot `end`."""
+        """Move the window: the next reads are of `rows`, and end before slot `end`."""
         self._rows, self._first, self._end = rows, first, end
 
     def update(
@@ -61,11 +61,11 @@ class _Room(DynamicLayer):  # type: ignore[misc]
         return self._end - self._first - self._n_new
 
     def expect(self, n_new: int) -> None:
-        """Say how many of the window's slots are about to be written."""
+        """Set the number of slots in the window that the next update writes."""
         self._n_new = n_new
 
     def widen(self, slots: int) -> None:
-        """Have room for `slots` slots."""
+        """Extend the room to `slots` slots."""
         missing = slots - self.keys.shape[2]
         self.keys, self.values = (
             torch.cat([x, x.new_zeros((*x.shape[:2], missing, x.shape[3]))], dim=2)
@@ -73,7 +73,7 @@ class _Room(DynamicLayer):  # type: ignore[misc]
         )
 
     def swap(self, row: int, other: int) -> None:
-        """Let two rows change places."""
+        """Exchange two rows."""
         for x in (self.keys, self.values):
             x[[row, other]] = x[[other, row]]
 
@@ -104,20 +104,20 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A row that has ended, in the batch that holds its keys and values."""
+class CachedRow:
+    """An ended row, in the batch that holds its keys and values."""
 
     batch: Batch
     row: int
 
     @property
     def tokens(self) -> list[int]:
-        """What was read."""
+        """The tokens in the cache."""
         return self.batch.tokens[self.row]
 
 
-def common(left: Sequence[int], right: Sequence[int]) -> int:
-    """Return how many leading tokens two sequences share."""
+def n_shared(left: Sequence[int], right: Sequence[int]) -> int:
+    """Return the number of leading tokens that two sequences share."""
     return sum(
         1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
     )
@@ -131,15 +131,15 @@ class Decoder:
     model : PreTrainedModel
         On its device, in evaluation mode.
     pad : int
-        Any token: it fills what nobody looks at.
+        Any token: it fills masked slots.
 
     Attributes
     ----------
     can_continue : bool
-        Whether what was read can be read on from anywhere: keys and values alone are the state. A
-        model with recurrent layers reads each conversation from its beginning.
+        Whether reading can resume at any token: keys and values alone are the state. A model with
+        recurrent layers reads each conversation from its beginning.
     bytes_per_token : int
-        What one token of one row takes in the cache.
+        Size of one token of one row in the cache.
     """
 
     def __init__(self, model: Any, pad: int) -> None:
@@ -151,17 +151,17 @@ class Decoder:
         self.can_continue = all(type(layer) in plain for layer in cache.layers)
         # One token tells what the layers keep, whatever the architecture calls it.
         with torch.inference_mode():
-            one = torch.tensor([[pad]], device=self.device)
-            model(input_ids=one, past_key_values=cache, use_cache=True)
-        held = [(x.keys, x.values) for x in cache.layers if getattr(x, "keys", None) is not None]
-        self._like = held
-        self.bytes_per_token = sum(x.numel() * x.element_size() for pair in held for x in pair)
-        self.can_continue = self.can_continue and len(held) == len(cache.layers)
+            token = torch.tensor([[pad]], device=self.device)
+            model(input_ids=token, past_key_values=cache, use_cache=True)
+        layers = [(x.keys, x.values) for x in cache.layers if getattr(x, "keys", None) is not None]
+        self._like = layers
+        self.bytes_per_token = sum(x.numel() * x.element_size() for pair in layers for x in pair)
+        self.can_continue = self.can_continue and len(layers) == len(cache.layers)
 
     def start(
         self,
         prompts: Sequence[list[int]],
-        kept: Sequence[Kept | None],
+        cached: Sequence[CachedRow | None],
         n_more: int = 0,
         is_read_only: bool = False,
     ) -> tuple[Batch, torch.Tensor]:
@@ -171,8 +171,8 @@ class Decoder:
         ----------
         prompts : sequence of list of int
             One a row, of at least one token.
-        kept : sequence of Kept or None
-            By row, what it may go on from: the tokens that both begin with are not read again.
+        cached : sequence of CachedRow or None
+            By row, the cached row to resume from: their common prefix is not read again.
         n_more : int
             How many tokens may be written after the prompts.
         is_read_only : bool
@@ -188,8 +188,8 @@ class Decoder:
         batch.cache = Cache(layers=[_Room(len(prompts), slots, like) for like in self._like])
         # The last token is always read again: its output is the next token's distribution.
         n_known = [
-            min(common(prompt, old.tokens), len(prompt) - 1) if old else 0
-            for prompt, old in zip(prompts, kept, strict=True)
+            min(n_shared(prompt, cached_row.tokens), len(prompt) - 1) if cached_row else 0
+            for prompt, cached_row in zip(prompts, cached, strict=True)
         ]
         logits: list[torch.Tensor] = []
         for rows in self._blocks([len(p) - n for p, n in zip(prompts, n_known, strict=True)]):
@@ -198,7 +198,7 @@ class Decoder:
             # again: it costs what padding would, and leaves no gap.
             n_new = max(len(prompts[i]) - n_known[i] for i in span)
             for i in span:
-                self._copy(kept[i], batch, i, len(prompts[i]) - n_new)
+                self._copy(cached[i], batch, i, len(prompts[i]) - n_new)
             logits.append(self._read(batch, rows, min(first[i] for i in span), n_new))
         if is_read_only:
             batch.n_live = 0
@@ -215,8 +215,8 @@ class Decoder:
         rows = slice(0, batch.n_live)
         return self._read(batch, rows, min(batch.first[rows]), 1)
 
-    def leave(self, batch: Batch, row: int) -> Kept | None:
-        """Let a row end: the last live one takes its place; return it where it can be continued."""
+    def leave(self, batch: Batch, row: int) -> CachedRow | None:
+        """End a row, replace it by the last live one, and return it where it can be continued."""
         last = batch.n_live - 1
         if self.can_continue:
             if row != last:
@@ -229,7 +229,7 @@ class Decoder:
         tokens[row], tokens[last] = tokens[last], tokens[row]
         first[row], first[last] = first[last], first[row]
         batch.n_live = last
-        return Kept(batch, last) if self.can_continue else None
+        return CachedRow(batch, last) if self.can_continue else None
 
     def _blocks(self, n_unread: list[int]) -> list[slice]:
         """Return runs of rows that are read together."""
@@ -240,13 +240,13 @@ class Decoder:
                 begin = i
         return [*blocks, slice(begin, len(n_unread))]
 
-    def _copy(self, kept: Kept | None, batch: Batch, row: int, n: int) -> None:
-        if kept is None or n <= 0:
+    def _copy(self, cached: CachedRow | None, batch: Batch, row: int, n: int) -> None:
+        if cached is None or n <= 0:
             return
-        begin, old = batch.first[row], kept.batch.first[kept.row]
-        for layer, source in zip(batch.cache.layers, kept.batch.cache.layers, strict=True):
-            layer.keys[row, :, begin : begin + n] = source.keys[kept.row, :, old : old + n]
-            layer.values[row, :, begin : begin + n] = source.values[kept.row, :, old : old + n]
+        begin, old = batch.first[row], cached.batch.first[cached.row]
+        for layer, source in zip(batch.cache.layers, cached.batch.cache.layers, strict=True):
+            layer.keys[row, :, begin : begin + n] = source.keys[cached.row, :, old : old + n]
+            layer.values[row, :, begin : begin + n] = source.values[cached.row, :, old : old + n]
 
     def _read(self, batch: Batch, rows: slice, begin: int, n_new: int) -> torch.Tensor:
         """Read the last `n_new` slots of `rows`, which have nothing before slot `begin`."""

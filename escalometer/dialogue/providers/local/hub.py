@@ -19,7 +19,7 @@ _CHUNK = 1 << 20
 
 
 def fetch(source: HubSource, target: Path) -> None:
-    """Download the model's files of the commit that the card names into `target`.
+    """Download the model's files of the card's commit into `target`.
 
     Parameters
     ----------
@@ -39,10 +39,10 @@ def fetch(source: HubSource, target: Path) -> None:
     what = f"{source.id} at {source.revision}"
     print(f"fetching {what} from the Hugging Face hub (once) …", file=sys.stderr, flush=True)
     try:
-        about = HfApi().model_info(source.id, revision=source.revision, files_metadata=True)
-        if about.sha != source.revision:
-            raise ProviderError(f"{what}: the hub answered for another commit, {about.sha}")
-        files = [file for file in about.siblings or [] if _is_wanted(file.rfilename)]
+        model_info = HfApi().model_info(source.id, revision=source.revision, files_metadata=True)
+        if model_info.sha != source.revision:
+            raise ProviderError(f"{what}: the hub answered for another commit, {model_info.sha}")
+        files = [file for file in model_info.siblings or [] if _is_wanted(file.rfilename)]
         if not any(file.rfilename.endswith(".safetensors") for file in files):
             raise ProviderError(f"{what} has no *.safetensors file; pickled weights are not read")
         snapshot_download(

@@ -1,4 +1,4 @@
-"""A model in memory: from a folder of safetensors to its device, an adapter merged into it."""
+"""Loading a model: from a folder of safetensors to its device, with its adapter merged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load(card: ModelCard, workspace: Workspace) -> tuple[Any, Any]:
     ProviderError
         If the weights cannot be had or loaded, or the adapter does not belong to them.
     """
-    model, tokenizer = read(card, workspace)
+    model, tokenizer = read_model(card, workspace)
     import torch
 
     torch.set_num_threads(free_threads())
@@ -38,8 +38,8 @@ def load(card: ModelCard, workspace: Workspace) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def read(card: ModelCard, workspace: Workspace) -> tuple[Any, Any]:
-    """Return (model, tokenizer) as the weights are: in float32, on the CPU, without an adapter.
+def read_model(card: ModelCard, workspace: Workspace) -> tuple[Any, Any]:
+    """Return (model, tokenizer) with the stored weights: in float32, on the CPU, no adapter.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def read(card: ModelCard, workspace: Workspace) -> tuple[Any, Any]:
 
 
 def free_threads() -> int:
-    """Return how many cores are idle right now, at least 1.
+    """Return the number of cores that are idle right now, at least 1.
 
     More threads than idle cores are far slower than fewer: they wait for each other spinning.
     """
@@ -76,7 +76,7 @@ def free_threads() -> int:
 
 
 def free_bytes(device: Any) -> int:
-    """Return how much memory the device could still give out."""
+    """Return the memory that the device can still allocate, in bytes."""
     import torch
 
     if device.type == "cuda":
@@ -92,19 +92,19 @@ def free_bytes(device: Any) -> int:
 
 
 def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
-    """Return whether an error says that memory could not be had: on CUDA, MPS or the CPU."""
+    """Return true if an error means that memory could not be had: on CUDA, MPS or the CPU."""
     import torch
 
-    said = str(error)
+    message = str(error)
     return (
         isinstance(error, torch.OutOfMemoryError | MemoryError)
-        or "can't allocate memory" in said
-        or "out of memory" in said
+        or "can't allocate memory" in message
+        or "out of memory" in message
     )
 
 
 def _lay_out(model: Any) -> None:
-    """Lay the weights of linear layers out for this CPU, once rather than at every product.
+    """Arrange the weights of linear layers for this CPU once, not at every product.
 
     The same float32 products: a decoding step takes half of the time, a prompt four fifths.
     """

@@ -1,8 +1,8 @@
 """Models on this machine, through transformers and torch: batched greedy decoding.
 
-What comes out is what plain greedy decoding of each conversation gives, with less work: turn 2
-picks up the keys and values that turn 1 left, several second turns fork from one first turn, rows
-that have ended leave their batch, and a choice is read off the logits of a single pass.
+The answers are those of plain greedy decoding of each conversation, with less work: turn 2 reuses
+the keys and values of turn 1, several second turns fork from one first turn, ended rows leave their
+batch, and a choice is read from the logits of a single pass.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from escalometer.dialogue.providers.local.writing import Answer
 from escalometer.errors import ProviderError
 
 if TYPE_CHECKING:
-    from escalometer.dialogue.providers.local.decoding import Batch, Kept
+    from escalometer.dialogue.providers.local.decoding import Batch, CachedRow
 
 _BATCH_SIZE = 64  # more rows make a decoding step no cheaper by the row
 _PRECISION = "float32"  # half precision is no faster on most CPUs and changes answers
@@ -38,13 +38,13 @@ def connect(card: ModelCard, workspace: Workspace) -> LocalProvider:
 
 @dataclass
 class _Job:
-    """One request on its way: `endings` are the tokens of what may close it, by choice."""
+    """One request under way: `endings` are the tokens of its possible endings, by choice."""
 
     index: int
     answer: Answer
     prompt: list[int]
     endings: list[list[int]]
-    kept: Kept | None = None
+    cached: CachedRow | None = None
 
     @property
     def request(self) -> Request:
@@ -52,7 +52,7 @@ class _Job:
 
     @property
     def length(self) -> int:
-        """What the cache must hold in the end."""
+        """The number of slots that the cache must hold in the end."""
         more = 0 if self.request.reads_choice else self.answer.budget
         return len(self.prompt) + more + max(map(len, self.endings), default=0)
 
@@ -69,8 +69,8 @@ class LocalProvider:
         self._decoder: Any = None
         self._tokenizer: Any = None
         #: Rows that a later turn may continue, by their messages: those of the latest first turns.
-        self._kept: dict[Messages, list[Kept]] = {}
-        self._is_going_on = False
+        self._cached: dict[Messages, list[CachedRow]] = {}
+        self._continues_first_turns = False
         self.batch_size = _BATCH_SIZE
         self.identity = {
             "provider": "local",
@@ -83,7 +83,7 @@ class LocalProvider:
             self.identity["adapter"] = adapters.digest(card, workspace.root, revision)
 
     def parameters(self, request: Request) -> Mapping[str, Any]:
-        """Return how thinking is switched, where the card says so: greedy decoding has no more."""
+        """Return the switch and the budget of thinking; greedy decoding has no more parameters."""
         how: dict[str, Any] = {}
         if self._card.thinking and (arguments := self._arguments(request, self._card.thinking)):
             how["template"] = arguments
@@ -100,10 +100,10 @@ class LocalProvider:
                 yield job.index, self._too_long(job)
         jobs = [job for job in jobs if self._room(job) >= 0]
         began = time.monotonic()
-        self._is_going_on = any(job.request.messages[:-2] in self._kept for job in jobs)
-        if not self._is_going_on:
-            self._kept = {}
-        self._find_kept(jobs)
+        self._continues_first_turns = any(job.request.messages[:-2] in self._cached for job in jobs)
+        if not self._continues_first_turns:
+            self._cached = {}
+        self._assign_cached_rows(jobs)
         before_s = (time.monotonic() - began) / max(1, len(jobs))
         for reads_choice in (True, False):
             some = [job for job in jobs if job.request.reads_choice is reads_choice]
@@ -171,7 +171,7 @@ class LocalProvider:
         return _Job(index, answer, prompt, endings)
 
     def _room(self, job: _Job) -> int:
-        """Return how many tokens of the context would be left; negative where it is too small."""
+        """Return the number of unused context tokens; negative where it is too small."""
         return self._card.context - job.length
 
     def _too_long(self, job: _Job) -> Completion:
@@ -181,16 +181,18 @@ class LocalProvider:
         )
         return Completion("", "error", len(job.prompt), 0, 0.0, why)
 
-    def _find_kept(self, jobs: list[_Job]) -> None:
-        """Say of each job what it goes on from; what several begin with is read once, here."""
-        from escalometer.dialogue.providers.local.decoding import Kept, common
+    def _assign_cached_rows(self, jobs: list[_Job]) -> None:
+        """Assign the cached rows that jobs continue; read common prefixes once."""
+        from escalometer.dialogue.providers.local.decoding import CachedRow, n_shared
 
         together: dict[Messages, list[_Job]] = defaultdict(list)
         for job in jobs:
             before = job.request.messages[:-1]
-            if before and (known := self._kept.get(before[:-1])):
-                job.kept = max(known, key=lambda kept: common(kept.tokens, job.prompt))
-            # First turns stand together, too: templates begin with the same words for all.
+            if before and (cached_rows := self._cached.get(before[:-1])):
+                job.cached = max(
+                    cached_rows, key=lambda cached: n_shared(cached.tokens, job.prompt)
+                )
+            # First turns are one group, too: templates begin with the same words for all.
             together[before].append(job)
         if not self._decoder.can_continue:
             return
@@ -198,35 +200,35 @@ class LocalProvider:
         members: list[list[_Job]] = []
         for group in together.values():
             first = group[0]
-            n = min(common(first.prompt, job.prompt) for job in group)
+            n = min(n_shared(first.prompt, job.prompt) for job in group)
             # One token of each prompt at least is its own to read.
             n = min(n, *(len(job.prompt) - 1 for job in group))
-            n_known = common(first.kept.tokens, first.prompt) if first.kept else 0
+            n_known = n_shared(first.cached.tokens, first.prompt) if first.cached else 0
             if (len(group) - 1) * (n - n_known) >= _WORTH_SHARING:
-                shared.append(_Job(len(members), first.answer, first.prompt[:n], [], first.kept))
+                shared.append(_Job(len(members), first.answer, first.prompt[:n], [], first.cached))
                 members.append(group)
         for batch in self._batches(shared):
             if not self._can_keep(sum(len(job.prompt) for job in batch)):
                 return
-            read, _ = self._decoder.start(
-                [job.prompt for job in batch], [job.kept for job in batch], is_read_only=True
+            prefix_batch, _ = self._decoder.start(
+                [job.prompt for job in batch], [job.cached for job in batch], is_read_only=True
             )
             for row, job in enumerate(batch):
                 for member in members[job.index]:
-                    member.kept = Kept(read, row)
+                    member.cached = CachedRow(prefix_batch, row)
 
     def _batches(self, jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
         """Yield jobs of similar length together, the longest first, as many as memory bears."""
-        # Rows that read as many tokens stand together: they are read in the same block.
-        left = sorted(jobs, key=lambda job: (job.length, job.index), reverse=True)
-        while left:
+        # Rows with as many tokens to read are adjacent, so that they are read in the same block.
+        waiting = sorted(jobs, key=lambda job: (job.length, job.index), reverse=True)
+        while waiting:
             allowed = _SHARE * loading.free_bytes(self._decoder.device)
-            n = int(allowed // max(1, left[0].length * self._decoder.bytes_per_token))
+            n = int(allowed // max(1, waiting[0].length * self._decoder.bytes_per_token))
             if not self._decoder.can_continue:
-                n = min(n, _RECURRENT_TOKENS // left[0].length)
+                n = min(n, _RECURRENT_TOKENS // waiting[0].length)
             n = max(1, min(n, self.batch_size))
-            yield sorted(left[:n], key=_n_unread)
-            left = left[n:]
+            yield sorted(waiting[:n], key=_n_unread)
+            waiting = waiting[n:]
 
     def _can_keep(self, n_tokens: int) -> bool:
         allowed = _SHARE * loading.free_bytes(self._decoder.device)
@@ -236,14 +238,14 @@ class LocalProvider:
         """Yield the batch's completions, from smaller batches where its memory cannot be had."""
         began = time.monotonic()
         try:
-            made = self._choose(jobs) if jobs[0].request.reads_choice else self._write(jobs)
+            results = self._choose(jobs) if jobs[0].request.reads_choice else self._write(jobs)
         except (RuntimeError, MemoryError) as error:
             if not loading.is_out_of_memory(error):
                 raise
-            made = None  # left outside the handler, which holds on to the batch's memory
-        if made is not None:
+            results = None  # left outside the handler, which holds on to the batch's memory
+        if results is not None:
             each_s = before_s + (time.monotonic() - began) / len(jobs)
-            for job, (finish, probabilities, n_tokens, n_cached) in zip(jobs, made, strict=True):
+            for job, (finish, probabilities, n_tokens, n_cached) in zip(jobs, results, strict=True):
                 text, thinking = job.answer.parts()
                 yield (
                     job.index,
@@ -260,14 +262,14 @@ class LocalProvider:
                 )
             return
         self._release()
-        if len(jobs) == 1 and jobs[0].kept is None:
+        if len(jobs) == 1 and jobs[0].cached is None:
             why = f"memory does not suffice for a prompt of {len(jobs[0].prompt)} tokens"
             yield jobs[0].index, Completion("", "error", len(jobs[0].prompt), 0, 0.0, why)
             return
         half = (len(jobs) + 1) // 2
         self.batch_size = half
         if len(jobs) == 1:
-            self._kept, jobs[0].kept = {}, None
+            self._cached, jobs[0].cached = {}, None
         for job in jobs:
             job.answer.restart()
         for some in (jobs[:half], jobs[half:]):
@@ -275,49 +277,49 @@ class LocalProvider:
                 yield from self._complete(some, before_s)
 
     def _release(self) -> None:
-        """Give memory back that torch holds on to."""
+        """Release memory that torch has reserved."""
         import torch
 
         if self._decoder.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _choose(self, jobs: list[_Job]) -> list[_Made]:
-        """Let each job's answer be its marker and likeliest choice; nothing is generated."""
-        from escalometer.dialogue.providers.local.choices import Open, weigh
+    def _choose(self, jobs: list[_Job]) -> list[_Result]:
+        """Answer each job by its marker and likeliest choice; nothing is generated."""
+        from escalometer.dialogue.providers.local.choices import UnansweredRow, choice_probabilities
 
         n_cached = [len(job.prompt) - _n_unread(job) for job in jobs]
-        rows = [Open(job.prompt, job.endings, job.kept) for job in jobs]
-        probabilities, kept = weigh(self._decoder, rows)
-        self._keep(jobs, kept)
-        made: list[_Made] = []
+        rows = [UnansweredRow(job.prompt, job.endings, job.cached) for job in jobs]
+        probabilities, cached = choice_probabilities(self._decoder, rows)
+        self._keep(jobs, cached)
+        results: list[_Result] = []
         for job, row, n in zip(jobs, probabilities, n_cached, strict=True):
             choice = row.index(max(row))
             job.answer.close(job.answer.closings()[choice])
-            made.append(("stop", tuple(row), len(job.endings[choice]), n))
-        return made
+            results.append(("stop", tuple(row), len(job.endings[choice]), n))
+        return results
 
-    def _write(self, jobs: list[_Job]) -> list[_Made]:
-        """Let the model write each job's answer, greedily."""
+    def _write(self, jobs: list[_Job]) -> list[_Result]:
+        """Write each job's answer by greedy decoding."""
         n_cached = [len(job.prompt) - _n_unread(job) for job in jobs]
         longest = max(job.answer.budget for job in jobs)
         batch, logits = self._decoder.start(
-            [job.prompt for job in jobs], [job.kept for job in jobs], longest
+            [job.prompt for job in jobs], [job.cached for job in jobs], longest
         )
         for job in jobs:
-            job.kept = None
+            job.cached = None
         live = list(jobs)
         while live:
             chosen = logits.argmax(-1).tolist()
-            # From the last to the first: the row that takes a leaving one's place was looked at.
+            # From the last to the first: the row that replaces an ended one was checked already.
             for row in reversed(range(len(live))):
                 if live[row].answer.add(chosen[row], chosen[row] in self._stop_ids):
-                    live[row].kept = self._decoder.leave(batch, row)
+                    live[row].cached = self._decoder.leave(batch, row)
                     live[row], chosen[row] = live[-1], chosen[-1]
                     live.pop()
                     chosen.pop()
             if live:
                 logits = self._decoder.step(batch, chosen)
-        self._keep(jobs, [job.kept for job in jobs if job.kept is not None])
+        self._keep(jobs, [job.cached for job in jobs if job.cached is not None])
         self._close([job for job in jobs if job.answer.wants_closing()])
         return [
             (job.answer.finish or "stop", None, len(job.answer.tokens), n)
@@ -326,36 +328,43 @@ class LocalProvider:
 
     def _close(self, jobs: list[_Job]) -> None:
         """Close answers that state no choice, each with the marker and the model's choice."""
-        from escalometer.dialogue.providers.local.choices import Open, weigh
+        from escalometer.dialogue.providers.local.choices import UnansweredRow, choice_probabilities
 
         if not jobs:
             return
         closings = [job.answer.closings() for job in jobs]
         rows = [
-            Open(job.prompt + job.answer.tokens, self._endings(texts), job.kept)
+            UnansweredRow(job.prompt + job.answer.tokens, self._endings(texts), job.cached)
             for job, texts in zip(jobs, closings, strict=True)
         ]
         for job, texts, row in zip(
-            jobs, closings, weigh(self._decoder, rows, is_greedy=True)[0], strict=True
+            jobs,
+            closings,
+            choice_probabilities(self._decoder, rows, is_greedy=True)[0],
+            strict=True,
         ):
             job.answer.close(texts[row.index(max(row))])
 
-    def _keep(self, jobs: Sequence[_Job], kept: Sequence[Kept]) -> None:
-        """Hold on to first turns' rows, which second turns may continue, while memory bears it."""
-        if self._is_going_on or not kept or any(len(job.request.messages) > 1 for job in jobs):
+    def _keep(self, jobs: Sequence[_Job], cached: Sequence[CachedRow]) -> None:
+        """Keep first turns' rows, which second turns may continue, while memory allows it."""
+        if (
+            self._continues_first_turns
+            or not cached
+            or any(len(job.request.messages) > 1 for job in jobs)
+        ):
             return
-        batch: Batch = kept[0].batch
+        batch: Batch = cached[0].batch
         if self._can_keep(batch.end * len(batch.tokens)):
-            for job, row in zip(jobs, kept, strict=True):
-                self._kept.setdefault(job.request.messages, []).append(row)
+            for job, row in zip(jobs, cached, strict=True):
+                self._cached.setdefault(job.request.messages, []).append(row)
 
 
 #: Of one answer: finish, probabilities, tokens written, tokens of the prompt not read again.
-_Made = tuple[Any, tuple[float, ...] | None, int, int]
+_Result = tuple[Any, tuple[float, ...] | None, int, int]
 
 
 def _n_unread(job: _Job) -> int:
-    """Return how many of the prompt's tokens are still to be read."""
-    from escalometer.dialogue.providers.local.decoding import common
+    """Return the number of the prompt's tokens that are not cached."""
+    from escalometer.dialogue.providers.local.decoding import n_shared
 
-    return len(job.prompt) - (common(job.kept.tokens, job.prompt) if job.kept else 0)
+    return len(job.prompt) - (n_shared(job.cached.tokens, job.prompt) if job.cached else 0)

@@ -1,4 +1,4 @@
-"""Weights of local models: fetched once, verified, converted to safetensors, never half there."""
+"""Weights of local models: fetched once, verified, converted to safetensors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHUNK = 1 << 20
 
 
 def revision(card: ModelCard) -> str:
-    """Return what identifies the weights' exact bytes, without loading them.
+    """Return the identifier of the weights' exact bytes, without loading them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""An answer while it is written: when it ends, what of it is thinking, how it could be closed."""
+"""An answer while it is written: its end, its thinking, and its closing."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _CLOSING = "</think>"
 
 @dataclass
 class Answer:
-    """What a model has written so far to one request.
+    """The text of a model so far, to one request.
 
     Attributes
     ----------
     request : Request
-        What was asked.
+        The request.
     budget : int
-        How many tokens it may have, thinking included.
+        The most tokens that it may have, thinking included.
     begins_in_thought : bool
         Whether the prompt has opened the think tag.
     decode : callable
         Tokens to text.
     tokens : list of int
-        What the model wrote; a token that ends a turn is not among them.
+        The tokens so far; a token that ends a turn is not among them.
     finish : {"stop", "length", "forced"} or None
-        Why it ended; None while it goes on.
+        The reason of its end; None before.
     """
 
     request: Request
@@ -44,11 +44,11 @@ class Answer:
 
     def __post_init__(self) -> None:
         self._stop = stop_pattern(self.request.marker, self.request.choices)
-        # A token is a byte at least: this many hold marker, choice and what settles it.
+        # A token is a byte at least: this many hold the marker, the choice and the text after it.
         self._n_tail = len(self.request.marker) + 12
 
     def add(self, token: int, is_end: bool) -> bool:
-        """Take the next token, one that ends a turn if `is_end`; return whether this is all."""
+        """Add the next token, one that ends a turn if `is_end`; return true at the answer's end."""
         if is_end:
             self.finish = "stop"
             return True
@@ -56,15 +56,15 @@ class Answer:
         if self._stop.search(self.decode(self.tokens[-self._n_tail :])):
             whole = self.whole()
             text = strip_thinking(whole)
-            if found := self._stop.search(text):
-                self._text = whole[: len(whole) - (len(text) - found.end())]
+            if stop_match := self._stop.search(text):
+                self._text = whole[: len(whole) - (len(text) - stop_match.end())]
                 self.finish = "stop"
         if self.finish is None and len(self.tokens) >= self.budget:
             self.finish = "length"
         return self.finish is not None
 
     def restart(self) -> None:
-        """Forget what was written."""
+        """Discard the text."""
         self.tokens, self.finish, self._text = [], None, None
 
     def whole(self) -> str:
@@ -73,12 +73,12 @@ class Answer:
         return opening + self.decode(self.tokens) if self._text is None else self._text
 
     def wants_closing(self) -> bool:
-        """Return whether the answer has to be closed with the marker."""
+        """Return true if the answer has to be closed with the marker."""
         pattern = marker_pattern(self.request.marker, self.request.choices)
         return self.request.force_answer and not pattern.search(strip_thinking(self.whole()))
 
     def close(self, closing: str) -> None:
-        """End with what was not the model's: `closings` says what it may be."""
+        """End with text that is not the model's; see `closings`."""
         self._text = self.whole() + closing
         self.finish = "forced"
 
@@ -90,7 +90,7 @@ class Answer:
         return [f"{before}{self.request.marker} {choice}" for choice in self.request.choices]
 
     def parts(self) -> tuple[str, str]:
-        """Return (answer, thinking): what stands between think tags, and all else."""
+        """Return (answer, thinking), separated by think tags."""
         whole = self.whole()
         thinking = "".join(_THOUGHT.findall(whole)).strip()
         answer = strip_thinking(whole)

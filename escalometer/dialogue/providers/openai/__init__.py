@@ -1,4 +1,4 @@
-"""Models behind any endpoint that speaks OpenAI's chat completions."""
+"""Models behind any endpoint that supports OpenAI's chat completions."""
 
 from escalometer.dialogue.providers.openai.provider import connect
 

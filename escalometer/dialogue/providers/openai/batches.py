@@ -1,4 +1,4 @@
-"""Batches as OpenAI's protocol has them: a file of requests goes up, within a day one comes down.
+"""Batches in OpenAI's protocol: files of requests, answered within a day.
 
 Nothing of a batch is kept here but its id: whoever submits it writes the id down, and may ask for
 it days later from another process. `submit` never sends a batch twice, even where the answer to
@@ -17,9 +17,10 @@ from typing import Any, Literal
 import aiohttp
 
 from escalometer.config import ModelCard
-from escalometer.dialogue.providers import Completion, Request, _chat, _failures
-from escalometer.dialogue.providers._failures import Failure
+from escalometer.dialogue.providers import Completion, Request
 from escalometer.dialogue.providers.openai.http import Client
+from escalometer.dialogue.remote import chat, failures
+from escalometer.dialogue.remote.failures import Failure
 from escalometer.errors import ProviderError
 
 State = Literal["running", "done", "failed"]
@@ -35,7 +36,7 @@ _ENDED = {"completed", "expired", "cancelled"}  # with results for what was done
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a batch is.
+    """The progress of a batch.
 
     Attributes
     ----------
@@ -95,7 +96,7 @@ class Batches:
             yield ids, b"".join(lines)
 
     def _line(self, name: str, request: Request) -> bytes:
-        body = _chat.body(self._card, request)
+        body = chat.body(self._card, request)
         line = {"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}
         return json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
@@ -108,7 +109,7 @@ class Batches:
         return hashlib.sha256("\n".join([*ids, str(n_before)]).encode()).hexdigest()
 
     async def submit(self, content: bytes, label: str) -> str:
-        """Return the id of the batch that does what a file from `split` asks.
+        """Return the id of the batch for a file from `split`.
 
         Parameters
         ----------
@@ -146,7 +147,7 @@ class Batches:
         raise AssertionError("the last wait raises")
 
     async def find(self, label: str, file_id: str | None = None) -> str | None:
-        """Return the id of the batch with this label or file that did not come to nothing, if any.
+        """Return the id of the live or finished batch with this label or file, if any.
 
         Some endpoints keep no labels.
         """
@@ -164,7 +165,7 @@ class Batches:
             after = f"&after={rows[-1]['id']}"
 
     async def poll(self, batch: str) -> Progress:
-        """Return how far a batch is; raises `ProviderError` where there is no such batch."""
+        """Return the progress of a batch; raises `ProviderError` where there is no such batch."""
         found = await self._call("GET", f"/batches/{batch}")
         counts = found.get("request_counts") or {}
         status = str(found.get("status"))
@@ -180,7 +181,7 @@ class Batches:
         return Progress(state, status, n_total, n_completed, n_failed, error)
 
     async def cancel(self, batch: str) -> None:
-        """Ask for a batch's end; what was done until then is paid for, and can be collected."""
+        """Cancel a batch; answers until then are paid for, and can be collected."""
         await self._call("POST", f"/batches/{batch}/cancel")
 
     async def collect(
@@ -231,12 +232,12 @@ class Batches:
         answer: dict[str, Any] | Failure
         if isinstance(response, dict):
             raw = json.dumps(response.get("body")).encode()
-            answer = _failures.of_answer(int(response.get("status_code") or 200), {}, raw)
+            answer = failures.of_answer(int(response.get("status_code") or 200), {}, raw)
         else:
             said = error if isinstance(error, dict) else {"message": "no response"}
             answer = Failure("again", f"{said.get('code')}: {said.get('message')}")
         if not isinstance(answer, Failure):
-            return _chat.completion(self._card, request, answer, latency_s)
+            return chat.completion(self._card, request, answer, latency_s)
         finish: Literal["refused", "error"] = "refused" if answer.kind == "refused" else "error"
         is_passing = answer.kind in ("again", "overload", "fatal")  # money or a key can be had
         reason = self._client.redacted(answer.reason)
@@ -279,7 +280,7 @@ class Batches:
             if not path.endswith("/content") and not _decoded(reply.raw):
                 return Failure("again", "an answer that is no JSON object")
             return reply.raw
-        failure = _failures.of_answer(reply.status, reply.headers, reply.raw)
+        failure = failures.of_answer(reply.status, reply.headers, reply.raw)
         return failure if isinstance(failure, Failure) else Failure("error", str(reply.status))
 
 

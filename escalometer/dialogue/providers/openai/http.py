@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from escalometer.config import ModelCard, Workspace
-from escalometer.dialogue.providers._chat import endpoint_of
-from escalometer.dialogue.providers._failures import Failure
+from escalometer.dialogue.remote.chat import endpoint_of
+from escalometer.dialogue.remote.failures import Failure
 from escalometer.errors import ProviderError, UsageError
 
 _CONNECT_S = 20.0
@@ -28,7 +28,7 @@ _INSTEAD = b"[key]"
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: status, case-insensitive headers, the whole body; over which connection."""
+    """A reply: status, case-insensitive headers, the whole body, and its connection."""
 
     status: int
     headers: Mapping[str, str]
@@ -36,7 +36,7 @@ class Reply:
     connection: Any = None
 
     def drop_connection(self) -> None:
-        """Let nothing more come over the connection; a request that is on it breaks."""
+        """Close the connection; a request that is on it breaks."""
         if self.connection is not None:
             self.connection.close()
 
@@ -46,7 +46,7 @@ _used: ContextVar[Any] = ContextVar("_used", default=None)
 
 
 class _Connector(aiohttp.TCPConnector):
-    """A pool that throws away a connection on which something came that nobody asked for.
+    """A pool that discards a connection with unrequested bytes on it.
 
     A response that is sent twice would otherwise be taken for the answer to the next request.
     """
@@ -165,7 +165,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> Reply | Failure:
-        """Return what one request brought, whatever its status, or why nothing came.
+        """Return the reply to one request, with any status, or the failure in its place.
 
         Parameters
         ----------
@@ -194,7 +194,7 @@ class Client:
         return failure
 
     def _explain(self, error: Exception) -> Failure:
-        """Return what an exception means. It is not chained: some hold the request's headers."""
+        """Return the failure of an exception, unchained: some hold the request's headers."""
         said = self.redacted(str(error)) or type(error).__name__
         where = self._endpoint.base_url
         if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.InvalidURL):

@@ -1,4 +1,4 @@
-"""How long to wait for a server, and how to tell that it is in trouble altogether."""
+"""Waiting for a server: pauses between attempts, and the detection of an outage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_PAUSE_S = 5.0  # between looks whether a server is back
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait before the next attempt, and for how long in all.
+    """Pauses before the next attempt, and their limit in all.
 
     A wait is drawn between half of a bound and the bound, which grows: the half makes sure that
     the attempts of a card's default outlast a stop of a minute (8 take 110 to 220 s), the rest
@@ -38,18 +38,18 @@ class Patience:
     longest_s: float = 600.0
 
     def pause_s(self, n_failures: int) -> float:
-        """Return how long all should wait after so many failures in a row, of any requests."""
+        """Return the pause for all requests after so many failures in a row."""
         return min(_MOST_PAUSE_S, self.wait_s(max(1, n_failures // _MANY)))
 
     def wait_s(self, n_attempts: int, retry_after_s: float = 0.0) -> float:
-        """Return how long to wait after so many attempts: no less than the server says."""
+        """Return the pause after so many attempts: no less than the server's own."""
         bound = min(self.most_s, self.first_s * self.growth ** (n_attempts - 1))
         drawn = random.uniform(bound / 2, bound)  # noqa: S311 - no secret
         return max(drawn, retry_after_s + drawn / 10 if retry_after_s else 0.0)
 
 
 class Streak:
-    """Failures in a row: of one request they are its own, of many the server is in trouble.
+    """Failures in a row: one request's are its own, many requests' are an outage.
 
     Then only a few requests look whether it is back, rather than all using up their attempts; and
     once one of them is answered, the others need not wait any longer.
@@ -68,11 +68,11 @@ class Streak:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is the server's trouble."""
+        """True if the failures amount to an outage of the server."""
         return self.n >= _MANY
 
     def end(self) -> None:
-        """Say that the server answered."""
+        """Reset the streak, since the server answered."""
         if self.is_long:
             self.ended.set()
             self.ended = asyncio.Event()

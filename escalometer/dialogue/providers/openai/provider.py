@@ -1,4 +1,4 @@
-"""Models behind any endpoint that speaks OpenAI's chat completions.
+"""Models behind any endpoint that supports OpenAI's chat completions.
 
 OpenAI itself, Anthropic's and Google's compatible endpoints, Together, OpenRouter, vLLM,
 llama.cpp's server, Ollama. A request is tried again here and nowhere else; what cannot get better
@@ -16,18 +16,19 @@ from dataclasses import replace
 from typing import Any
 
 from escalometer.config import ModelCard, Workspace
-from escalometer.dialogue.providers import Completion, Finish, Request, _chat, _failures
-from escalometer.dialogue.providers._failures import Failure
-from escalometer.dialogue.providers._limits import AdaptiveLimiter
+from escalometer.dialogue.providers import Completion, Finish, Request
 from escalometer.dialogue.providers.openai.batches import Batches
 from escalometer.dialogue.providers.openai.http import Client
 from escalometer.dialogue.providers.openai.patience import Patience, Streak
 from escalometer.dialogue.providers.openai.repeats import Repeats
+from escalometer.dialogue.remote import chat, failures
+from escalometer.dialogue.remote.failures import Failure
+from escalometer.dialogue.remote.limits import AdaptiveLimiter
 from escalometer.errors import ProviderError
 
 
 def connect(card: ModelCard, workspace: Workspace) -> OpenAIProvider:
-    """Return the provider; its key is looked for when a session opens."""
+    """Return the provider; its key is looked up when a session opens."""
     return OpenAIProvider(card, workspace)
 
 
@@ -51,7 +52,7 @@ class OpenAIProvider:
         self, card: ModelCard, workspace: Workspace, patience: Patience | None = None
     ) -> None:
         self._card = card
-        self._endpoint = endpoint = _chat.endpoint_of(card)
+        self._endpoint = endpoint = chat.endpoint_of(card)
         self._patience = patience or Patience()
         self._client = Client(card, workspace)
         self._heard_at: float | None = None
@@ -68,8 +69,8 @@ class OpenAIProvider:
         }
 
     def parameters(self, request: Request) -> Mapping[str, Any]:
-        """Return all that is sent beside the model and the messages; see `_chat.parameters`."""
-        return _chat.parameters(self._card, request)
+        """Return the request's body without model and messages; see `chat.parameters`."""
+        return chat.parameters(self._card, request)
 
     def session(self) -> AbstractAsyncContextManager[None]:
         """Hold connections open; raises `UsageError` where the key is not in the environment."""
@@ -81,15 +82,15 @@ class OpenAIProvider:
         """Return the answer after as many attempts as the card allows; see `RemoteProvider`."""
         time = asyncio.get_running_loop().time
         asked_at = time()
-        sent = json.dumps(_chat.body(self._card, request), ensure_ascii=False).encode()
-        n_tokens = _chat.estimated_tokens(request.messages[-1][1]) + request.max_tokens
+        sent = json.dumps(chat.body(self._card, request), ensure_ascii=False).encode()
+        n_tokens = chat.estimated_tokens(request.messages[-1][1]) + request.max_tokens
         n_attempts = 0
         while True:
             began_at = time()
             found = await self._attempt(sent, began_at)
             if not isinstance(found, Failure):
                 self._streak.end()
-                return _chat.completion(self._card, request, found, time() - asked_at)
+                return chat.completion(self._card, request, found, time() - asked_at)
             failure = found
             if failure.kind == "fatal":
                 raise ProviderError(f"{self._card.id}: {failure.reason}")
@@ -111,7 +112,7 @@ class OpenAIProvider:
             await self.limiter.wait(delay_s, n_tokens, until)
 
     async def _attempt(self, sent: bytes, began_at: float) -> dict[str, Any] | Failure:
-        """Return the decoded answer to one attempt, or its failure; the limiter learns of it."""
+        """Return the decoded answer to one attempt, or its failure; the limiter counts it."""
         time = asyncio.get_running_loop().time
         reply = await self._client.send("POST", "/chat/completions", sent)
         if isinstance(reply, Failure):
@@ -121,8 +122,8 @@ class OpenAIProvider:
                 self.limiter.overloaded(0.0, began_at)
             return reply
         self._heard_at = time()
-        found = _failures.of_answer(reply.status, reply.headers, reply.raw)
-        exhausted_s = _failures.exhausted_s(reply.headers)
+        found = failures.of_answer(reply.status, reply.headers, reply.raw)
+        exhausted_s = failures.exhausted_s(reply.headers)
         if exhausted_s:
             self.limiter.pause(min(exhausted_s, self._patience.most_s))
         if not isinstance(found, Failure) and self._repeats.is_repeat(found, reply.raw, sent):
@@ -159,7 +160,7 @@ class OpenAIProvider:
             )
 
     def _ended(self, failure: Failure, latency_s: float, n_attempts: int = 0) -> Completion:
-        """Return the outcome that a failure is; after several attempts it may pass by itself."""
+        """Return the outcome of a failure; after several attempts it may pass by itself."""
         finish: Finish = "refused" if failure.kind == "refused" else "error"
         reason = failure.reason + (f" (attempt {n_attempts}, the last)" if n_attempts else "")
         return Completion("", finish, 0, 0, latency_s, reason, is_passing=n_attempts > 0)

@@ -1,4 +1,4 @@
-"""Telling an answer that a server sent a second time from the answer to the next request.
+"""Detection of answers that a server sent again in place of the next request's.
 
 HTTP gives an answer to whoever asked last on a connection, so a copy that comes late would be
 taken for somebody else's answer. The pool drops connections on which something came unasked; this
@@ -14,7 +14,7 @@ _MOST = 4096  # answers to remember: far more than are under way
 
 
 class Repeats:
-    """The ids of the last answers, what they were, and which requests they answered."""
+    """The ids and contents of the last answers, and the requests that they answered."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[int, int]] = {}
@@ -22,7 +22,7 @@ class Repeats:
         self._n_new = 0
 
     def is_repeat(self, answer: Mapping[str, Any], raw: bytes, sent: bytes) -> bool:
-        """Return whether an answer is, byte by byte, one that another request had already.
+        """Return true if an answer is, byte by byte, one that another request had already.
 
         Parameters
         ----------

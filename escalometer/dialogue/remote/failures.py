@@ -1,4 +1,4 @@
-"""What a failed attempt means: ask again, an outcome of its own, or the end of the run.
+"""Failed attempts, by consequence: a retry, a status, or the end of the run.
 
 Servers differ in status, code and wording for the same thing, so all three are looked at.
 """
@@ -49,7 +49,7 @@ _LOOKS_PASSING = re.compile(
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt gave no answer, and what follows.
+    """The reason of a failed attempt, and its consequence.
 
     Attributes
     ----------
@@ -139,12 +139,12 @@ def _judge(status: int, error: Any, retry_after_s: float) -> Failure:
 
 
 def of_error(status: int, message: str) -> Failure:
-    """Return what an error means that somebody else had from a server."""
+    """Return the failure for an error that another client had from a server."""
     return _judge(status, message, 0.0)
 
 
 def of_answer(status: int, headers: Mapping[str, str], raw: bytes) -> dict[str, Any] | Failure:
-    """Return the decoded answer, or what its failure means.
+    """Return the decoded answer, or the failure that it means.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def _start(raw: bytes) -> str:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
-    """Return how long a server says to wait; 0 where it does not.
+    """Return the seconds that a server asks to wait; 0 where it does not.
 
     A date is compared with the server's own, so that clocks that differ, or jump, do not matter.
     """
@@ -235,7 +235,7 @@ def duration_s(said: str) -> float:
 
 
 def exhausted_s(headers: Mapping[str, str]) -> float:
-    """Return until when an allowance is used up, by the rate headers of an answer; 0: it is not."""
+    """Return the seconds until a used-up allowance resets, by the rate headers; 0: none is."""
     wait = 0.0
     for kind in ("requests", "tokens", "input-tokens", "output-tokens"):
         for remaining, reset in (

@@ -1,4 +1,4 @@
-"""How many requests a server can bear, found out by asking it: see `AdaptiveLimiter`.
+"""An adaptive limit on concurrent requests: see `AdaptiveLimiter`.
 
 All times are those of the event loop, which is monotonic: a clock that is set changes nothing, and
 a loop with simulated time simulates the limiter.
@@ -37,7 +37,7 @@ class _Bucket:
         self.level = self.burst
 
     def wait_s(self, n: float, now: float) -> float:
-        """Return how long until `n` may be taken; 0 where they may be now."""
+        """Return the seconds until `n` may be taken; 0 where they may be now."""
         if self.at:
             self.level = min(self.burst, self.level + (now - self.at) * self.rate)
         self.at = now
@@ -46,7 +46,7 @@ class _Bucket:
 
 
 class AdaptiveLimiter:
-    """A limit on requests under way that grows while answers come well and halves on overload.
+    """A limit on requests under way that grows with answers and halves on overload.
 
     As TCP does it: doubling each round trip until the first overload, by a fixed step after; a
     second overload counts only if its request began after the first was heard of. See `Limiter`
@@ -112,7 +112,7 @@ class AdaptiveLimiter:
             raise
 
     def release(self) -> None:
-        """Say that a request has ended."""
+        """Release the place of a request that has ended."""
         self.n_in_flight -= 1
         if self._waiting:
             self._admit()
@@ -120,7 +120,7 @@ class AdaptiveLimiter:
     async def wait(
         self, delay_s: float, n_tokens: int = 0, until: asyncio.Event | None = None
     ) -> None:
-        """Give the place of a request up for so long, and wait for one again before all others.
+        """Release a request's place for a time, then wait for one before all others.
 
         Not for so long if `until` is set before.
 
@@ -144,7 +144,7 @@ class AdaptiveLimiter:
             self.n_in_flight += 1
 
     def succeeded(self) -> None:
-        """Say that an answer came, in good time."""
+        """Count an answer that came in good time."""
         if self.limit >= self._max or self.n_in_flight < self.limit / 2:
             return  # more would not be used: nothing was learnt about a higher limit
         step = 1.0 if self.limit < self._borne else max(_STEP, self._borne * _REGROWTH) / self.limit
@@ -153,7 +153,7 @@ class AdaptiveLimiter:
             self._admit()
 
     def overloaded(self, retry_after_s: float = 0.0, began_at: float | None = None) -> None:
-        """Say that the server had too much: the limit halves, at most once a round trip.
+        """Count an overload of the server: the limit halves, at most once a round trip.
 
         Parameters
         ----------
@@ -171,12 +171,12 @@ class AdaptiveLimiter:
         self.pause(retry_after_s)
 
     def away(self, delay_s: float) -> None:
-        """Say that no server answers: nothing starts for so long, then few do, then as before."""
+        """Pause, since no server answers; then start few requests, then as before."""
         self.limit = min(self.limit, float(_RESTART))
         self.pause(delay_s)
 
     def pause(self, delay_s: float) -> None:
-        """Start nothing for so long."""
+        """Start no request for a time."""
         until = asyncio.get_running_loop().time() + delay_s
         self._paused_until = max(self._paused_until, until)
 
@@ -188,7 +188,7 @@ class AdaptiveLimiter:
             self._tokens.level -= n_tokens
 
     def _wait_s(self, n_tokens: int, now: float) -> float:
-        """Return how long until another may start; infinite where one has to end first."""
+        """Return the seconds until another may start; infinite where one has to end first."""
         if self.n_in_flight >= int(self.limit):
             return float("inf")
         wait = max(0.0, self._paused_until - now)

@@ -1,4 +1,4 @@
-"""Chat completions as OpenAI's protocol has them: what a request sends, what an answer says."""
+"""Chat completions in OpenAI's protocol: the body of a request, and its answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from escalometer.config import Endpoint, ModelCard
 from escalometer.dialogue.providers import Completion, Finish, Request
-from escalometer.dialogue.providers._logprobs import probabilities
+from escalometer.dialogue.remote.logprobs import probabilities
 from escalometer.errors import UsageError
 
 _REFUSING = {"content_filter", "refusal", "safety", "prohibited_content", "blocklist", "recitation"}
@@ -19,7 +19,7 @@ _OPEN, _CLOSE = "<think>", "</think>"
 
 
 def endpoint_of(card: ModelCard, needs_address: bool = True) -> Endpoint:
-    """Return where a card's model is asked; raises `UsageError` where the card does not say."""
+    """Return the endpoint of a card's model; raises `UsageError` where the card has none."""
     if card.endpoint is None or (needs_address and not card.endpoint.base_url):
         raise UsageError(
             f"{card.id}: its card has no endpoint (base_url, model), which its provider needs"
@@ -41,7 +41,7 @@ def _merged(into: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parameters(card: ModelCard, request: Request) -> dict[str, Any]:
-    """Return what a request's body has beside the model and the messages.
+    """Return a request's body without the model and the messages.
 
     The card's fields come last: a value there stands, and a null takes away what would be sent.
 
@@ -79,7 +79,7 @@ def body(card: ModelCard, request: Request) -> dict[str, Any]:
 
 
 def estimated_tokens(text: str) -> int:
-    """Return about how many tokens `text` is, rather too many than too few."""
+    """Return the approximate number of tokens of `text`, rather too many than too few."""
     return -(-len(text.encode()) // _BYTES_PER_TOKEN)
 
 
@@ -108,7 +108,7 @@ def _parts(content: Any) -> tuple[str, str]:
 
 
 def apart(text: str) -> tuple[str, str]:
-    """Return an answer and the thinking before it, where think tags tell them apart.
+    """Return an answer and the thinking before it, separated by think tags.
 
     Some chat templates open the tag in the prompt, so that an answer has its end alone. A tag that
     is not closed stays where it is: `parsing.strip_thinking` knows what to do with it.
@@ -132,7 +132,7 @@ def _finish(reason: Any, refusal: Any) -> Finish:
 def completion(
     card: ModelCard, request: Request, answer: Mapping[str, Any], latency_s: float
 ) -> Completion:
-    """Return what an answer says: its first choice, thinking apart, and what it used.
+    """Return the completion of a decoded answer: its first choice, thinking and token counts.
 
     Tokens that the server does not count are estimated from the texts' lengths, rather too many
     than too few: an answer of a priced model never costs nothing.
@@ -142,7 +142,7 @@ def completion(
     card, request : ModelCard, Request
         What was asked.
     answer : mapping
-        The decoded body, with at least one choice: `_failures.of_answer` found nothing wrong.
+        The decoded body, with at least one choice: `failures.of_answer` found nothing wrong.
     latency_s : float
         From request to answer.
     """

@@ -1,0 +1,1 @@
+"""Remote models: what the providers that ask a server share."""
