@@ -225,7 +225,7 @@ def _points(
     for row in rows:
         fitted, drawn = (
             np.clip(intercept + slope * row["predictive_accuracy"], 0, 1)
-            for slope, intercept in (lines.own, lines.conditions)
+            for slope, intercept in (lines.observed, lines.conditions)
         )
         value = stats.plain(fitted[0])
         low, high = stats.percentiles(drawn, value, fitted_to.n_conditions)

@@ -174,10 +174,10 @@ def _refuse(constant: str) -> Any:
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise ValueError("a key stands in it twice")
-    return made
+    return members
 
 
 def _said(value: Any) -> str:
@@ -240,8 +240,8 @@ def _is_encodable(text: str) -> bool:
 
 
 def _shown(value: Any) -> str:
-    said = repr(value)
-    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+    written = repr(value)
+    return written if len(written) <= _LONGEST else f"{written[:_LONGEST]}…"
 
 
 def refuse_missing(recorded: RecordedFile) -> None:

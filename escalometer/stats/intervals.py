@@ -76,9 +76,9 @@ Of = TypeVar("Of")
 
 @dataclass(frozen=True)
 class Each(Generic[Of]):
-    """The same of rows of counts themselves, and of their resamples of each kind."""
+    """A measurement of the observed counts, and of their resamples of each kind."""
 
-    own: Of
+    observed: Of
     dialogues: Of
     conditions: Of
     scenarios: Of | None
@@ -87,7 +87,7 @@ class Each(Generic[Of]):
 def part(found: Each[dict[str, Floats]], name: str) -> Each[Floats]:
     """Return one of several statistics that were measured together."""
     scenarios = None if found.scenarios is None else found.scenarios[name]
-    return Each(found.own[name], found.dialogues[name], found.conditions[name], scenarios)
+    return Each(found.observed[name], found.dialogues[name], found.conditions[name], scenarios)
 
 
 @dataclass(frozen=True)
@@ -185,12 +185,12 @@ class Resamples:
 
     def each(self, measure: Callable[[Counts, Floats], Of]) -> Each[Of]:
         """Return what `measure` makes of the rows themselves and of each kind of resample."""
-        ones, own = np.ones((1, len(self.counts))), self.counts[None]
+        ones, observed = np.ones((1, len(self.counts))), self.counts[None]
         has_scenarios = self.scenarios is not None and self.has_scenarios
         return Each(
-            measure(own, ones),
+            measure(observed, ones),
             measure(self.dialogues, ones),
-            measure(own, self.condition_weights()),
+            measure(observed, self.condition_weights()),
             measure(self.scenarios, ones) if has_scenarios and self.scenarios is not None else None,
         )
 
@@ -225,7 +225,7 @@ class Resamples:
     ) -> Interval:
         """Return the same of a statistic whose values `each` has given."""
         return interval(
-            plain(found.own[0]) if estimate is None else estimate,
+            plain(found.observed[0]) if estimate is None else estimate,
             ends or found.dialogues,
             found.conditions,
             found.scenarios,

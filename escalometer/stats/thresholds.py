@@ -76,7 +76,7 @@ def threshold_fit(kind: Kind, resamples: Resamples) -> Fit:
     arXiv 2604.08588 for the linear fit; the logit fit is ours.
     """
     fits = resamples.each(lambda counts, weight: fit(kind, counts, weight))
-    slope, intercept, r_squared = (float(part[0]) for part in fits.own)
+    slope, intercept, r_squared = (float(part[0]) for part in fits.observed)
     value = plain(crossing(np.array([slope]), np.array([intercept]), _level(kind))[0])
     fitted: Fit = {**NO_INTERVAL, "estimate": value}
     slopes: Ends = (None, None)
