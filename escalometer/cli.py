@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,20 +15,17 @@ from escalometer.commands import (
     compare,
     data,
     domains,
+    evaluate,
     gate,
     import_decisions,
     models,
     power,
+    profile,
     store,
     train,
 )
-from escalometer.commands._flows import run_flow
-from escalometer.commands._options import names, ratios
-from escalometer.errors import BudgetError, EscalometerError, Interrupted, UsageError, unknown_name
-from escalometer.layout import PIPELINE
-
-if TYPE_CHECKING:
-    from escalometer.documents import Profile
+from escalometer.commands._options import outcomes
+from escalometer.errors import EscalometerError, Interrupted, UsageError
 
 #: The stages: what the keys of a cell are, and what `run` takes after them.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -61,18 +57,8 @@ def workspace() -> Any:
         secrets=os.environ,
         # Stages of one run share a budget; without a name, those that one process started.
         run=os.environ.get("ESCALOMETER_RUN") or f"process-{os.getppid()}-{date.today()}",
-        retry=frozenset(_outcomes(os.environ.get("ESCALOMETER_RETRY", ""))),
+        retry=frozenset(outcomes(os.environ.get("ESCALOMETER_RETRY", ""))),
     )
-
-
-def _outcomes(value: str) -> list[str]:
-    from escalometer.dialogue.elicitation.rows import OUTCOMES
-
-    found = [name.strip() for name in value.split(",") if name.strip()]
-    for name in found:
-        if name not in OUTCOMES:
-            raise unknown_name("outcome", name, OUTCOMES)
-    return found
 
 
 @click.group(
@@ -92,185 +78,17 @@ def cli(context: click.Context) -> None:
     context.obj = workspace
 
 
-@cli.command()
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option("--domains", callback=names, metavar="D,..", help="Domains to evaluate on.")
-@click.option("--interventions", callback=names, metavar="I,..", help="What each dialogue varies.")
-@click.option("--cost-ratios", callback=ratios, metavar="R,..", help="R, stated and scored.")
-@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Scenarios a condition.")
-@click.option(
-    "--precision",
-    type=click.FloatRange(min=0, max=0.5, min_open=True, max_open=True),
-    metavar="W",
-    help="In place of --samples: ask until the threshold's 95 % interval is ± W, such as 0.02.",
-)
-@click.option("--replicates", type=click.IntRange(min=1), metavar="N", help="Repeats of each.")
-@click.option(
-    "--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="Most to spend."
-)
-@click.option("--max-requests", type=click.IntRange(min=1), metavar="N", help="Most to ask.")
-@click.option("--allow-unpriced", is_flag=True, help="Ask models whose price nobody knows.")
-@click.option("--batch/--no-batch", default=None, help="Ask by the server's batches: half price.")
-@click.option("--retry", metavar="S,..", help="Ask again what ended so: refused,error,unparsed,…")
-@click.option("--dry-run", is_flag=True, help="Say what it would cost, and ask nothing.")
-def evaluate(
-    models: tuple[str, ...],
-    domains: list[str] | None,
-    interventions: list[str] | None,
-    cost_ratios: list[float] | None,
-    samples: int | None,
-    precision: float | None,
-    replicates: int | None,
-    max_cost: float | None,
-    max_requests: int | None,
-    allow_unpriced: bool,
-    batch: bool | None,
-    retry: str | None,
-    dry_run: bool,
-) -> None:
-    """Ask models, analyze their decisions, write the report and print each profile.
-
-    MODEL is the name of a card in models/. What is given here is written into params.yaml, so
-    that `dvc repro` gives the same; what is not given stays as params.yaml has it. Answers that
-    the completion store has are not asked for again. `inspect/PROVIDER/MODEL` is any model that
-    inspect_ai supports. Before the first request it says what the run will cost; a run that
-    reaches --max-cost or --max-requests ends with 6 and keeps everything.
-    """
-    from escalometer.analysis.decisions import is_unfinished
-    from escalometer.cases import catalog
-    from escalometer.config import edit_params, load_card, load_params
-    from escalometer.dialogue import interventions as all_interventions
-    from escalometer.dialogue.asking import check_price
-    from escalometer.documents import Profile
-    from escalometer.documents.document import read_document
-    from escalometer.operations.model_cards import card_named
-
-    params = load_params()
-    models = tuple(card_named(model) for model in models)
-    _outcomes(retry or "")
-    for name in domains or params.domains:
-        catalog.load(name)
-    for name in interventions or params.query.interventions:
-        if name not in all_interventions.names():
-            raise unknown_name("intervention", name, all_interventions.names())
-    changes: dict[tuple[str, ...], Any] = {}
-    if list(models) != list(params.models):
-        changes[("models",)] = list(models)
-    if domains:
-        changes[("domains",)] = domains
-    if interventions:
-        changes[("query", "interventions")] = interventions
-    if cost_ratios:
-        changes[("query", "cost_ratios")] = cost_ratios
-        changes[("analyze", "cost_ratios")] = cost_ratios
-    if samples and precision:
-        raise UsageError("--samples fixes how many are asked, --precision lets it vary: give one")
-    if samples:
-        changes |= {("sample", "n_per_condition"): samples, ("sample", "precision"): None}
-    if precision:
-        changes[("sample", "precision")] = precision
-    asking = {
-        "n_replicates": ("query", replicates),
-        "max_cost_usd": ("ask", max_cost),
-        "max_requests": ("ask", max_requests),
-        "allow_unpriced": ("ask", allow_unpriced or None),
-        "use_batches": ("ask", batch),
-    }
-    changes |= {(part, key): value for key, (part, value) in asking.items() if value is not None}
-    for model in models:
-        if not (allow_unpriced or params.ask.allow_unpriced):
-            check_price(load_card(model), params)
-    if changes:
-        params = edit_params(changes)
-        changed = ", ".join(".".join(keys) for keys in changes)
-        click.echo(f"params.yaml: set {changed}", err=True)
-    _run_flow(retry, dry_run)
-    if dry_run:
-        return
-    for model in models:
-        _print_profile(read_document(Profile, layout.profile_file(model)))
-    report_path = layout.report_file().resolve()
-    click.echo(f"\nReport: {report_path}\nRuns:   make ui (MLflow in the browser)")
-    if any(is_unfinished(model) for model in models):
-        raise BudgetError(
-            "budget reached before the precision was: everything answered is kept and analyzed; "
-            "run the same command with a larger --max-cost or --max-requests to go on"
-        )
-
-
-def _run_flow(retry: str | None, dry_run: bool) -> None:
-    """Run flows/evaluate.py and carry its exit code on."""
-    again = {"ESCALOMETER_RETRY": retry} if retry else {}
-    flags = [*(["--ask-again"] if retry else []), *(["--dry-run"] if dry_run else [])]
-    run_flow("evaluate", flags, {**os.environ, **again}, kept="what was answered")
-
-
-def _print_profile(profile: Profile) -> None:
-    from escalometer.config import load_params
-    from escalometer.reporting.profile_text import print_profile
-
-    print_profile(profile, sys.stdout, load_params().analyze.headline_ratio)
-
-
-@cli.command()
-@click.argument("model")
-@click.option("--source", default=PIPELINE, show_default=True, help="Where decisions are from.")
-@click.option("--domains", callback=names, metavar="D,..", help="Only these domains.")
-@click.option("--pool-isolated", is_flag=True, help="Count isolated turns among the others.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def profile(
-    model: str, source: str, domains: list[str] | None, pool_isolated: bool, as_json: bool
-) -> None:
-    """Print what is known of MODEL: threshold, idea of itself, accuracy, statuses, cost."""
-    from escalometer.analysis.decisions import load_decisions, load_design
-    from escalometer.analysis.profile import build_profile
-    from escalometer.cases import catalog
-    from escalometer.config import load_card, load_params
-
-    params = load_params()
-    if source != PIPELINE:
-        from escalometer.operations import recorded_sources
-
-        found = recorded_sources.profile(model, source, params, domains, pool_isolated)
-    else:
-        load_card(model)
-        for name in domains or ():
-            catalog.load(name)
-        decisions = load_decisions(model, domains or params.domains, Path())
-        design = None if domains else load_design(model)
-        found = build_profile(decisions, model, source, params, domains, design, pool_isolated)
-    if as_json:
-        click.echo(json.dumps(found.as_json(), allow_nan=False, indent=2))
-    else:
-        _print_profile(found)
-
-
-@cli.command()
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
-@click.option("--source", default=PIPELINE, show_default=True, help="Where decisions are from.")
-def report(out: Path | None, source: str) -> None:
-    """Write the report, one page that opens without a network, and print its path."""
-    from escalometer.config import load_params
-
-    if source != PIPELINE:
-        from escalometer.operations import recorded_sources
-
-        path = recorded_sources.report(source, load_params(), Path(), out)
-    else:
-        from escalometer.stages import report as stage_report
-
-        path = stage_report.run(load_params(), Path(), out)
-    click.echo(str(path.resolve()))
-
-
 _COMMANDS = (
     compare.compare,
     data.data,
     domains.domains,
+    evaluate.evaluate,
     gate.gate,
     import_decisions.import_file,
     models.models,
     power.power,
+    profile.profile,
+    profile.report,
     store.store,
     train.train,
 )

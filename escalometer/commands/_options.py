@@ -1,4 +1,4 @@
-"""Values of options that several commands take: lists of names, lists of cost ratios."""
+"""Values of options that several commands take: lists of names, cost ratios and outcomes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from escalometer.errors import UsageError
+from escalometer.errors import UsageError, unknown_name
 
 
 def names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
@@ -41,3 +41,20 @@ def ratios(context: click.Context, parameter: click.Parameter, value: str | None
     except ValueError as error:
         raise UsageError(f"--cost-ratios takes numbers above 1, such as 4,10: {error}") from error
     return [int(number) if number.is_integer() else number for number in numbers]
+
+
+def outcomes(value: str) -> list[str]:
+    """Return the outcomes of dialogues named in a list that is separated by commas.
+
+    Raises
+    ------
+    UsageError
+        If a name is no outcome.
+    """
+    from escalometer.dialogue.elicitation.rows import OUTCOMES
+
+    listed = [name.strip() for name in value.split(",") if name.strip()]
+    for name in listed:
+        if name not in OUTCOMES:
+            raise unknown_name("outcome", name, OUTCOMES)
+    return listed
