@@ -345,7 +345,8 @@ def test_a_full_disk_is_said_and_nothing_that_was_kept_is_asked_again(project):
         code = (
             "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))\n"
-            "from escalometer.dialogue.elicitation import writer; writer.PATIENCE_S = 1.0\n"
+            "from escalometer.dialogue.elicitation.writer import Writer\n"
+            "Writer.__init__.__defaults__ = (1.0,)\n"  # s to wait for room, in place of a minute
             "from escalometer.cli import main; main()\n"
         )
         process = start(project, [sys.executable, "-c", code, *command[3:]])
