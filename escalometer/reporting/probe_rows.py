@@ -245,11 +245,11 @@ def published_rows(probes: Probes) -> list[PublishedRow]:
     trained = by_key.get(("trained_domains", "signal"))
     held_out = by_key.get(("held_out_domain", "signal"))
     no_signal = by_key.get(("no_signal", "domain"))
-    both = [probe for probe in (trained, held_out) if probe is not None]
-    n = sum(probe.n for probe in both)
+    rule_probes = [probe for probe in (trained, held_out) if probe is not None]
+    n = sum(probe.n for probe in rule_probes)
     ours = PublishedRow(
         model=probes.adapter,
-        overall=share(sum(probe.tuned.n_right for probe in both) / n if n else None),
+        overall=share(sum(probe.tuned.n_right for probe in rule_probes) / n if n else None),
         held_out=with_span(held_out.tuned) if held_out else DASH,
         no_signal=with_span(no_signal.tuned) if no_signal else DASH,
         is_ours=True,

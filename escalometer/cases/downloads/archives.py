@@ -14,6 +14,7 @@ from typing import IO
 
 from escalometer.cases.downloads.published import check_space
 from escalometer.errors import DataError
+from escalometer.runtime.files import partial_of
 from escalometer.runtime.progress import Meter, progress
 
 _CHUNK = 1 << 20
@@ -48,7 +49,7 @@ def unpack(archive: Path, members: Mapping[str, Path]) -> None:
                 if base in partials:
                     raise DataError(f"{archive} holds {base} twice: nobody knows which is meant")
                 target = members[base]
-                partials[base] = target.with_name(target.name + ".partial")
+                partials[base] = partial_of(target)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 check_space(target, n_bytes)
                 _extract(opened, partials[base], meter)

@@ -13,6 +13,7 @@ from typing import IO
 
 from escalometer.cases.downloads.published import Published, spell_bytes
 from escalometer.errors import DataError, ProviderError, UsageError
+from escalometer.runtime.files import partial_of, write_json
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,7 @@ class Partial:
         """Empty the file; the bytes that follow are of `version`."""
         self._file.truncate(0)
         self.version = version
-        written = self.path.with_name(self._sidecar.name + ".partial")
-        written.write_text(json.dumps(asdict(version)), encoding="utf-8")
-        written.replace(self._sidecar)
+        write_json(asdict(version), self._sidecar)
 
     def write(self, chunk: bytes) -> None:
         """Append bytes; the operating system has them when this returns."""
@@ -108,7 +107,7 @@ def claimed(published: Published) -> Iterator[Partial]:
         If another process has it.
     """
     path = published.path
-    target = path.with_name(path.name + ".partial")
+    target = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = target.open("ab")
