@@ -23,7 +23,7 @@ from tests.unit.example_profiles import (
     interval,
     typed,
 )
-from tests.unit.test_reporting import Page, written
+from tests.unit.report_pages import Page, written
 
 
 @pytest.fixture

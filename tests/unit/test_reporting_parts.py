@@ -34,7 +34,7 @@ from tests.unit.example_profiles import (
     small_profile,
     typed,
 )
-from tests.unit.test_reporting import HOSTILE, Page, written
+from tests.unit.report_pages import HOSTILE, Page, written
 
 
 @pytest.fixture
