@@ -23,7 +23,8 @@ import pyarrow as pa
 from benchmarks._decisions import generate
 from escalometer import warehouse
 from escalometer.analysis.measure import CURVE_RATIOS, measure
-from escalometer.analysis.profile import assemble
+from escalometer.analysis.profile import profile_of
+from escalometer.config import Params
 
 VALUES = {
     "cost_ratios": [4.0],
@@ -83,8 +84,9 @@ def _recorded(file: str, _: str) -> dict[str, float]:
         began = time.perf_counter()
         measured = measure(connection, [4.0], 0.0, ["moral_machine"], 1, 2000)
         models = sorted({row["model"] for row in measured.curve})
+        params = Params(seed=1, models=tuple(models), domains=("any",))
         for model in models:
-            assemble(measured, model, [4.0])
+            profile_of(measured, table, model, "generated", params, None)
         found["resampled_s"] = time.perf_counter() - began
     return found | {"n_models": len(models), "peak_gb": _peak_gb()}
 
