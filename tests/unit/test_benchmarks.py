@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 def missing_imports(source: str) -> list[str]:
     """The names that a program imports from the package, anywhere in it, and that are not there."""
-    missing = []
+    missing: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith(
             "escalometer"
@@ -22,9 +22,11 @@ def missing_imports(source: str) -> list[str]:
             continue
         module = importlib.import_module(node.module)
         submodules = {found.name for found in pkgutil.iter_modules(getattr(module, "__path__", []))}
-        for alias in node.names:
-            if not hasattr(module, alias.name) and alias.name not in submodules:
-                missing.append(f"{node.module}.{alias.name}")
+        missing += [
+            f"{node.module}.{alias.name}"
+            for alias in node.names
+            if not hasattr(module, alias.name) and alias.name not in submodules
+        ]
     return missing
 
 
