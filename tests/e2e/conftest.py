@@ -1,4 +1,4 @@
-"""What end-to-end tests share: one evaluated project, and one Prefect server.
+"""Fixtures of end-to-end tests: one evaluated project, and one Prefect server.
 
 All of tests/e2e runs in one worker (see `pytest_xdist_make_scheduler` in tests/conftest.py), so
 that each of these is made once.

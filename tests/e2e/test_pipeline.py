@@ -107,7 +107,7 @@ def test_dvc_brings_decisions_back_from_the_store(without_outputs: Path, evaluat
 
 
 class Logged:
-    """What MLflow holds of the run: one run for the model, with one inside for each domain."""
+    """The run in MLflow: one run for the model, with one inside for each domain."""
 
     def __init__(self, root: Path) -> None:
         mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")

@@ -29,7 +29,7 @@ THINKING = {"on": {"reasoning_effort": "medium"}, "off": {"reasoning_effort": "m
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command said, and how many requests had been made and were kept after it."""
+    """The output of a command, and the requests made and answers stored after it."""
 
     done: subprocess.CompletedProcess[str]
     n_asked: int

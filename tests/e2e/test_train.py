@@ -61,7 +61,7 @@ def trained(
 
 @pytest.fixture(scope="module")
 def digest(trained: Trained) -> str:
-    """Of the adapter's files."""
+    """The digest of the adapter's files."""
     return digest_of_files(adapter_files(trained.root / "models" / "adapters" / NAME))
 
 
@@ -106,7 +106,7 @@ def test_the_training_in_mlflow_has_its_data_and_what_the_probes_found(
 
 
 def n_metrics(root: Path) -> int:
-    """How many metrics MLflow holds."""
+    """The number of metrics in MLflow."""
     with sqlite3.connect(root / "mlflow.db") as store:
         (count,) = store.execute("select count(*) from metrics").fetchone()
     return int(count)
@@ -114,7 +114,7 @@ def n_metrics(root: Path) -> int:
 
 @pytest.fixture(scope="module")
 def again(trained: Trained) -> tuple[str, int, int]:
-    """What the same command says when there is nothing to do, and MLflow's metrics around it."""
+    """The output of the same command with nothing to do, and MLflow's metrics around it."""
     before = n_metrics(trained.root)
     done = run(trained.root, *TRAIN, **trained.settings)
     return done.stderr, before, n_metrics(trained.root)
@@ -133,7 +133,7 @@ def test_training_again_logs_nothing_twice(again: tuple[str, int, int]):
 
 @pytest.fixture(scope="module")
 def tuned(trained: Trained, again: tuple[str, int, int]) -> subprocess.CompletedProcess[str]:
-    """What the tuned model's evaluation says."""
+    """The output of the tuned model's evaluation."""
     command = ("escalometer", "evaluate", "tiny", NAME)
     return run(trained.root, *command, **trained.settings)
 
@@ -167,7 +167,7 @@ def test_the_tuned_model_can_be_compared_with_its_base(
 
 @pytest.fixture
 def settings(trained: Trained) -> dict[str, str]:
-    """Of the environment: each flow has a Prefect server of its own, which a kill leaves over."""
+    """The environment: each flow has a Prefect server of its own, which a kill leaves over."""
     return {"ESCALOMETER_CACHE": trained.settings["ESCALOMETER_CACHE"]}
 
 
@@ -208,6 +208,7 @@ def stopped(
     return process.returncode, said
 
 
+@pytest.mark.long  # integration/test_train.py kills a training stage in every run
 def test_a_training_goes_on_after_kill_9_and_after_an_interrupt(
     trained: Trained, settings: dict[str, str]
 ):

@@ -1,4 +1,4 @@
-"""What a model is asked, as a page that a person can read: one domain, one intervention."""
+"""The prompts of one domain and intervention as a page that a person can read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the test server's model says: a function of the conversation alone."""
+"""The answers of the test server's model: a function of the conversation alone."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"
 
 @dataclass
 class Fault:
-    """What goes wrong, with which requests.
+    """A fault, and the requests that it affects.
 
     Kinds: ``late`` (answers after `seconds`), ``never``, ``cut_off`` (in the middle of the body),
     ``cut_head`` (in the middle of the headers), ``empty`` (200 without a body), ``html`` (with
@@ -101,7 +101,7 @@ class Server:
 
     @property
     def n_asked(self) -> int:
-        """How many chat requests arrived."""
+        """The number of chat requests that arrived."""
         return sum(self.asked.values())
 
     def state(self) -> dict[str, Any]:

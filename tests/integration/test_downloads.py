@@ -44,7 +44,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @dataclass
 class Item:
-    """What the server does with one address; lists are used up from the front, one a request."""
+    """The server's behaviour at one address; lists are used up from the front, one a request."""
 
     content: bytes = CONTENT
     etag: str | None = '"one"'
@@ -244,7 +244,7 @@ def names(folder: Path) -> list[str]:
 
 
 def leave_partial(path: Path, url: str, n_bytes: int, **version: object) -> None:
-    """What a run that was stopped after `n_bytes` leaves behind."""
+    """The files that a run stopped after `n_bytes` leaves behind."""
     path.with_name(path.name + ".partial").write_bytes(CONTENT[:n_bytes])
     said = {"etag": '"one"', "last_modified": None, "n_bytes": len(CONTENT)} | version
     path.with_name(path.name + ".partial.json").write_text(json.dumps({"url": url, **said}))

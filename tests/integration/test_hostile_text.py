@@ -121,7 +121,7 @@ def test_an_answer_that_quotes_the_comment_is_read_as_if_it_did_not(scenarios, w
 
 @pytest.fixture(scope="module")
 def rows(scenarios, tiny_weights, tmp_path_factory) -> list[dict]:
-    """What a real model answered about them."""
+    """The answers of a real model about them."""
     folder = tmp_path_factory.mktemp("answers")
     provider = connect(ModelCard.model_validate(tiny_card(tiny_weights)), workspace(folder))
     store = CompletionStore(folder / "completions.sqlite")
@@ -174,7 +174,7 @@ def test_every_kind_of_file_gives_the_texts_back(rows, tmp_path):
 
 
 class Markup(HTMLParser):
-    """What a browser makes of a page: its elements, and its texts."""
+    """A page as a browser reads it: its elements, and its texts."""
 
     def __init__(self) -> None:
         super().__init__()

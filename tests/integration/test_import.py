@@ -90,7 +90,7 @@ def take(file: Path, root: Path, name: str = "theirs", replace: bool = False) ->
 
 
 def refusal(file: Path, root: Path) -> str:
-    """What an import says of a file that it refuses; nothing is left behind."""
+    """The message of an import that refuses a file; nothing is left behind."""
     with pytest.raises(DataError) as refused:
         take(file, root)
     assert not (root / "data").exists()

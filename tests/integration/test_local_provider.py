@@ -52,7 +52,7 @@ def ask(prompt: str, **changes) -> Request:
 
 
 def spied(provider) -> list[tuple[int, int]]:
-    """What the model reads from now on: (rows, tokens of each) by call."""
+    """The model's reads from now on: (rows, tokens of each) by call."""
     read = []
     logits = provider._decoder._logits
 

@@ -173,7 +173,7 @@ def test_the_pooled_profile_prints_what_the_paper_prints(stated: bool, n: int, s
 
 
 def _obtained() -> dict[str, str]:
-    """What docs/reproduction.md has to say was obtained, by the first column of its rows."""
+    """The values that docs/reproduction.md must list as obtained, by its first column."""
     found = {}
     for model in ("Qwen3.5-4B", "Qwen3.5-9B", "gpt-5-mini"):
         made = _profile(model)

@@ -1,4 +1,4 @@
-"""What a learned condition says, what its SQL selects and what the tree meant are the same rows."""
+"""A learned condition's words, its SQL and the leaf of the tree mean the same rows."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def says(phrase: str) -> list[list[str]]:
 
 
 def holds(row: dict[str, Any], column: str, operator: str, value: str) -> bool:
-    """Whether a row is on that side; a null or NaN is on none."""
+    """True if a row is on that side; a null or NaN is on none."""
     found = row[column]
     if found is None or found != found:
         return False

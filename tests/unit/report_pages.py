@@ -17,7 +17,7 @@ HOSTILE = (
 
 
 class Page(HTMLParser):
-    """What a browser would make of the page: its elements, references and text."""
+    """The page as a browser reads it: its elements, references and text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

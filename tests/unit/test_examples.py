@@ -1,4 +1,4 @@
-"""What examples are made of: signals in other words, first answers, costs, trees of both kinds."""
+"""Parts of examples: signals in other words, first answers, costs, trees of both kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How conditions lend each other their signals."""
+"""The signal of another condition: which condition gets which."""
 
 from __future__ import annotations
 

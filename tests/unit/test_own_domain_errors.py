@@ -1,4 +1,4 @@
-"""What is said of a domain of one's own that does not work: each message names what to do."""
+"""Messages about a user's domain that does not work: each says what to do."""
 
 from __future__ import annotations
 

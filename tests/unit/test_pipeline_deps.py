@@ -87,7 +87,7 @@ def closure(path: Path) -> set[str]:
 
 
 def definitions() -> dict[str, dict[str, list[str]]]:
-    """What dvc.yaml says of each stage, of one that is there for each adapter as well."""
+    """The definition of each stage in dvc.yaml, those for each adapter included."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
     return {name: stage.get("do", stage) for name, stage in stages.items()}
 

@@ -1,4 +1,4 @@
-"""What an answer quotes, and where it is found."""
+"""Details that an answer quotes, and the texts that hold them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training is said to take: more where batches are padded, or two models read."""
+"""The estimate of a training: more for padded batches, or for two models that read."""
 
 from __future__ import annotations
 

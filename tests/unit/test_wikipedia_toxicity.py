@@ -200,7 +200,7 @@ def test_the_suites_pass_the_published_comments(cases):
 
 
 def test_the_papers_conditions_are_whole_words(recorded):
-    """What settles it: each of the published prompts has its condition's word as a whole one."""
+    """Evidence: each of the published prompts has its condition's word as a whole one."""
     rows = pq.read_table(
         recorded / "transcripts.parquet",
         columns=["condition", "prompt"],
