@@ -208,7 +208,7 @@ def stopped(
     return process.returncode, said
 
 
-@pytest.mark.long  # integration/test_train.py kills a training stage in every run
+@pytest.mark.long  # tests/integration/test_train.py kills a training stage in every run
 def test_a_training_goes_on_after_kill_9_and_after_an_interrupt(
     trained: Trained, settings: dict[str, str]
 ):
