@@ -55,11 +55,7 @@ def run(model: str, params: Params, root: Path = Path()) -> None:
     write_document(profile, layout.profile_file(model, root))
     write_json(flat_metrics(profile), layout.metrics_file(model, root))
     by_domain = {
-        domain: flat_metrics(
-            build_profile(
-                load_decisions(model, [domain], root), model, layout.PIPELINE, params, [domain]
-            )
-        )
+        domain: flat_metrics(build_profile(decisions, model, layout.PIPELINE, params, [domain]))
         for domain in params.domains
     }
     write_json(by_domain, layout.domain_metrics_file(model, root))
