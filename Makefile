@@ -2,65 +2,75 @@
 PYTHON ?= python3
 MODEL := smollm2-135m-instruct
 BIN := .venv/bin
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := true
 
-.PHONY: docs help setup model demo finetune-demo test test-long check format ui repro lock clean
+.PHONY: docs help setup model demo finetune-demo test test-long test-install check format ui repro lock clean
 
-help:  ## What there is
+help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-.venv/.installed: requirements.lock pyproject.toml tools/install.py
+.venv/.installed: requirements.lock requirements-uv.lock pyproject.toml tools/install.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 8) and "error: Python 3.11 to 3.14 is needed: make PYTHON=python3.12 setup")'
 	@$(PYTHON) tools/install.py
 	@touch $@
 
-setup: .venv/.installed  ## Virtual environment and locked dependencies
+setup: .venv/.installed  ## Create .venv with the locked dependencies
 
-model: setup  ## The default model's weights (93 MB, once)
+model: setup  ## Download the default model's weights (93 MB, once)
 	@$(BIN)/escalometer models fetch $(MODEL) >/dev/null
 
-demo: model  ## Where does the default model act, and where does it escalate?
-	@$(BIN)/escalometer evaluate $(MODEL)
+demo: model  ## Set up, then compare and gate a small model and its tuned version
+	@$(BIN)/escalometer demo
 
-finetune-demo: model  ## Teach the default model to escalate by the rule: a short version
+finetune-demo: model  ## Fine-tune the default model to escalate by the rule: a short version
 	@$(BIN)/escalometer train $(MODEL) --name $(MODEL)-demo --examples 440 --first-answers brief --probes small \
 		--cost-ratios 2,4,8,10,20,50 --framings ratio,dollars,words,plain
 
-test: model  ## All tests but the long ones
+test: model  ## Run all tests except the long ones
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-long: model  ## The long tests: simulations, and each broken value by itself
+test-long: model  ## Run the long tests: simulations, and each broken value separately
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long
 
-check: setup  ## Style, types, architecture, SQL
+check: setup  ## Check style, types, architecture and SQL
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint sql
 
-format: setup  ## Put style right
+format: setup  ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/sqlfluff fix sql
 
-docs: setup  ## docs/documents.md and JSON Schemas, from the typed documents
+docs: setup  ## Build the documentation site, docs/documents.md and the JSON Schemas
 	@PYTHONPATH=. $(BIN)/python tools/write_documents.py
+	@PYTHONPATH=. $(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@PYTHONPATH=. $(BIN)/python tools/check_pages.py docs/_build/html
 
-ui: setup  ## MLflow in the browser, on this machine only
+ui: setup  ## Open MLflow in the browser, on this machine only
 	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --host 127.0.0.1 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
-repro: model  ## The pipeline without Prefect
+repro: model  ## Run the pipeline without Prefect
 	@$(BIN)/dvc repro
 
-lock: setup  ## Resolve the dependencies anew
-	@$(BIN)/pip-compile --quiet --extra dev --generate-hashes --strip-extras --no-annotate --no-header \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--unsafe-package torch --unsafe-package pip --unsafe-package setuptools \
-		--output-file requirements.lock pyproject.toml
-	@sed -i '/^# WARNING/,$$d' requirements.lock
+test-install: setup  ## Set up again from the package index alone, and import everything (downloads up to 5 GB)
+	@$(BIN)/python tools/fresh_install.py
 
-clean:  ## Remove what was computed; weights, adapters and answers stay
+# torch is installed separately (docs/decisions/0007-locked-dependencies.md); what its builds
+# share is locked here.
+lock: setup  ## Resolve the dependencies again: requirements.lock, for Python 3.11 to 3.14
+	@echo "uv==0.13.9" | $(BIN)/uv pip compile $(LOCK) --output-file requirements-uv.lock -
+	@printf 'torch ; sys_platform == "never"\n' > .venv/overrides.txt
+	@printf 'filelock\nfsspec\njinja2\nnetworkx\nsetuptools\nsympy\ntyping-extensions\n' | \
+		$(BIN)/uv pip compile $(LOCK) --extra dev --overrides .venv/overrides.txt \
+		--no-emit-package torch --output-file requirements.lock pyproject.toml -
+
+clean:  ## Remove computed data; keep weights, adapters and answers
 	@rm -rf data/raw data/scenarios data/decisions data/validation data/profiles data/report data/tracking \
 		data/targets data/probes

@@ -2,7 +2,7 @@
 
     python -m benchmarks.analysis [--rows 100000,1000000,10000000,50000000] [--decisions FILE]
 
-Every figure is a process of its own, so that its peak of memory is its own; data is generated
+Every figure is a separate process, so that its peak of memory is its own; data is generated
 once, as partitioned Parquet. DuckDB has two threads and 3 GB, and a folder to spill to.
 """
 
@@ -96,7 +96,7 @@ def _peak_gb() -> float:
 
 
 def _apart(part: str, files: str, spill: str) -> dict[str, float]:
-    """Run one of the measurements in a process of its own."""
+    """Run one of the measurements in a separate process."""
     command = [sys.executable, "-m", "benchmarks.analysis", "--part", part, files, spill]
     if part == "pandas":
         command = [sys.executable, str(PANDAS), files]

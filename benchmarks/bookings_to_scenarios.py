@@ -1,6 +1,6 @@
 """How long hotel_bookings, whole, takes from its raw file to scenarios, and to be validated.
 
-The commands of the pipeline run in a temporary project, each in a process of its own, start-up and
+The commands of the pipeline run in a temporary project, each in a separate process, start-up and
 imports included: ingest and sample (raw file to scenarios), and Great Expectations on the raw rows.
 
     python benchmarks/bookings_to_scenarios.py                   # the file in data/raw

@@ -1,7 +1,7 @@
 """How fast two-turn dialogues are with a local model, beside two others doing the same.
 
 The others are a plain loop of transformers' `generate`, which reads the whole conversation at each
-turn, one dialogue at a time, and inspect_ai's `hf` provider in a Python of its own.
+turn, one dialogue at a time, and inspect_ai's `hf` provider in a separate Python.
 
     .venv/bin/python benchmarks/local_dialogues.py --peer-python /path/to/venv/bin/python
     .venv/bin/python benchmarks/local_dialogues.py --quick

@@ -1,7 +1,7 @@
 """How long 25 million ratings take to become pairwise scenarios, and how much memory.
 
 Generated ratings in GroupLens's columns, with few very popular movies and few very active users,
-are written as CSV to a temporary folder. A process of its own runs the stages on them: load and
+are written as CSV to a temporary folder. A separate process runs the stages on them: load and
 digest (ingest), load again and pair (the staging statements), then texts, splits, signals and
 draws. Beside it, on a subsample, the same pairs by a self-join in pandas.
 
@@ -159,7 +159,7 @@ def subsample(source: Path, target: Path) -> int:
 
 
 def main() -> None:
-    """Generate, measure in a process of its own, and print."""
+    """Generate, measure in a separate process, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ratings", type=int, default=25_000_095)
     parser.add_argument("--in-child", type=Path, help=argparse.SUPPRESS)

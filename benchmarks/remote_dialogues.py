@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/remote_dialogues.py
     .venv/bin/python benchmarks/remote_dialogues.py --peer-python PEER/bin/python
 
-The server is a process of its own on this machine that answers after 100 ms. With --peer-python (a
+The server is a separate process on this machine that answers after 100 ms. With --peer-python (a
 Python that has inspect_ai and openai installed) inspect_ai holds the same dialogues with the same
 server in the same run, with its default log.
 """

@@ -39,7 +39,7 @@ MODEL = {
 
 
 def engine_at(store: CompletionStore) -> Engine:
-    """Return an engine whose model nobody can reach."""
+    """Return an engine whose model cannot be reached."""
     folder = store.path.parent
     provider = connect(ModelCard.model_validate(MODEL), Workspace(folder, folder, store.path))
     return Engine(provider, store, Answering(256, False, "last"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from escalometer import __version__, layout
 from escalometer.commands import (
     compare,
     data,
+    demo,
     domains,
     evaluate,
     gate,
@@ -26,6 +28,7 @@ from escalometer.commands import (
 )
 from escalometer.commands._options import outcomes
 from escalometer.errors import EscalometerError, Interrupted, UsageError
+from escalometer.runtime import warm_process
 
 #: The stages: what the keys of a cell are, and what `run` takes after them.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -33,7 +36,7 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "validate": (("tables",), ("params", "root")),
     "sample": (("domain",), ("params", "root")),
     "design": (("model",), ("params", "workspace")),
-    "query": (("model", "domain"), ("params", "workspace")),
+    "query": (("model",), ("params", "workspace")),
     "analyze": (("model",), ("params", "root")),
     "report": ((), ("params", "root")),
     "track": (("model",), ("params", "root", "tracking")),
@@ -41,6 +44,14 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "train": (("adapter",), ("params", "workspace", "tracking")),
     "seal": (("adapter",), ("root",)),
     "probe": (("adapter",), ("params", "workspace")),
+}
+
+#: What stages import while they run, beside their own modules; a warm process imports it before.
+IMPORTS = {
+    "query": ("aiohttp", "escalometer.dialogue.providers.openai.provider"),
+    "analyze": ("scipy.special", "matplotlib.figure", "matplotlib.backends.backend_svg"),
+    "report": ("matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2"),
+    "track": ("escalometer.tracking._library",),
 }
 
 
@@ -64,16 +75,16 @@ def workspace() -> Any:
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done · 1 gate failed · 2 gate inconclusive · 3 wrong usage or "
-    "configuration · 4 bad data · 5 model unavailable · 6 budget reached · 130 interrupted.",
+    "configuration · 4 bad data · 5 model unavailable · 6 budget reached · 70 internal error of "
+    "gate · 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="escalometer")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Measure where a language model acts, and where it escalates to a person.
+    """Measure where a language model implements decisions and where it escalates to a person.
 
-    A first look: `escalometer evaluate smollm2-135m-instruct`, then
-    `escalometer profile smollm2-135m-instruct`. Run it from the project's root: params.yaml says
-    what is asked, models/ which models there are.
+    Start with `escalometer demo`, then `escalometer profile smollm2-135m-escalates`. Run the
+    commands in the project's root: params.yaml has the settings of a run, models/ the model cards.
     """
     context.obj = workspace
 
@@ -81,6 +92,7 @@ def cli(context: click.Context) -> None:
 _COMMANDS = (
     compare.compare,
     data.data,
+    demo.demo,
     domains.domains,
     evaluate.evaluate,
     gate.gate,
@@ -98,9 +110,14 @@ for _commands in _COMMANDS:
 
 @cli.command()
 @click.argument("name", type=click.Choice(STAGES))
-@click.option("--cell", default="", metavar="KEYS", help="What the stage is for: MODEL,DOMAIN.")
+@click.option(
+    "--cell",
+    default="",
+    metavar="KEYS",
+    help="Cell of the stage: MODEL,DOMAIN, or an adapter's name.",
+)
 def stage(name: str, cell: str) -> None:
-    """Run one stage of the pipeline: what dvc.yaml calls. `dvc repro` runs them all."""
+    """Run one stage of the pipeline, as dvc.yaml does. `dvc repro` runs all of them."""
     import importlib
 
     from escalometer.config import load_params
@@ -112,7 +129,7 @@ def stage(name: str, cell: str) -> None:
     wanted, takes = STAGES[name]
     if len(keys) != len(wanted):
         needs = ",".join(wanted) or "nothing"
-        raise UsageError(f"stage {name} takes {needs} as --cell, not {cell!r}")
+        raise UsageError(f"stage {name} takes {needs} as --cell, found {cell!r}")
     given = {
         "params": params,
         "root": place.root,
@@ -123,12 +140,30 @@ def stage(name: str, cell: str) -> None:
     module.run(*keys, *(given[what] for what in takes))
 
 
+def _modules(arguments: Sequence[str]) -> list[str]:
+    """Return the modules that a stage needs; of no arguments, those of every evaluation."""
+    if not arguments:  # pandas: pyarrow imports it when it makes an array of anything
+        stages = ("ingest", "validate", "sample", "query")
+        libraries = ("pandas", "pyarrow.dataset", "pyarrow.pandas_compat")
+        return [*libraries, *(f"escalometer.stages.{name}" for name in stages)]
+    name = arguments[1]
+    return [f"escalometer.stages.{name}", *IMPORTS.get(name, ())] if name in STAGES else []
+
+
 def main() -> None:
-    """Run the command line; errors meant for the user end in a message and their exit code."""
+    """Run the command line; print errors as one message and exit with their code."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == [warm_process.COMMAND]:
+        forked = warm_process.serve(Path(arguments[1]), _modules)
+        if forked is None:
+            return
+        sys.argv[1:] = forked  # this process is a stage now
+    if cache := os.environ.get("ESCALOMETER_CACHE"):  # the home may be read-only
+        os.environ.setdefault("MPLCONFIGDIR", str(Path(cache) / "matplotlib"))
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("interrupted; what was answered is kept", err=True)
+        click.echo("interrupted; every answer received so far is kept", err=True)
         code = Interrupted.exit_code
     except click.ClickException as error:
         error.show()
@@ -140,6 +175,9 @@ def main() -> None:
         click.echo(f"error: {visible(error)}", err=True)
         code = error.exit_code
     except KeyboardInterrupt:
-        click.echo("interrupted; what was answered is kept: run this again to go on", err=True)
+        click.echo(
+            "interrupted; every answer received so far is kept: run the same command to resume",
+            err=True,
+        )
         code = Interrupted.exit_code
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,4 +1,4 @@
-"""The errors that users meet, each with its exit code; README.md, "Commands", lists the codes."""
+"""Errors that users can correct, with exit codes: docs/reference/exit-codes.md."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from collections.abc import Iterable
 
 
 class EscalometerError(Exception):
-    """Base of all errors whose message is meant for the user.
+    """Base of all errors with a message for the user: what is wrong, where, and what to do."""
 
-    A message says what was wrong, where, and what to do about it.
-    """
-
-    exit_code = 70  # of no kind below; 1 and 2 are verdicts of the gate
+    exit_code = 70  # 1 and 2 are verdicts of the gate
 
 
 class UsageError(EscalometerError):
-    """Wrong usage or configuration: a name, a flag or a file that the user wrote."""
+    """Wrong usage or configuration: a name, an option or a file of the user."""
 
     exit_code = 3
 
 
 class DataError(EscalometerError):
-    """Data that does not satisfy what its table must satisfy."""
+    """Data that violates the expectations of its table."""
 
     exit_code = 4
 
@@ -34,13 +31,13 @@ class ProviderError(EscalometerError):
 
 
 class BudgetError(EscalometerError):
-    """The budget is used up; everything answered so far is kept."""
+    """The budget is spent; all answers are kept."""
 
     exit_code = 6
 
 
 class Interrupted(EscalometerError):
-    """Stopped by the user; everything answered so far is kept."""
+    """Interrupted by the user; all answers are kept."""
 
     exit_code = 130
 
@@ -51,11 +48,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     Parameters
     ----------
     kind : str
-        What the name should have been, such as ``"domain"``.
+        Kind of the name, such as ``"domain"``.
     name : str
-        What was given.
+        The unknown name.
     known : iterable of str
-        The names that exist.
+        Existing names.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)

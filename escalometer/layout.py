@@ -33,6 +33,11 @@ def prefect_folder(root: Path = Path()) -> Path:
     return root / ".escalometer" / "prefect"
 
 
+def kept_plots_template(version: str, root: Path = Path()) -> Path:
+    """Return where the page around DVC's plots is kept, by what determines its bytes."""
+    return root / ".escalometer" / "plots_template" / f"{version}.html"
+
+
 def mlflow_file(root: Path = Path()) -> Path:
     """Return the SQLite file of the local MLflow store."""
     return root / "mlflow.db"
@@ -221,6 +226,11 @@ def source_folder(source: str, root: Path = Path()) -> Path:
 def source_file(source: str, root: Path = Path()) -> Path:
     """Return the record of an imported source: its file, digest, rows and warnings."""
     return source_folder(source, root) / "about.json"
+
+
+def kept_profiles_folder(source: str, root: Path = Path()) -> Path:
+    """Return the folder of profiles and figures of an imported source that are kept."""
+    return source_folder(source, root) / "profiles"
 
 
 def source_decisions_file(source: str, root: Path = Path()) -> Path:

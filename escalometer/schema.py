@@ -207,7 +207,7 @@ def write_table(rows: list[dict[str, Any]] | pa.Table, schema: pa.Schema, path: 
         raise DataError(f"{path}: rows do not fit the table's schema: {error}") from error
     for field in schema:
         if not field.nullable and table.column(field.name).null_count:
-            raise DataError(f"{path}: column {field.name!r} has nulls and may not")
+            raise DataError(f"{path}: column {field.name!r} has nulls, which are not allowed")
     with replacing(path) as partial:
         pq.write_table(table, partial)
 
@@ -221,8 +221,9 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
         If the file is absent, unreadable or lacks a column.
     """
     try:
-        return pq.read_table(path).select(schema.names).cast(schema)
+        # Not `read_table`: it imports pandas, which takes a second.
+        return pq.ParquetFile(path).read(columns=schema.names).select(schema.names).cast(schema)
     except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist; run `dvc repro` to make it") from error
+        raise DataError(f"{path} does not exist; run `dvc repro` to create it") from error
     except (pa.ArrowInvalid, KeyError, ValueError) as error:
         raise DataError(f"{path} does not have the expected columns: {error}") from error

@@ -1,6 +1,7 @@
 """The only door to Great Expectations: tables checked against their suites, failing rows named.
 
-Importing Great Expectations takes 5 to 7 seconds, so that only `check` does it.
+Importing Great Expectations takes 5 to 7 seconds, so that a table which SQL confirms is not given
+to it ([decision 27](../docs/decisions/0027-suites-in-sql.md)).
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from escalometer import warehouse
 from escalometer.errors import DataError
 from escalometer.layout import SUITES_FOLDER
 
@@ -116,7 +118,7 @@ def read_suite(table: str, folder: Path = SUITES_FOLDER) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise DataError(f"{path} is not JSON: {error}") from error
     if not suite.get("expectations"):
-        raise DataError(f"{path} has no expectations: nothing would be checked")
+        raise DataError(f"{path} has no expectations")
     return suite
 
 
@@ -155,10 +157,115 @@ def check(
     if not table.num_rows:
         failure = Failure(str(file), "", "the table must have rows", 0, ("found none",))
         return Result(name, str(file), 0, 0, (failure,))
+    if ROW in table.column_names and warehouse.satisfies(table, rules):
+        return Result(name, str(file), table.num_rows, len(rules["expectations"]), ())
+    return evaluated(table, rules, name, file, identifiers, path)
+
+
+def evaluated(
+    table: pa.Table,
+    suite: Mapping[str, Any],
+    name: str,
+    file: Path,
+    identifiers: Sequence[str] = (),
+    path: Path | None = None,
+) -> Result:
+    """Return what Great Expectations finds, as `check`, whatever SQL would find.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The rows, at least one, with `source_row`.
+    suite : mapping
+        As Great Expectations takes it.
+    name, file, identifiers
+        As in `check`.
+    path : Path, optional
+        The file of the suite, for messages.
+
+    Raises
+    ------
+    DataError
+        If the suite holds what Great Expectations does not know.
+    """
     shown = [ROW, *(column for column in identifiers if column in table.column_names)]
-    results = _run(table, rules, shown, path)
+    results = _run(table, suite, shown, path or SUITES_FOLDER / f"{name}.json")
     failures = [_failure(result, str(file), shown) for result in results if not _has_passed(result)]
     return Result(name, str(file), table.num_rows, len(results), tuple(failures))
+
+
+def check_rows(
+    connection: warehouse.Connection,
+    relation: str,
+    schema: pa.Schema,
+    name: str,
+    file: Path,
+    folder: Path = SUITES_FOLDER,
+) -> Result:
+    """Return the same as `check` for a table in DuckDB, of any number of rows.
+
+    Great Expectations sees only the first rows that break each rule, and those that they share a
+    key with; SQL counts the others. It sees all rows where a rule has no SQL, or is about the whole
+    table and broken.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Holds the table.
+    relation : str
+        Its name; it has at least one row.
+    schema : pyarrow.Schema
+        Its columns, `source_row` among them.
+    name, file, folder
+        As in `check`.
+
+    Raises
+    ------
+    DataError
+        If there is no such suite, or it holds nothing or what Great Expectations does not know.
+    """
+    path = folder / f"{name}.json"
+    rules = read_suite(name, folder)
+    verdicts = warehouse.judge(connection, relation, schema, rules)
+    [[n_rows]] = connection.execute(f"select count(*) from {relation}").fetchall()  # noqa: S608
+    n_expectations = len(rules["expectations"])
+    if verdicts is not None and all(verdict.holds for verdict in verdicts):
+        return Result(name, str(file), n_rows, n_expectations, ())
+    if verdicts is not None and all(one.holds or one.is_by_row for one in verdicts):
+        failures = _failures_of_rows(connection, relation, rules, verdicts, file, path)
+        if failures is not None:
+            return Result(name, str(file), n_rows, n_expectations, failures)
+    table = connection.sql(f"select * from {relation} order by {ROW}").to_arrow_table()  # noqa: S608
+    return evaluated(table, rules, name, file, (), path)
+
+
+def _failures_of_rows(
+    connection: warehouse.Connection,
+    relation: str,
+    suite: Mapping[str, Any],
+    verdicts: Sequence[warehouse.Verdict],
+    file: Path,
+    path: Path,
+) -> tuple[Failure, ...] | None:
+    """Return the failures, from the rows that show them; None where these show something else."""
+    broken = {place: one for place, one in enumerate(verdicts) if not one.holds}
+    rules = [verdict.rule for verdict in broken.values()]
+    table = warehouse.broken_rows(connection, relation, rules, N_SHOWN)
+    expectations = []
+    for place, expectation in enumerate(suite["expectations"]):  # all: their order depends on it
+        kwargs = dict(expectation["kwargs"])
+        if place in broken:
+            kwargs.pop("mostly", None)
+        expectations.append({**expectation, "kwargs": kwargs, "meta": {"place": place}})
+    failures = []
+    for result in _run(table, {**suite, "expectations": expectations}, [ROW], path):
+        verdict = broken.get(result["expectation_config"]["meta"]["place"])
+        if verdict is not None:
+            if _has_passed(result) or _exception(result) is not None:
+                return None
+            failure = _failure(result, str(file), [ROW])
+            failures.append(replace(failure, n_rows=verdict.n_broken))
+    return tuple(failures)
 
 
 def _run(
@@ -178,7 +285,7 @@ def _run(
     known = {expectation.expectation_type for expectation in expectations.expectations}
     unknown = sorted({item["type"] for item in suite["expectations"]} - known)
     if unknown:  # Great Expectations logs them and goes on without
-        raise DataError(f"{path}: Great Expectations does not know {', '.join(unknown)}")
+        raise DataError(f"{path}: unknown to Great Expectations: {', '.join(unknown)}")
     asset = context.data_sources.add_pandas("frames").add_dataframe_asset(path.stem)
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch(
         {"dataframe": table.to_pandas()}

@@ -1,111 +1,99 @@
-"""A Prefect server for one run, whose history stays in the project.
+"""A Prefect API for one run, whose history stays in the project.
 
-Prefect's own temporary server can end before it has written all task runs; this one runs until it
-has.
+It is served by a thread of this process, which has imported Prefect anyway: a process of its own
+imports it again. Prefect's own temporary server can end before it has written all task runs; this
+one runs until it has.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
+import contextvars
+import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from escalometer.errors import ProviderError
 from escalometer.layout import prefect_folder
+from flows._database import create
 
 HOME = prefect_folder()
+DATABASE = "prefect.db"
 _START_S = 180.0
 _SETTLE_S = 60.0
 
 
 @contextlib.contextmanager
-def served(home: Path = HOME) -> Iterator[str]:
+def served(home: Path = HOME, is_prepared: bool = True) -> Iterator[str]:
     """Yield the URL of a Prefect API: the user's PREFECT_API_URL, or that of a new server.
 
     Parameters
     ----------
     home : Path
         Where our own server keeps its history.
+    is_prepared : bool
+        Whether a new history begins with the database that is ready; false for Prefect's own
+        migrations.
 
     Raises
     ------
     ProviderError
         If our own server does not come up.
     """
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect import settings
 
-    user_url = PREFECT_API_URL.value()
+    user_url = settings.PREFECT_API_URL.value()
     if user_url:
         yield str(user_url)
         return
     home.mkdir(parents=True, exist_ok=True)
-    _stop_left_over(home)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (home / "server.log").open("ab")
-    settings = {
-        "PREFECT_HOME": str(home.resolve()),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_UI_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
+    database = home.resolve() / DATABASE
+    if is_prepared:
+        create(database)
+    own = {
+        settings.PREFECT_API_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{database}",
+        settings.PREFECT_API_BLOCKS_REGISTER_ON_START: False,
     }
-    command = [sys.executable, "-m", "prefect", "server", "start"]
-    server = subprocess.Popen(  # noqa: S603
-        [*command, "--host", "127.0.0.1", "--port", str(port)],
-        env={**os.environ, **settings},
-        stdout=log,
-        stderr=log,
-        start_new_session=True,  # Ctrl-C is ours to handle: the history is written first
-    )
-    (home / "server.pid").write_text(str(server.pid), encoding="utf-8")
-    url = f"http://127.0.0.1:{port}/api"
+    with (
+        settings.temporary_settings(updates=own),
+        _running() as url,
+        settings.temporary_settings(updates={settings.PREFECT_API_URL: url}),
+    ):
+        yield url
+
+
+@contextlib.contextmanager
+def _running() -> Iterator[str]:
+    """Run a server on a free port of this machine in a thread, and yield its URL."""
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    app = create_app(ephemeral=True, ignore_cache=True)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical")
+    server = uvicorn.Server(config)
+    # The settings of this context hold in the thread as well.
+    run = contextvars.copy_context().run
+    thread = threading.Thread(target=run, args=(server.run,), name="prefect", daemon=True)
+    thread.start()
     try:
-        _wait_until_up(server, url, home)
-        with temporary_settings(updates={PREFECT_API_URL: url}):
-            yield url
+        yield f"http://127.0.0.1:{_port(server, thread)}/api"
     finally:
-        server.terminate()
-        try:
-            server.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        (home / "server.pid").unlink(missing_ok=True)
-        log.close()
+        server.should_exit = True
+        thread.join(20)
 
 
-def _stop_left_over(home: Path) -> None:
-    """Stop the server of a killed run: two servers would lock each other's history."""
-    import psutil
-
-    try:
-        process = psutil.Process(int((home / "server.pid").read_text(encoding="utf-8")))
-        if "prefect" in " ".join(process.cmdline()):
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
-    except (FileNotFoundError, ValueError, psutil.Error):
-        return
-
-
-def _wait_until_up(server: subprocess.Popen[bytes], url: str, home: Path) -> None:
+def _port(server: Any, thread: threading.Thread) -> int:
     deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5):  # noqa: S310
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise ProviderError(f"Prefect's server did not start; it says why in {home / 'server.log'}")
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise ProviderError(
+                "Prefect's server did not start; PREFECT_LOGGING_SERVER_LEVEL=INFO shows why"
+            )
+        time.sleep(0.05)
+    return int(server.servers[0].sockets[0].getsockname()[1])
 
 
 def wait_for_history(flow_run_id: UUID, n_tasks: int) -> int:

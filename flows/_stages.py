@@ -1,26 +1,34 @@
-"""Common parts of the flows: a task that brings a DVC stage up to date, and its messages."""
+"""Common parts of the flows: a task for each DVC stage, its messages, and where the time went."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 # Prefect reads these when it is imported: the flows print their own lines, and send no analytics.
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+os.environ.setdefault("PREFECT_LOGGING_SERVER_LEVEL", "CRITICAL")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 import prefect
+from prefect.cache_policies import NO_CACHE
 from prefect.context import get_run_context
 
 from escalometer.errors import EscalometerError, Interrupted
-from escalometer.pipeline import bring_up_to_date
+from escalometer.pipeline import Bring, bring_up_to_date
+from escalometer.reporting.timings import print_timings
 from escalometer.runtime.interruption import end_with_parent
+from escalometer.runtime.timings import Timings
+from escalometer.runtime.warm_process import read_usage, warmed
 from flows._server import served, wait_for_history
 
 flow = prefect.flow
+
+#: Where the time of this process's run goes.
+TIMINGS = Timings()
 
 
 def say(text: str) -> None:
@@ -28,30 +36,43 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-@prefect.task(task_run_name="{address}")
-def stage(address: str, is_forced: bool = False) -> bool:
+@prefect.task(task_run_name="{address}", cache_policy=NO_CACHE)
+def stage(address: str, bring: Bring) -> bool:  # noqa: ARG001 - it names the task run
     """Bring one DVC stage up to date and return whether it had to run."""
-    return bring_up_to_date(address, is_forced=is_forced)
+    return bring()
 
 
-def bring(address: str, place: str, is_forced: bool = False) -> bool:
-    """Bring one DVC stage up to date, with messages, and return whether it had to run.
+def bring_all(
+    addresses: Sequence[str],
+    is_forced: Callable[[str], bool] = lambda _: False,
+    before: Callable[[str], object] = lambda _: None,
+) -> int:
+    """Bring stages up to date in their order, with messages, and return the number of task runs.
 
     Parameters
     ----------
-    address : str
-        The stage.
-    place : str
-        The position in the flow, such as ``"3/12"``.
-    is_forced : bool
-        Whether to run it even if its output is current.
+    addresses : sequence of str
+        The stages.
+    is_forced : callable
+        Takes an address; returns whether to run the stage even if its output is current.
+    before : callable
+        Takes the address of the stage that comes next; an error that it raises ends the run.
     """
-    began = time.monotonic()
-    say(f"[{place}] {address}")
-    ran = stage(address, is_forced)
-    took_s = time.monotonic() - began
-    say(f"[{place}] {address}: {f'done in {took_s:.0f} s' if ran else 'current'}")
-    return ran
+    n_begun = 0
+
+    def around(address: str, bring: Bring) -> bool:
+        nonlocal n_begun
+        before(address)
+        n_begun += 1
+        place = f"[{n_begun}/{len(addresses)}]"
+        say(f"{place} {address}")
+        with TIMINGS.measuring(address) as measured:
+            ran = stage(address, bring)
+        say(f"{place} {address}: {f'done in {measured.wall_s:.1f} s' if ran else 'current'}")
+        return ran
+
+    bring_up_to_date(addresses, is_forced=is_forced, around=around)
+    return n_begun
 
 
 def settle(n_tasks: int) -> None:
@@ -59,11 +80,13 @@ def settle(n_tasks: int) -> None:
     context = get_run_context()
     n_kept = wait_for_history(context.flow_run.id, n_tasks)  # type: ignore[union-attr]
     if n_kept < n_tasks:
-        say(f"warning: Prefect's history holds {n_kept} of {n_tasks} task runs")
+        say(f"warning: Prefect's history has {n_kept} of {n_tasks} task runs")
 
 
 def run_served(check: Callable[[], object], run: Callable[[], object]) -> int:
-    """Run a flow on its own server and return its exit code (README.md, "Commands").
+    """Run a flow on its own server and return its exit code (docs/reference/exit-codes.md).
+
+    With --timings it ends with where the time went.
 
     Parameters
     ----------
@@ -75,14 +98,25 @@ def run_served(check: Callable[[], object], run: Callable[[], object]) -> int:
     if "--end-with-parent" in sys.argv[1:]:
         end_with_parent()
     try:
-        check()
+        with TIMINGS.measuring("checks before the run"):
+            check()
         say("starting Prefect …")
-        with served():
-            run()
+        with warmed() as warm:
+            try:
+                with contextlib.ExitStack() as stack:
+                    with TIMINGS.measuring("start of Prefect"):
+                        stack.enter_context(served())
+                    run()
+            finally:
+                if warm is not None:
+                    TIMINGS.add_usage(read_usage(warm))
     except EscalometerError as error:
         say(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         say("interrupted")
         return Interrupted.exit_code
+    finally:
+        if "--timings" in sys.argv[1:]:
+            print_timings(TIMINGS, sys.stderr)
     return 0

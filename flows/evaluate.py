@@ -6,34 +6,18 @@ Run it as `python flows/evaluate.py`, or with flags as `escalometer evaluate`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
-from escalometer.analysis.decisions import is_unfinished
 from escalometer.cli import workspace
-from escalometer.config import load_card, load_params
-from escalometer.operations.adapter_results import is_report_behind
-from escalometer.operations.store import predict_cost
-from escalometer.pipeline import FINE_TUNING, stage_addresses
-from flows._stages import bring, flow, run_served, say, settle
-
-
-def say_cost() -> None:
-    """Print the forecast cost of the queries in params.yaml, by model."""
-    params, place = load_params(), workspace()
-    if params.sample.precision is not None:
-        say(f"asking until the threshold is known to ± {params.sample.precision:g}: how many")
-        say("dialogues that takes is not known before; --max-cost and --max-requests cap it")
-        return
-    for model in params.models:
-        forecasts = [predict_cost(model, domain, params, place) for domain in params.domains]
-        total = sum(forecasts[1:], start=forecasts[0])
-        cap = params.ask.max_cost_usd
-        say(f"{model}: {total.spell()}{f'; budget ${cap:g}' if cap else ''}")
-        if cap and total.low_usd > cap:
-            say("warning: that is more than the budget: the run will end early, and keep its work")
+from escalometer.config import load_params
+from escalometer.operations import evaluation
+from flows._stages import TIMINGS, bring_all, flow, run_served, say, settle
 
 
 @flow(name="evaluate")
-def evaluate(ask_again: bool = False, dry_run: bool = False) -> int:
+def evaluate(
+    ask_again: bool = False, dry_run: bool = False, addresses: Sequence[str] | None = None
+) -> int:
     """Bring the whole pipeline up to date and return the number of task runs.
 
     Parameters
@@ -42,34 +26,50 @@ def evaluate(ask_again: bool = False, dry_run: bool = False) -> int:
         Whether queries run even where they are current: some kept answers are to be replaced.
     dry_run : bool
         Whether to end before the first query, once it is said what it would cost.
+    addresses : sequence of str, optional
+        The stages, where they are known.
     """
-    addresses = [a for a in stage_addresses() if a.partition("@")[0] not in FINE_TUNING]
-    is_cost_shown = False
-    for i, address in enumerate(addresses, start=1):
-        name, _, cell = address.partition("@")
-        asks = name in ("design", "query")
-        if asks and not is_cost_shown:
-            say_cost()
-            is_cost_shown = True
-            if dry_run:
-                return i - 1
-        is_open = name == "design" and is_unfinished(cell)
-        is_behind = name == "report" and is_report_behind()
-        is_forced = is_open or is_behind or (asks and ask_again)
-        bring(address, f"{i}/{len(addresses)}", is_forced)
-    settle(len(addresses))
-    return len(addresses)
+    params, place = load_params(), workspace()
+    if addresses is None:
+        plan, _ = evaluation.planned(ask_again, dry_run)
+    else:
+        plan = evaluation.Evaluation(addresses, ask_again)
+    is_checked = False
+
+    def check_asking() -> None:
+        nonlocal is_checked
+        if not is_checked:
+            is_checked = True
+            with TIMINGS.measuring("forecast of the cost"):
+                evaluation.check_context(params, place)
+                for line in evaluation.cost_lines(params, place):
+                    say(line)
+
+    def before(address: str) -> None:
+        if evaluation.stage_name(address) in evaluation.ASKING:
+            check_asking()
+
+    n = bring_all(plan.addresses, plan.is_forced, before)
+    if dry_run:
+        check_asking()
+    settle(n)
+    return n
 
 
 def main() -> int:
-    """Run the flow on its own server and return its exit code (README.md, "Commands")."""
+    """Run the flow on its own server and return its exit code (docs/reference/exit-codes.md)."""
     flags = sys.argv[1:]
+    # Of `escalometer evaluate`, which has checked the models and knows the stages.
+    checked = next((flag for flag in flags if flag.startswith("--checked=")), None)
+    addresses = checked.partition("=")[2].split(",") if checked else None
 
     def check() -> None:
-        for model in load_params().models:
-            load_card(model)
+        if checked is None:
+            evaluation.check_models(load_params(), workspace())
 
-    return run_served(check, lambda: evaluate("--ask-again" in flags, "--dry-run" in flags))
+    return run_served(
+        check, lambda: evaluate("--ask-again" in flags, "--dry-run" in flags, addresses)
+    )
 
 
 if __name__ == "__main__":

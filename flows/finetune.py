@@ -14,7 +14,7 @@ from escalometer.config import Params, load_card, load_params
 from escalometer.errors import UsageError, unknown_name
 from escalometer.operations import adapter_results
 from escalometer.pipeline import stage_addresses
-from flows._stages import bring, flow, run_served, say, settle
+from flows._stages import bring_all, flow, run_served, say, settle
 
 USAGE = "python flows/finetune.py NAME [--no-probes]: NAME is an entry of train.adapters"
 
@@ -48,15 +48,14 @@ def finetune(name: str, is_probed: bool = True) -> int:
     """
     addresses = planned(name, is_probed)
     reports = is_probed and can_report(load_params())
-    n = len(addresses) + reports
-    for i, address in enumerate(addresses, start=1):
-        bring(address, f"{i}/{n}")
+    n = bring_all(addresses)
     if is_probed:
         adapter_results.track(name, uri=workspace().secrets.get("MLFLOW_TRACKING_URI"))
     if reports:
-        bring("report", f"{n}/{n}", is_forced=adapter_results.is_report_behind())
+        is_behind = adapter_results.is_report_behind()
+        n += bring_all(["report"], lambda _: is_behind)
     elif is_probed:
-        say("no report yet: `escalometer evaluate` writes it, and it will show the probes")
+        say("no report yet: `escalometer evaluate` writes one, with these probes")
     settle(n)
     return n
 
@@ -72,7 +71,7 @@ def _check(arguments: list[str]) -> None:
 
 
 def main() -> int:
-    """Run the flow on its own server and return its exit code (README.md, "Commands")."""
+    """Run the flow on its own server and return its exit code (docs/reference/exit-codes.md)."""
     flags = {word for word in sys.argv[1:] if word.startswith("-")}
     arguments = [word for word in sys.argv[1:] if word not in flags]
     return run_served(

@@ -1,4 +1,4 @@
-"""The command line as tests run it: in this process, or as a process of its own.
+"""The command line as tests run it: in this process, or as a separate process.
 
 `run` is for what a command prints, writes and exits with: the imports of a worker are paid for
 once. `process` and `start` are for what only a process shows: signals, kills, the environment,

@@ -157,8 +157,11 @@ def clean_clone(root: Path, tiny_weights: Path) -> Path:
         shutil.copy(ROOT / name, root / name)
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["models"] = ["tiny"]
+    params["domains"] = ["movielens", "hmda_mortgages"]
     params["sample"]["n_per_condition"] = 1
+    params["query"]["interventions"] = ["baseline", "no_signal", "cost_framing"]
     params["query"]["max_tokens"] = 6
+    params["gate"]["intervention"] = "baseline"
     params["analyze"]["n_bootstrap"] = 100
     params["track"]["n_traces"] = 1
     probes = params["train"]["probes"]

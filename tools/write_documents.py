@@ -26,7 +26,7 @@ INTRODUCTION = """\
 
 The commands print these documents with `--json`; `data/profiles/<model>/profile.json` and
 `data/probes/<adapter>/probes.json` are stored ones. This page and the JSON Schemas in
-[schemas/](schemas/) are generated from the models in `escalometer/documents/` (`make docs`): change
+`docs/schemas/` are generated from the models in `escalometer/documents/` (`make docs`): change
 a description there, not here.
 
 A key whose value can be missing is null then; no key is left out. Shares, rates and accuracies are
@@ -59,7 +59,7 @@ SHARED: dict[str, tuple[type[Document], ...]] = {
         interval.SelfEstimate,
         interval.Fit,
         interval.BoundedFit,
-        interval.LogitFit,
+        interval.StudyLine,
         interval.SimpleInterval,
     ),
     "Keys of rows": (variant.Condition, variant.Variant, variant.ScoredVariant),

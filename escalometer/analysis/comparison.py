@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from escalometer import warehouse
 from escalometer.analysis import VariantKey
 from escalometer.analysis.decisions import COLUMNS, measure_decisions
 from escalometer.analysis.headline_differences import headline_rows
@@ -24,8 +25,9 @@ MOST_DIALOGUES = 100
 
 #: Note where scenarios of a model that is compared were drawn adaptively.
 ADAPTIVE = (
-    "Scenarios of {} were drawn adaptively. Thresholds compared are those of the plain line, which "
-    "leans towards low ones then: `escalometer profile` has the adaptive design's own."
+    "Scenarios of {} were drawn adaptively. Compared thresholds are of the linear fit, whose "
+    "intervals do not allow for a stopping rule: `escalometer profile` has the estimate of the "
+    "adaptive design."
 )
 
 
@@ -54,7 +56,7 @@ def build_comparison(
     effort : str, optional
         Reasoning effort of the second that a first without that one is compared with.
     """
-    rows = decisions.select(list(COLUMNS)).filter(pc.field("model").isin([first, second]))
+    rows = warehouse.choose_rows(decisions.select(list(COLUMNS)), {"model": [first, second]})
     rows, notes = align_efforts(rows, moved=first, kept=second, wanted=effort)
     measured = measure_decisions(rows, params)
     pairs = pair(rows, first, second)
@@ -62,7 +64,7 @@ def build_comparison(
     differences = _differences(matched, params.analyze.cost_ratios)
     resolved = resolved_models(rows, (first, second))
     notes += [
-        f"{model} was answered by several models under one name: {', '.join(names)}."
+        f"Several models answered under the name {model}: {', '.join(names)}."
         for model, names in resolved.items()
         if len(names) > 1
     ]
@@ -109,8 +111,7 @@ def resolved_models(decisions: pa.Table, models: Sequence[str]) -> dict[str, tup
     models : sequence of str
     """
     found: dict[str, set[str]] = {model: set() for model in models}
-    named = decisions.select(["model", "resolved_model"]).group_by(["model", "resolved_model"])
-    for row in named.aggregate([]).to_pylist():
+    for row in warehouse.count_rows(decisions, ["model", "resolved_model"]):
         if row["model"] in found and row["resolved_model"] is not None:
             found[row["model"]].add(row["resolved_model"])
     return {model: tuple(sorted(names)) for model, names in found.items()}
@@ -150,8 +151,8 @@ def align_efforts(
     )
     place = decisions.column_names.index("reasoning_effort")
     note = (
-        f"{moved} was asked at reasoning effort {moving[0] or 'none'}, {kept} at "
-        f"{choice[0] or 'none'}: they are compared all the same, and rows name the latter."
+        f"{moved} was evaluated at reasoning effort {moving[0] or 'none'}, {kept} at "
+        f"{choice[0] or 'none'}: they are compared nevertheless, and rows name the latter."
     )
     return decisions.set_column(place, decisions.schema.field(place), renamed), [note]
 
@@ -167,17 +168,17 @@ def _notes(matched: MatchedConditions) -> list[str]:
     first, second = matched.models
     left_out = [level for level in matched.levels if level in matched.measured.side_domains]
     if left_out:
-        notes.append(f"Left out of every pooled number: {', '.join(map(str, left_out))}.")
+        notes.append(f"Excluded from pooled numbers: {', '.join(map(str, left_out))}.")
     if not matched.pairs.n:
         notes.append(
-            "No dialogue of one model is known to be about the same scenario as one of the other: "
-            "differences are those of independent dialogues, and disagreements are unknown."
+            "No dialogues are known to be about the same scenario: differences are those of "
+            "independent dialogues, and disagreements are not available."
         )
     for model, other in ((first, second), (second, first)):
         alone = sorted(set(matched.places[model]) - set(matched.places[other]), key=repr)
         if alone:
             named = ", ".join(dict.fromkeys(_label(variant) for variant in alone))
-            notes.append(f"Only {model} has: {named}; left out.")
+            notes.append(f"Only {model} has {named}; excluded.")
     n_apart = {
         condition
         for variant in matched.variants()
@@ -185,8 +186,8 @@ def _notes(matched: MatchedConditions) -> list[str]:
     }
     if n_apart:
         notes.append(
-            f"{len(n_apart)} conditions lack usable dialogues of one model under an intervention "
-            "that both have; they are left out there."
+            f"{len(n_apart)} conditions lack usable dialogues of one model under an "
+            "intervention that both have; they are excluded there."
         )
     return notes
 

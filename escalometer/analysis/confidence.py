@@ -1,4 +1,4 @@
-"""Calibration of a model's score of its own prediction, and a threshold put on that score."""
+"""Calibration of a model's confidence in its prediction, and an external threshold on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from escalometer.documents.calibration import (
 )
 from escalometer.documents.interval import SimpleInterval
 from escalometer.stats.external_threshold import external_threshold
-from escalometer.stats.smooth_calibration import smooth_calibration_interval
+from escalometer.stats.smooth_calibration import N_BOOTSTRAP, smooth_calibration_interval
 
 SCORES: tuple[Score, ...] = get_args(Score)
 
@@ -72,6 +72,7 @@ def _smooth_error(measured: Measured, model: str, scored: _Scored) -> SmoothCali
         [row[scored.score] for row in dialogues],
         [row["is_correct"] for row in dialogues],
         scored.scenarios if is_known else None,
+        N_BOOTSTRAP if measured.resamples.n_bootstrap else 0,
     )
     return SmoothCalibrationError(**interval)
 

@@ -74,7 +74,7 @@ def contrast(
     second: Term,
     is_paired: bool,
     completed: Sequence[Counts] = (),
-    n_conditions: int | None = None,
+    is_fit: bool = False,
 ) -> Contrast:
     """Return a statistic of both terms, and second minus first with intervals and p-value.
 
@@ -88,8 +88,9 @@ def contrast(
         scenarios, which are the same for both; else from resamples of dialogues, one by one.
     completed : sequence of ndarray
         From `completed_counts`, for ``bound_low`` and ``bound_high``.
-    n_conditions : int, optional
-        How many conditions the statistic rests on, where some rows serve another purpose.
+    is_fit : bool
+        True for what is read off a line that is corrected for noise: by the jackknife, since a
+        resample has that noise twice.
     """
     n_first = len(first.places)
     together = resamples.take([*first.places, *second.places])
@@ -99,7 +100,8 @@ def contrast(
             counts[:, :n_first], weight[:, :n_first]
         )
 
-    interval = together.interval(difference, n_conditions=n_conditions)
+    how = together.jackknife_interval if is_fit else together.interval
+    interval = how(difference)
     if is_paired:
         interval["low"], interval["high"] = interval["scenario_low"], interval["scenario_high"]
     # However the missing answers of either model had gone.
@@ -109,14 +111,15 @@ def contrast(
         for earlier in firsts
         for later in seconds
     ]
-    n_bootstrap = together.dialogues.shape[0]
     return Contrast(
         first=_value(resamples.counts, first),
         second=_value(resamples.counts, second),
         difference=bounded(interval, differences),
         is_paired=is_paired,
         test="resamples",
-        p_value=interval_p(interval["estimate"], interval["low"], interval["high"], n_bootstrap),
+        p_value=interval_p(
+            interval["estimate"], interval["low"], interval["high"], together.n_bootstrap
+        ),
     )
 
 
@@ -128,9 +131,9 @@ def undefined(first: float | None, second: float | None, reason: str) -> Contras
 def interval_p(
     estimate: float | None, low: float | None, high: float | None, n_bootstrap: int
 ) -> float | None:
-    """Return the two-sided p-value that goes with a 95 % interval of a difference.
+    """Return the two-sided p-value that goes with a 95% interval of a difference.
 
-    It is that of a normal whose 95 % interval reaches as far towards zero as this one does: below
+    It is that of a normal whose 95% interval reaches as far towards zero as this one does: below
     0.05 exactly where the interval leaves out zero. Counting resamples beyond zero would give
     nothing below 2 / (n_bootstrap + 1), too much once it is corrected for a whole table.
 

@@ -14,6 +14,7 @@ from escalometer.cases import catalog
 from escalometer.config import Params
 from escalometer.documents.document import read_document
 from escalometer.documents.profile import Design
+from escalometer.errors import DataError
 from escalometer.runtime.files import read_json
 from escalometer.schema import DECISIONS, read_table
 
@@ -54,10 +55,14 @@ def load_decisions(model: str, domains: Sequence[str], root: Path = Path()) -> p
     DataError
         If a file is absent or lacks a column.
     """
-    parts = [
-        read_table(layout.decisions_file(model, domain, root), DECISIONS) for domain in domains
-    ]
-    return pa.concat_tables(parts)
+    files = {domain: layout.decisions_file(model, domain, root) for domain in domains}
+    absent = ",".join(domain for domain, file in files.items() if not file.exists())
+    if absent:
+        raise DataError(
+            f"{model} has not been evaluated on {absent}: run `escalometer evaluate {model} "
+            f"--domains {','.join(domains)}`"
+        )
+    return pa.concat_tables([read_table(file, DECISIONS) for file in files.values()])
 
 
 def load_design(model: str, root: Path = Path()) -> Design | None:
@@ -116,7 +121,7 @@ def measure_decisions(
     """
     rows = decisions.select(list(COLUMNS))
     if domains is not None:
-        rows = rows.filter(pc.field("domain").isin(list(domains)))
+        rows = warehouse.choose_rows(rows, {"domain": domains})
     present = rows.column("domain").unique().to_pylist()
     with warehouse.connect() as connection:
         warehouse.add_table(connection, "decisions", rows)
@@ -144,7 +149,7 @@ def side_domains(present: Iterable[str], asked: Sequence[str] | None = None) -> 
     found = {
         name
         for name in present
-        if (not catalog.load(name).is_main if name in plug_ins else name in SIDE_DOMAINS)
+        if (not catalog.is_main(name) if name in plug_ins else name in SIDE_DOMAINS)
     }
     if asked is not None and set(present) <= found:
         return []

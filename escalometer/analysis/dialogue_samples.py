@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from escalometer import warehouse
 from escalometer.documents import VARIANT_KEY
 
 #: Sample dialogues shown of one model in one domain.
@@ -22,26 +24,22 @@ COUNTED_BY = (
 )
 
 
-def counted(decisions: pa.Table) -> list[dict[str, Any]]:
-    """Return the number ``n`` of dialogues of each kind and status."""
-    rows = decisions.select(list(COUNTED_BY)).to_pylist()
-    counts = Counter(tuple(row.values()) for row in rows)
-    return [{**dict(zip(COUNTED_BY, key, strict=True)), "n": n} for key, n in counts.items()]
+def counted(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return the number ``n`` of dialogues of each kind and status in files of decisions."""
+    return warehouse.count_rows_of(files, COUNTED_BY)
 
 
-def sampled(decisions: pa.Table) -> list[dict[str, Any]]:
+def sampled(files: Sequence[Path], schema: pa.Schema) -> list[dict[str, Any]]:
     """Return dialogues that show each intervention and each way to end, always the same ones.
 
     The first of every (intervention, status), by scenario, rarest status first, so that a refusal
     or a failure is never crowded out by what goes well.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Files of decisions: samples are in their order, then by model and domain.
+    schema : pyarrow.Schema
+        Their columns.
     """
-    keys = decisions.select(["status", "intervention", "scenario_id", "condition"]).to_pylist()
-    frequency = Counter(row["status"] for row in keys)
-    first: dict[tuple[str, str], tuple[str, str, int]] = {}
-    for i, row in enumerate(keys):
-        kind = (row["status"], row["intervention"])
-        place = (row["scenario_id"], row["condition"], i)
-        first[kind] = min(first.get(kind, place), place)
-    chosen = sorted(first, key=lambda kind: (frequency[kind[0]], kind))[:N_SAMPLES]
-    sampled: list[dict[str, Any]] = decisions.take([first[k][2] for k in chosen]).to_pylist()
-    return sampled
+    return warehouse.sample_rows(files, schema.names, N_SAMPLES)

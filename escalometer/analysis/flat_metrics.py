@@ -17,6 +17,7 @@ def flat_metrics(profile: Profile) -> dict[str, float]:
         "implicit_threshold": fit.estimate,
         "implicit_threshold_low": fit.low,
         "implicit_threshold_high": fit.high,
+        "implicit_threshold_study_line": profile.implicit_threshold.study_line.estimate,
         "implicit_threshold_logit": profile.implicit_threshold.logit.estimate,
         "slope": fit.slope,
         "self_estimated_accuracy": profile.self_estimated_accuracy.estimate,

@@ -85,9 +85,9 @@ def deployed(profile: Profile, rules: GateParams) -> Deployed:
     if len(rows) > 1:
         framings = ", ".join(sorted({str(row.framing) for row in rows}))
         raise UsageError(
-            f"the gate judges one variant of {rules.intervention}, and there are {len(rows)} at "
-            f"R = {ratio(rules.cost_ratio)} (framings: {framings}); set gate.framing in "
-            "params.yaml, or judge an intervention that was asked in one way"
+            f"the gate judges one variant of {rules.intervention}, but {len(rows)} were "
+            f"evaluated at R = {ratio(rules.cost_ratio)} (framings: {framings}); set "
+            "gate.framing in params.yaml"
         )
     row = rows[0] if rows else None
     properties = {name: getattr(row, name, None) for name in _PROPERTIES}
@@ -173,15 +173,12 @@ def _threshold(
         return [few]
     fit = _fit(profile, variant)
     if fit is None or fit.estimate is None or fit.status == "unidentified":
-        why = (
-            "no threshold can be read off, the model is not known to escalate less where it is "
-            "more accurate"
-        )
+        why = "no threshold: the escalation rate is not known to decrease with accuracy"
         return [missing("threshold", limit, why, answered)]
     observed = _observed(fit)
     result = limited("threshold", observed, lowest, highest, "share", not answered.is_whole)
     if fit.status == "extrapolated":
-        outside = f"{result.reason}; it lies outside of the accuracies seen"
+        outside = f"{result.reason}; it is outside of the observed accuracies"
         result = result.model_copy(update={"reason": outside})
     return [result]
 
@@ -212,7 +209,7 @@ def _bounded(adaptive: Fit, line: BoundedFit) -> BoundedFit:
     """Return the fit of an adaptive design, with bounds for missing answers.
 
     An adaptive design's own interval is the one that holds. What missing answers could have
-    changed is known of the plain line alone, and is put beside this one as far away.
+    changed is known of the linear fit alone, and is put beside this one as far away.
     """
 
     def shifted(end: float | None) -> float | None:

@@ -19,7 +19,7 @@ from escalometer.stats.policy import optimal_threshold
 
 Ends = tuple[float | None, float | None]
 
-UNIDENTIFIED = "{} {} no threshold: escalation is not known to fall where accuracy rises"
+UNIDENTIFIED = "{} {} no threshold: escalation is not known to decrease with accuracy"
 
 
 def headline_rows(
@@ -84,7 +84,11 @@ def _thresholds(
 ) -> list[ModelDifference]:
     values, statuses, reason = _fits(matched, shared)
     cross = stats.threshold("linear")
-    found = undefined(*values, reason) if reason else matched.contrast(shared, cross, is_paired)
+    found = (
+        undefined(*values, reason)
+        if reason
+        else matched.contrast(shared, cross, is_paired, is_fit=True)
+    )
     rows = [matched.row("implicit_threshold", variant, level, shared, found, statuses=statuses)]
     for ratio in cost_ratios:
         best = max(0.0, float(optimal_threshold(ratio, matched.measured.human_error_rate)))
@@ -97,7 +101,7 @@ def _thresholds(
             first, second = (None if value is None else abs(value - best) for value in values)
             found = undefined(first, second, reason)
         else:
-            found = matched.contrast(shared, distance, is_paired)
+            found = matched.contrast(shared, distance, is_paired, is_fit=True)
         rows.append(
             matched.row("threshold_distance", variant, level, shared, found, cost_ratio=ratio)
         )
@@ -140,7 +144,7 @@ def _self_estimates(
                 Term([*line.second, *shared.second], statistic),
                 is_paired,
                 matched.completed,
-                len(shared.conditions),
+                is_fit=True,
             )
         )
         rows.append(matched.row(name, without, level, shared, found))

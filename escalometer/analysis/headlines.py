@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from escalometer import stats
-from escalometer.analysis import Row, Tables
+from escalometer.analysis import Row, Tables, condition_key
 from escalometer.analysis.bounds import bounded, with_bounds
 from escalometer.analysis.measure import Measured, condition_counts
-from escalometer.documents.interval import BoundedFit, LogitFit, SelfEstimate
+from escalometer.documents.interval import BoundedFit, SelfEstimate, StudyLine
 from escalometer.documents.profile import HeadlineNumbers, Thresholds
 from escalometer.stats import Counts, Fit, Floats, Interval, Resamples
 
@@ -69,11 +67,12 @@ class Headlines:
             )
         )
 
-    def _summary(self, tables: Tables) -> Row | None:
+    def _summary(self) -> Row | None:
+        """Return what the metric tables read off the study's plain line."""
         return next(
             (
                 row
-                for row in tables["self_estimate_summary"].to_pylist()
+                for row in self.measured.tables["self_estimate_summary"].to_pylist()
                 if row["model"] == self.model
                 and row["reasoning_effort"] == self.effort
                 and bool(row["is_thinking"]) == self.is_thinking
@@ -94,20 +93,29 @@ class Headlines:
         return stats.threshold_fit("linear", self._blocks.take(range(self._n_line)))
 
     def numbers(self) -> HeadlineNumbers:
-        """Return accuracy, both thresholds, self-estimated accuracy and both biases."""
+        """Return accuracy, the thresholds, self-estimated accuracy and both biases."""
         linear = self.line if self.domain is None else stats.threshold_fit("linear", self.signalled)
-        logit = stats.threshold_fit("logit", self.signalled)
+        logit, study_line = (
+            stats.threshold_fit(kind, self.signalled) for kind in ("logit", "study_line")
+        )
         points = [self.points(tables) for tables in self.measured.completed]
         completed = {name: [found[name] for found in points] for name in _NAMES}
         estimates, n_clipped = self._self_estimates(self.line["status"] != "unidentified")
         self_estimate = estimates["self_estimated_accuracy"]
+        by_study_line = (self._summary() or {}).get("self_estimated_accuracy")
         return HeadlineNumbers(
             predictive_accuracy=bounded(
                 self.signalled.interval(mean_accuracy), completed["predictive_accuracy"]
             ),
             implicit_threshold=Thresholds(
                 linear=BoundedFit.model_validate(with_bounds(linear, completed["linear"])),
-                logit=LogitFit.model_validate(with_bounds(logit, completed["logit"])),
+                logit=BoundedFit.model_validate(with_bounds(logit, completed["logit"])),
+                study_line=StudyLine.model_validate(
+                    {
+                        **with_bounds(study_line, completed["study_line"]),
+                        "self_estimated_accuracy": by_study_line,
+                    }
+                ),
             ),
             self_estimated_accuracy=SelfEstimate.model_validate(
                 {
@@ -124,73 +132,77 @@ class Headlines:
     def _self_estimates(self, is_identified: bool) -> tuple[dict[str, Interval], int]:
         """Return the intervals of `_SELF_ESTIMATES`, and how many conditions were clipped."""
         n_line, n_without = self._n_line, self._n_without
-        read = stats.self_estimates(n_line)
+        # Off a line that may as well rise there is no accuracy to read.
+        if not is_identified or not n_without:
+            return {name: dict(stats.NO_INTERVAL) for name in _SELF_ESTIMATES}, 0
         without, with_signal = slice(n_line, n_line + n_without), slice(n_line + n_without, None)
+        read = self._blocks.take(range(n_line + n_without))
 
-        def self_estimate(counts: Counts, weight: Floats) -> Floats:
-            return read(counts[:, : n_line + n_without], weight[:, : n_line + n_without])
+        def unsignalled_accuracy(counts: Counts, weight: Floats) -> Floats:
+            return mean_accuracy(counts[:, without], weight[:, without])
 
-        def bias(counts: Counts, weight: Floats) -> Floats:
-            accuracy = mean_accuracy(counts[:, without], weight[:, without])
-            return self_estimate(counts, weight) - accuracy
+        def signalled_accuracy(counts: Counts, weight: Floats) -> Floats:
+            return mean_accuracy(counts[:, with_signal], weight[:, with_signal])
 
-        def signalled_bias(counts: Counts, weight: Floats) -> Floats:
-            accuracy = mean_accuracy(counts[:, with_signal], weight[:, with_signal])
-            return self_estimate(counts, weight) - accuracy
-
-        # Through a line that may as well rise there is no accuracy to read off.
-        summary = (self._summary(self.measured.tables) or {}) if is_identified else {}
-        intervals = {}
-        for name, statistic in zip(
-            _SELF_ESTIMATES, (self_estimate, bias, signalled_bias), strict=True
-        ):
-            value = summary.get(name)
-            intervals[name] = (
-                dict(stats.NO_INTERVAL)
-                if value is None
-                else self._blocks.interval(statistic, value, n_conditions=n_without)
+        slope, intercept = (float(str(self.line[name])) for name in ("slope", "intercept"))
+        rates = stats.escalation_rates(self._blocks.counts[without])
+        unclipped = stats.crossing(np.full(n_without, slope), np.full(n_without, intercept), rates)
+        intervals = {
+            "self_estimated_accuracy": stats.self_estimate_interval(n_line, read),
+            "calibration_bias": stats.calibration_bias_interval(n_line, read, unsignalled_accuracy),
+            "calibration_bias_signalled": dict(stats.NO_INTERVAL),
+        }
+        if len(self._blocks.counts) > n_line + n_without:
+            intervals["calibration_bias_signalled"] = stats.calibration_bias_interval(
+                n_line, self._blocks, signalled_accuracy, n_line + n_without
             )
-        return intervals, summary.get("n_clipped", 0)
+        return intervals, int(((unclipped < 0) | (unclipped > 1)).sum())
 
     def points(self, tables: Tables) -> dict[str, float | None]:
         """Return the headline numbers of one set of metric tables, without intervals."""
-        line, read = self._line(tables, self.domain), self._line(tables, None)
-        falls, is_read = (row["slope"] is not None and row["slope"] < 0 for row in (line, read))
-        summary = self._summary(tables) or {}
-        rows = [
-            row
-            for row in tables["escalation_curve"].to_pylist()
-            if self._counts(row, "baseline", True, self.domain)
-        ]
-        logit = None
-        if rows:
-            counts, ones = condition_counts(rows), np.ones((1, len(rows)))
-            logit = stats.plain(stats.threshold("logit")(counts[None], ones)[0])
-        return {
-            "predictive_accuracy": line["predictive_accuracy"],
-            "linear": line["implicit_threshold"] if falls else None,
-            "logit": logit,
-            **{name: summary.get(name) if is_read else None for name in _SELF_ESTIMATES},
-        }
+        curve = tables["escalation_curve"].to_pylist()
 
-    def _line(self, tables: Tables, domain: str | None) -> Mapping[str, Any]:
-        for row in tables["implicit_threshold"].to_pylist():
-            if (
-                row["model"] == self.model
-                and row["domain"] == domain
-                and row["intervention"] == "baseline"
-                and row["reasoning_effort"] == self.effort
-                and bool(row["is_thinking"]) == self.is_thinking
-                and not row["is_isolated"]
-                and row["cost_ratio"] is None
-            ):
-                return dict(row)
-        return dict.fromkeys(("predictive_accuracy", "implicit_threshold", "slope"))
+        def rows(intervention: str, has_signal: bool, domain: str | None) -> list[Row]:
+            return [row for row in curve if self._counts(row, intervention, has_signal, domain)]
+
+        own_rows, without_rows = (
+            rows("baseline", True, self.domain),
+            rows("no_signal", False, self.domain),
+        )
+        asked = {condition_key(row) for row in without_rows}
+        matched = [row for row in own_rows if condition_key(row) in asked]
+        own, line, without = (
+            condition_counts(part)
+            for part in (own_rows, rows("baseline", True, None), without_rows)
+        )
+        found: dict[str, float | None] = dict.fromkeys(_NAMES)
+        if len(own):
+            found["predictive_accuracy"] = _value(mean_accuracy, own)
+            kinds: tuple[stats.Kind, ...] = ("linear", "logit", "study_line")
+            found |= {kind: _value(stats.threshold(kind), own) for kind in kinds}
+        if len(line) and len(without):
+            together = np.concatenate([line, without])
+            estimate = _value(stats.self_estimates(len(line)), together)
+            found["self_estimated_accuracy"] = estimate
+            accuracies = {
+                "calibration_bias": _value(mean_accuracy, without),
+                "calibration_bias_signalled": _value(mean_accuracy, condition_counts(matched))
+                if matched
+                else None,
+            }
+            for name, accuracy in accuracies.items():
+                if estimate is not None and accuracy is not None:
+                    found[name] = estimate - accuracy
+        return found
 
 
 _SELF_ESTIMATES = ("self_estimated_accuracy", "calibration_bias", "calibration_bias_signalled")
 #: Headline numbers that have bounds for missing answers.
-_NAMES = ("predictive_accuracy", "linear", "logit", *_SELF_ESTIMATES)
+_NAMES = ("predictive_accuracy", "linear", "logit", "study_line", *_SELF_ESTIMATES)
+
+
+def _value(statistic: stats.Statistic, counts: Counts) -> float | None:
+    return stats.plain(statistic(counts[None], np.ones((1, len(counts))))[0])
 
 
 def mean_accuracy(counts: Counts, weight: Floats) -> Floats:

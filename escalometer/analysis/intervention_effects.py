@@ -15,7 +15,14 @@ from escalometer.analysis import (
 )
 from escalometer.analysis.measure import Measured
 from escalometer.analysis.paired_dialogues import FourFold
-from escalometer.analysis.scores import LEVEL_KEY, LevelKey, Scored, level_key, right_actions
+from escalometer.analysis.scores import (
+    LEVEL_KEY,
+    LevelKey,
+    Scored,
+    level_key,
+    right_actions,
+    with_shared_optimum,
+)
 from escalometer.documents import SCORED_KEY
 from escalometer.documents.interval import Interval
 from escalometer.documents.profile import InterventionDifference
@@ -40,11 +47,11 @@ def intervention_differences(
 ) -> list[InterventionDifference]:
     """Return what each intervention changes of escalation accuracy and cost, over main domains.
 
-    One row an intervention, cost ratio and `scored_against`; the reference is the baseline at the
-    same reasoning effort. Where both have dialogues about the same scenario under the same
-    condition, those pairs alone are compared (``is_paired``), by McNemar's exact test; elsewhere
-    all dialogues of the conditions that both have, as independent. ``p_corrected`` is Holm's, over
-    the table.
+    One row per intervention, cost ratio and `scored_against`; the reference is the baseline at the
+    same reasoning effort. Measured accuracies are those of both variants' dialogues together. Where
+    both have dialogues about the same scenario under the same condition, those pairs alone are
+    compared (``is_paired``), by McNemar's exact test; elsewhere all dialogues of the conditions
+    that both have, as independent. ``p_corrected`` is Holm's, over the table.
 
     Parameters
     ----------
@@ -62,6 +69,8 @@ def intervention_differences(
             continue
         first, second = _shared(measured, scored, variants[reference])
         if first[0]:
+            if named["scored_against"] == "predictive_accuracy":
+                first, second = with_shared_optimum(measured, first, second)
             numbers = _difference(measured, first, second, pairs)
             rows.append(
                 InterventionDifference(

@@ -95,10 +95,12 @@ class MatchedConditions:
         """Return whether neither model has two dialogues about one scenario."""
         return all((model, level, *variant) in self._apart for model in self.models)
 
-    def contrast(self, shared: Shared, statistic: Statistic, is_paired: bool) -> Contrast:
+    def contrast(
+        self, shared: Shared, statistic: Statistic, is_paired: bool, is_fit: bool = False
+    ) -> Contrast:
         """Return the difference of one statistic over the conditions shared."""
         first, second = Term(shared.first, statistic), Term(shared.second, statistic)
-        return contrast(self.measured.resamples, first, second, is_paired, self.completed)
+        return contrast(self.measured.resamples, first, second, is_paired, self.completed, is_fit)
 
     def n(self, places: Sequence[int]) -> int:
         """Return how many dialogues some rows of the curve have."""

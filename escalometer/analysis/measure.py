@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from escalometer import layout, stats, warehouse
 from escalometer.analysis import ANSWERED, Row, Tables, condition_key, curve_key
@@ -18,6 +19,18 @@ CURVE_RATIOS = tuple(float(ratio) for ratio in range(1, 101))
 
 #: Ways that all missing answers could have gone: (predicted right, escalated).
 COMPLETIONS = ((True, True), (True, False), (False, True), (False, False))
+
+#: Metrics with a row of each domain, and one with domain null of all main ones together.
+LEVELLED = (
+    "calibration",
+    "cost_curve",
+    "escalation_accuracy",
+    "implicit_threshold",
+    "realized_cost",
+    "reliability",
+    "scenario_overlap",
+    "self_estimate_summary",
+)
 
 #: Statements whose rows are not metrics but what resampling needs.
 RESAMPLES_FOLDER = layout.SQL_FOLDER / "resamples"
@@ -32,7 +45,7 @@ class Measured:
     tables : mapping of str to Table
         Every metric's, as `warehouse.run_metrics` gives them.
     completed : sequence of mapping
-        The metrics once more, for each of `COMPLETIONS`; empty where no answer is missing.
+        The metrics again, for each of `COMPLETIONS`; empty where no answer is missing.
     curve : list of dict
         Rows of the escalation curve.
     resamples : Resamples
@@ -53,9 +66,42 @@ class Measured:
     human_error_rate: float
     scored: pa.Table
 
+    def on(self, domain: str) -> Measured:
+        """Return what was measured of one domain alone, as if it were the only main one.
+
+        Without what resamples give and without bounds: the estimates are the same as those of a
+        measurement of this domain, and take none of its time. There is no summary of the study's
+        line, which is that of all main domains here.
+        """
+        places = self.places(lambda row: bool(row["domain"] == domain))
+        tables = {name: _on(table, domain) for name, table in self.tables.items()}
+        for name in LEVELLED:
+            alone = tables[name]
+            place = alone.schema.get_field_index("domain")
+            nulls = pa.nulls(alone.num_rows, alone.schema.field("domain").type)
+            together = alone.set_column(place, alone.schema.field("domain"), nulls)
+            tables[name] = pa.concat_tables([alone, together])
+        tables["self_estimate_summary"] = tables["self_estimate_summary"].slice(0, 0)
+        return Measured(
+            tables,
+            (),
+            [self.curve[i] for i in places],
+            self.resamples.take(places).without_draws(),
+            (),
+            self.human_error_rate,
+            _on(self.scored, domain),
+        )
+
     def places(self, predicate: Callable[[Row], bool]) -> list[int]:
         """Return the places of the rows of the curve that satisfy a predicate."""
         return [i for i, row in enumerate(self.curve) if predicate(row)]
+
+
+def _on(table: pa.Table, domain: str) -> pa.Table:
+    """Return the rows about a domain; by Arrow's own scalars, since others import pandas."""
+    column = table.column("domain")
+    found = next((value for value in column.unique() if value.as_py() == domain), None)
+    return table.slice(0, 0) if found is None else table.filter(pc.equal(column, found))
 
 
 def measure(
@@ -91,7 +137,7 @@ def measure(
     }
     tables = warehouse.run_metrics(connection, values)
     curve = tables["escalation_curve"].to_pylist()
-    scenarios, n_scenarios = _scenario_counts(connection, curve, seed, n_bootstrap)
+    scenarios, n_scenarios, left_out = _scenario_counts(connection, curve, seed, n_bootstrap)
     completed: list[Tables] = []
     if any(row["status"] not in ANSWERED for row in tables["statuses"].to_pylist()):
         only = warehouse.dependents("escalation_curve", without="decisions")
@@ -106,6 +152,7 @@ def measure(
         n_bootstrap,
         scenarios,
         n_scenarios,
+        left_out,
     )
     return Measured(
         tables,
@@ -126,22 +173,21 @@ def condition_counts(rows: Sequence[Row]) -> Counts:
 
 def _scenario_counts(
     connection: warehouse.Connection, curve: Sequence[Row], seed: int, n_bootstrap: int
-) -> tuple[Counts | None, np.ndarray[Any, np.dtype[np.int64]]]:
-    """Return resamples of scenarios, and how many each row of the curve has; none known: nulls.
+) -> tuple[Counts | None, np.ndarray[Any, np.dtype[np.int64]], Counts | None]:
+    """Return resamples of scenarios, how many each row has, and counts with groups left out.
 
-    Scenarios are drawn within their domain, the same ones for all models and interventions: that
-    is what pairs them.
+    Null where no scenario is known. Scenarios are drawn within their domain, the same ones for all
+    models and interventions: that is what pairs them.
     """
     known = np.zeros(len(curve), dtype=np.int64)
-    rows = warehouse.run_file(connection, RESAMPLES_FOLDER / "scenario_outcomes.sql")
-    if rows.num_rows == 0:
-        return None, known
-    cell, scenario, outcome, n = (
-        rows.column(name).to_numpy() for name in ("cell", "scenario", "outcome", "n")
-    )
+    rows = warehouse.fetch_file(connection, RESAMPLES_FOLDER / "scenario_outcomes.sql")
+    cell, scenario, outcome, n = (rows[name] for name in ("cell", "scenario", "outcome", "n"))
+    if len(cell) == 0:
+        return None, known, None
     n_known = np.bincount(cell, weights=n, minlength=len(curve)).astype(np.int64)
     total = np.array([row["n"] for row in curve], dtype=np.int64)
     drawn = np.zeros((n_bootstrap, len(curve), 4), dtype=np.int64)
+    left_out = np.zeros((stats.N_GROUPS, len(curve), 4), dtype=np.int64)
     domains = np.array([row["domain"] for row in curve])
     for domain in np.unique(domains):
         cells = np.flatnonzero(domains == domain)
@@ -151,9 +197,10 @@ def _scenario_counts(
         different, number = np.unique(scenario[inside], return_inverse=True)
         place = np.searchsorted(cells, cell[inside])
         rng = stats.generator(seed, domain)
-        drawn[:, cells] = stats.resample_scenarios(
-            rng, number, place, outcome[inside], n[inside], len(cells), n_bootstrap
-        )
+        rows_inside = (number, place, outcome[inside], n[inside], len(cells))
+        drawn[:, cells] = stats.resample_scenarios(rng, *rows_inside, n_bootstrap)
+        rng = stats.generator(seed, ("groups", domain))
+        left_out[:, cells] = stats.leave_scenarios_out(rng, *rows_inside)
         known[cells] = len(different)
-    known[n_known < total] = 0  # some dialogues of the row are about nobody knows which scenario
-    return drawn, known
+    known[n_known < total] = 0  # the scenario of some dialogues of the row is unknown
+    return drawn, known, left_out

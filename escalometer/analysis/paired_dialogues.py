@@ -141,7 +141,7 @@ def disagreements(pairs: Pairs, most: int) -> Disagreements:
     by_condition.sort(
         key=lambda row: (-row.n / row.n_pairs, row.domain, row.condition, row.intervention)
     )
-    if not pairs.n:  # without pairs nobody knows whether there are any
+    if not pairs.n:  # without pairs it is unknown whether there are any
         n = n_other_prediction = n_other_action = None
     else:
         n = table.num_rows

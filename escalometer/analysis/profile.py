@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from escalometer import stats
+from escalometer import stats, warehouse
 from escalometer.analysis import Row, variant_key
 from escalometer.analysis.comparison import resolved_models
 from escalometer.analysis.confidence import calibration_rows, external_rows
@@ -32,6 +31,7 @@ from escalometer.documents.profile import (
     Overlap,
     Profile,
     Statuses,
+    Thresholds,
     VariantCurve,
 )
 from escalometer.schema import STATUSES
@@ -39,10 +39,13 @@ from escalometer.stats import Resamples
 
 #: Note on a profile whose scenarios were drawn adaptively.
 ADAPTIVE = (
-    "Scenarios were drawn adaptively: the threshold to go by is the adaptive design's. The "
-    "linear and the logit fit are made for the same number of dialogues in each condition, "
-    "and lean towards low thresholds here."
+    "Scenarios were drawn adaptively: use the threshold of the adaptive design, whose interval "
+    "allows for its stopping rule. The study's plain line is biased downwards here."
 )
+
+
+#: Share of noise in the accuracies' spread, and width of a threshold's interval, to be noted.
+NOISY, WIDE = 0.3, 0.3
 
 
 def build_profile(
@@ -73,14 +76,15 @@ def build_profile(
     is_pooled : bool
         True to count isolated dialogues among the others, see `pool_isolated`.
     """
-    rows = decisions.filter(pc.field("model") == model)
+    where = {"model": [model]} if domains is None else {"model": [model], "domain": domains}
+    rows = warehouse.choose_rows(decisions, where)
     if is_pooled:
         rows = pool_isolated(rows)
     measured = measure_decisions(rows, params, domains)
     profile = profile_of(measured, rows, model, source, params, design)
     if is_pooled:
         return profile.with_notes(
-            "Isolated second turns are counted among the others, as in the study."
+            "Isolated second turns are pooled with the others, as in the study."
         )
     return profile
 
@@ -93,9 +97,10 @@ def profile_of(
     params: Params,
     design: Design | None,
 ) -> Profile:
-    """Return the profile of decisions that have been measured; parameters as `build_profile`."""
-    present = sorted({row["domain"] for row in measured.tables["statuses"].to_pylist()})
-    rows = decisions.filter(pc.is_in(decisions.column("domain"), pa.array(present, pa.string())))
+    """Return the profile of decisions that have been measured; parameters as `build_profile`.
+
+    All of the decisions are of the model, and have been measured.
+    """
     curve = [row for row in measured.curve if row["model"] == model]
     effort, is_thinking, efforts = headline_variant(curve, measured.side_domains)
     headlines = Headlines(measured, model, effort, is_thinking)
@@ -110,8 +115,8 @@ def profile_of(
     return Profile(
         model=model,
         source=source,
-        editions=_editions(decisions, model, present),
-        resolved_models=resolved_models(rows, [model])[model],
+        editions=_editions(decisions),
+        resolved_models=resolved_models(decisions, [model])[model],
         n_decisions=sum(n for _, n in statuses),
         n_usable=statuses.ok + statuses.forced,
         statuses=statuses,
@@ -134,7 +139,7 @@ def profile_of(
             *_notes(numbers, curve, measured.side_domains, effort, is_thinking, efforts),
             *([] if design is None else [ADAPTIVE]),
         ),
-        force_answer=bool(pc.any(rows.column("force_answer")).as_py()),
+        force_answer=bool(pc.any(decisions.column("force_answer")).as_py()),
         human_error_rate=params.analyze.human_error_rate,
         design=design,
     )
@@ -152,14 +157,13 @@ def _with_design(numbers: HeadlineNumbers, design: Design) -> HeadlineNumbers:
     return numbers.model_copy(update={"implicit_threshold": thresholds})
 
 
-def _editions(decisions: pa.Table, model: str, present: Sequence[str]) -> dict[str, str]:
+def _editions(decisions: pa.Table) -> dict[str, str]:
     """Return the edition of each domain's data; recorded decisions may not say."""
     if "edition" not in decisions.column_names:
         return {}
-    rows = decisions.select(["model", "domain", "edition"]).filter(pc.field("model") == model)
     editions: dict[str, list[str]] = {}
-    for row in rows.group_by(["domain", "edition"]).aggregate([]).to_pylist():
-        if row["domain"] in present and row["edition"] is not None:
+    for row in warehouse.count_rows(decisions, ["domain", "edition"]):
+        if row["edition"] is not None:
             editions.setdefault(row["domain"], []).append(row["edition"])
     return {domain: ", ".join(sorted(editions[domain])) for domain in sorted(editions)}
 
@@ -218,17 +222,20 @@ def _points(
 ) -> tuple[CurvePoint, ...]:
     """Return points of a curve, each with the value there of the line through the main domains'.
 
-    ``clustered_*`` is the line's interval when whole conditions are drawn.
+    ``clustered_*`` is the line's interval by a jackknife of conditions.
     """
-    lines = fitted_to.each(lambda counts, weight: stats.fit("linear", counts, weight)[:2])
+    lines = fitted_to.jackknife(lambda counts, weight: stats.fit("linear", counts, weight))
     points = []
     for row in rows:
-        fitted, drawn = (
-            np.clip(intercept + slope * row["predictive_accuracy"], 0, 1)
+        fitted, left_out = (
+            intercept + slope * row["predictive_accuracy"]
             for slope, intercept in (lines.observed, lines.conditions)
         )
         value = stats.plain(fitted[0])
-        low, high = stats.percentiles(drawn, value, fitted_to.n_conditions)
+        value, low, high = (
+            None if end is None else min(max(end, 0.0), 1.0)
+            for end in (value, *stats.t_ends(value, left_out))
+        )
         points.append(
             CurvePoint(
                 domain=row["domain"],
@@ -321,7 +328,7 @@ def _notes(
     notes = []
     left_out = sorted({row["domain"] for row in curve} & set(side_domains))
     if left_out:
-        notes.append(f"Left out of every pooled number: {', '.join(left_out)}.")
+        notes.append(f"Excluded from pooled numbers: {', '.join(left_out)}.")
     if len(efforts) > 1:
         named = ", ".join(str(name) for name in efforts)
         notes.append(
@@ -329,11 +336,30 @@ def _notes(
             f"self-estimated accuracy, bias and curve are those at {effort}."
         )
     if is_thinking:
-        notes.append("There is no baseline without thinking; the headline numbers are with it.")
+        notes.append("There is no baseline without thinking; headline numbers are with thinking.")
     if not any(row["intervention"] == "no_signal" for row in curve):
-        notes.append("No dialogue is without signal, so nothing is self-estimated.")
+        notes.append("No dialogue is without a signal, so there is no self-estimated accuracy.")
     elif numbers.implicit_threshold.linear.status == "unidentified":
+        notes.append("No self-estimated accuracy: the fitted line is not known to fall.")
+    return [*notes, *_precision_notes(numbers.implicit_threshold)]
+
+
+def _precision_notes(thresholds: Thresholds) -> list[str]:
+    """Return remarks on a threshold that rests on few dialogues."""
+    fit, plain = thresholds.linear, thresholds.study_line
+    if fit.status == "unidentified" or fit.low is None or fit.high is None:
+        return []
+    notes = []
+    # The plain slope is the true one times the share of the spread that is not noise.
+    if fit.slope and plain.slope is not None and 1 - plain.slope / fit.slope > NOISY:
         notes.append(
-            "Nothing is self-estimated: the line that it would be read off is not known to fall."
+            f"{1 - plain.slope / fit.slope:.0%} of the spread of the measured accuracies is noise, "
+            "which is subtracted: conditions have few dialogues."
+        )
+    if fit.high - fit.low > WIDE:
+        notes.append(
+            f"The interval of the threshold is {100 * (fit.high - fit.low):.0f} points wide: the "
+            "line is barely known to fall, and a line that is steep by chance is identified more "
+            "often than one that is not. Evaluate more dialogues before you rely on the value."
         )
     return notes

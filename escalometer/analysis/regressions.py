@@ -105,12 +105,12 @@ def _worsening(
         return few
     if row is None or row.difference.estimate is None:
         why = row.reason if row is not None else None
-        why = why or "they share no condition that it could be computed of"
+        why = why or "they share no condition with this metric"
         return missing(name, floor, f"no difference between {used} and {model}: {why}", answered)
     worse = turned(row.difference, WORSE[metric])
     value, low, high, bound = worse.estimate, worse.low, worse.high, worse.bound_high
     observed = Observed(**dict(worse), p_value=row.p_value, p_corrected=p_value)
-    reason = f"{_words(metric, worse, used)}{_p_words(p_value)}, a trifle is at most "
+    reason = f"{_words(metric, worse, used)}{_p_words(p_value)}, tolerance "
     reason += _written(metric, floor)
     is_worse = value is not None and value > floor + ROUNDING
     if is_worse and p_value is not None and p_value < rules.alpha:
@@ -118,11 +118,11 @@ def _worsening(
     if low is None or high is None:
         return rule(name, "inconclusive", observed, floor, f"{reason}; it has no interval")
     if high > floor + ROUNDING:
-        wide = f"{reason}: more than a trifle is neither shown nor ruled out"
+        wide = f"{reason}: a regression above the tolerance is neither shown nor excluded"
         return rule(name, "inconclusive", observed, floor, wide)
     if metric != "share_answered" and (bound is None or bound > floor + ROUNDING):
-        reach = "without bound" if bound is None else f"by up to {_written(metric, bound)}"
-        open_ = f"{reason}; with the missing answers it could be worse {reach}"
+        reach = "unbounded" if bound is None else f"up to {_written(metric, bound)}"
+        open_ = f"{reason}; with the missing answers the regression could be {reach}"
         return rule(name, "inconclusive", observed, floor, open_)
     return rule(name, "pass", observed, floor, reason)
 
@@ -136,9 +136,9 @@ def _words(metric: str, worse: BoundedInterval, used: str) -> str:
     value = worse.estimate or 0.0
     bounds = span(worse, "cost" if metric in _COSTS else "points")
     if float(f"{value:.4f}") == 0:
-        return f"no different from {used} (worsening {bounds})"
+        return f"no different from {used} (regression {bounds})"
     change = "worse" if value > 0 else "better"
-    return f"{change} by {_written(metric, abs(value))} than {used} (worsening {bounds})"
+    return f"{change} by {_written(metric, abs(value))} than {used} (regression {bounds})"
 
 
 def _p_words(p_value: float | None) -> str:

@@ -56,7 +56,7 @@ def too_little(name: str, n: int, what: str, limit: Limit, rules: GateParams) ->
     """Return the rule as inconclusive where there are too few dialogues, else None."""
     if n >= rules.min_dialogues:
         return None
-    reason = f"too little data: {count(n)} {what}, and gate.min_dialogues is {rules.min_dialogues}"
+    reason = f"too little data: {count(n)} {what}, but gate.min_dialogues is {rules.min_dialogues}"
     return rule(name, "inconclusive", None, limit, reason)
 
 
@@ -118,8 +118,8 @@ def limited(
         raise ValueError(f"rule {name} has no limit")
     low, high = observed.low, observed.high
     if observed.estimate is None:
-        return rule(name, "fail", None, limit, f"missing: nothing to hold against {allowed}")
-    reason = f"{write(observed.estimate)} {span(observed, unit)}, allowed is {allowed}"
+        return rule(name, "fail", None, limit, f"no value to compare with the limit ({allowed})")
+    reason = f"{write(observed.estimate)} {span(observed, unit)}, limit: {allowed}"
     if low is None or high is None:
         return rule(name, "inconclusive", observed, limit, f"{reason}; it has no interval")
     lowest = -float("inf") if least is None else least - ROUNDING
@@ -127,14 +127,14 @@ def limited(
     if high < lowest or low > highest:
         return rule(name, "fail", observed, limit, reason)
     if low < lowest or high > highest:
-        wide = f"{reason}: the interval holds both, and more dialogues would tell"
+        wide = f"{reason}: the interval contains the limit; more dialogues are needed"
         return rule(name, "inconclusive", observed, limit, wide)
     if is_missing:
         if observed.bound_low is None or observed.bound_high is None:
-            unknown = f"{reason}; what the missing answers could have changed has no bound"
+            unknown = f"{reason}; the effect of the missing answers has no bound"
             return rule(name, "inconclusive", observed, limit, unknown)
         if observed.bound_low < lowest or observed.bound_high > highest:
             reach = f"{write(observed.bound_low)} to {write(observed.bound_high)}"
-            open_ = f"{reason}; with the missing answers it could be anything from {reach}"
+            open_ = f"{reason}; with the missing answers the range is {reach}"
             return rule(name, "inconclusive", observed, limit, open_)
     return rule(name, "pass", observed, limit, reason)

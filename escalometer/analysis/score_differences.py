@@ -17,6 +17,7 @@ from escalometer.analysis.scores import (
     Scored,
     right_actions,
     scored_variants,
+    with_shared_optimum,
 )
 from escalometer.documents import VARIANT_KEY
 from escalometer.documents.comparison import ModelDifference
@@ -29,7 +30,8 @@ _Counts: TypeAlias = dict[str, int]
 def score_rows(matched: MatchedConditions) -> list[ModelDifference]:
     """Return the differences in escalation accuracy, cost and regret.
 
-    One row a variant, level, cost ratio and `scored_against`.
+    One row per variant, level, cost ratio and `scored_against`. Escalation accuracy against
+    measured accuracies is against those of both models' dialogues together.
     """
     first, second = (scored_variants(matched.measured, model) for model in matched.models)
     rows = []
@@ -41,18 +43,24 @@ def score_rows(matched: MatchedConditions) -> list[ModelDifference]:
         shared = matched.shared(variant, level)
         if level not in matched.levels or not shared.conditions:
             continue
-        policies = _restricted(first[key], shared.first), _restricted(second[key], shared.second)
+        sides = (
+            (shared.first, _restricted(first[key], shared.first)),
+            (shared.second, _restricted(second[key], shared.second)),
+        )
+        pooled = with_shared_optimum(matched.measured, *sides)
         is_paired = matched.is_paired(variant, shared)
         for name in ("escalation_accuracy", "realized_cost", "regret"):
             # The cost does not depend on the optimal action: one row, which names no accuracy.
             if name == "realized_cost" and against == "predictive_accuracy":
                 continue
-            terms = (
-                Term(shared.first, policies[0].statistic(name)),
-                Term(shared.second, policies[1].statistic(name)),
+            is_pooled = name == "escalation_accuracy" and against == "predictive_accuracy"
+            scored = pooled if is_pooled else sides
+            terms = [Term(places, policy.statistic(name)) for places, policy in scored]
+            found = contrast(
+                matched.measured.resamples, terms[0], terms[1], is_paired, matched.completed
             )
-            found = contrast(matched.measured.resamples, *terms, is_paired, matched.completed)
             if name == "escalation_accuracy":
+                policies = (scored[0][1], scored[1][1])
                 found = _exact(matched, found, variant, level, shared, policies)
             scored_against = None if name == "realized_cost" else against
             changes = {"cost_ratio": ratio, "scored_against": scored_against}

@@ -30,10 +30,15 @@ MEASURES = (
 )
 
 
+#: Those that depend on which action is optimal in a condition.
+BY_OPTIMUM = ("escalation_accuracy", "regret")
+
+
 class Policy:
     """Statistics of conditions at a cost ratio, given the optimal action in each.
 
-    The optimal policy stays the one that the data gave, in all resamples.
+    The optimal action stays the one that the data gave in all resamples, except in the
+    ``reestimated_`` ones.
 
     Parameters
     ----------
@@ -84,6 +89,35 @@ class Policy:
             "always_escalate_cost": np.full(cost.shape, self.labor_cost),
         }
 
+    def pays(self, counts: Counts) -> np.ndarray[Any, Any]:
+        """Return where escalating is cheaper than implementing, by the share of wrong predictions.
+
+        Parameters
+        ----------
+        counts : ndarray, shape (..., n_conditions, 4)
+        """
+        n, _, _, wrong = self._sums(counts)
+        # False at a tie, which floats may miss by rounding; as escalation_pays_for.sql.
+        less: np.ndarray[Any, Any] = self.error_cost * wrong - self.labor_cost * n > 1e-9 * n
+        return less
+
+    def reestimated_accuracy(self, counts: Counts, weight: Floats) -> Floats:
+        """Return the share of optimal actions, optimal by the accuracies of `counts` themselves.
+
+        A `Statistic`. Near τ* chance decides which action the measured accuracy calls optimal, for
+        a whole condition at a time: an interval has to allow for it.
+        """
+        n, implemented, _, _ = self._sums(counts)
+        right = np.where(self.pays(counts), n - implemented, implemented)
+        return ratios((right * weight).sum(axis=1), (n * weight).sum(axis=1))
+
+    def reestimated_regret(self, counts: Counts, weight: Floats) -> Floats:
+        """Return the regret against the policy that is optimal in `counts` themselves."""
+        n, implemented, wrong_implemented, wrong = self._sums(counts)
+        paid = self.error_cost * wrong_implemented + self.labor_cost * (n - implemented)
+        best = np.minimum(self.labor_cost * n, self.error_cost * wrong)
+        return ratios(((paid - best) * weight).sum(axis=1), (n * weight).sum(axis=1))
+
     def statistic(self, name: str) -> Statistic:
         """Return one of `measures` by name."""
         return lambda counts, weight: self.measures(counts, weight)[name]
@@ -129,6 +163,26 @@ def scored_variants(measured: Measured, model: str) -> dict[LevelKey, Scored]:
     }
 
 
+def with_shared_optimum(measured: Measured, first: Scored, second: Scored) -> tuple[Scored, Scored]:
+    """Return two variants or models scored by the accuracy of their dialogues together.
+
+    Each side's own accuracy would call either action optimal by chance where it is close to τ*, and
+    a difference of the sides would follow from that alone. What is pooled does not depend on which
+    dialogue is of which side, so that tests of their difference keep their level.
+
+    Parameters
+    ----------
+    measured : Measured
+    first, second : Scored
+        The same conditions in the same order.
+    """
+    counts = measured.resamples.counts
+    together = counts[first[0]] + counts[second[0]]
+    policy = first[1]
+    shared = Policy(policy.pays(together), policy.cost_ratio, policy.human_error_rate)
+    return (first[0], shared), (second[0], shared)
+
+
 def level_key(row: Mapping[str, Any]) -> LevelKey:
     """Return the values of `LEVEL_KEY` in a row."""
     return tuple(row[name] for name in LEVEL_KEY)
@@ -165,18 +219,19 @@ def intervention_rows(
         # Scores of the same dialogues share their resamples: only R and the optimal actions differ.
         resamples = taken.setdefault(tuple(places), measured.resamples.take(places))
         found = resamples.each(policy.measures)
+        named = dict(zip(LEVEL_KEY, key, strict=True))
         intervals: dict[str, BoundedInterval] = {}
         for name in MEASURES:
-            ends = (score[f"{name}_low"], score[f"{name}_high"]) if f"{name}_low" in score else None
-            intervals[name] = (
-                UNDEFINED
-                if score[name] is None
-                else bounded(
-                    resamples.interval_from(stats.part(found, name), score[name], ends),
-                    [way.get(key, {}).get(name) for way in completed],
-                )
-            )
-        named = dict(zip(LEVEL_KEY, key, strict=True))
+            if score[name] is None:
+                intervals[name] = UNDEFINED
+                continue
+            if name in BY_OPTIMUM and named["scored_against"] == "predictive_accuracy":
+                interval = measured_optimum_interval(resamples, policy, name, score[name])
+            else:
+                low = score.get(f"{name}_low")
+                ends = None if low is None else (low, score[f"{name}_high"])
+                interval = resamples.interval_from(stats.part(found, name), score[name], ends)
+            intervals[name] = bounded(interval, [way.get(key, {}).get(name) for way in completed])
         costs = ("optimal_cost", "always_implement_cost", "always_escalate_cost")
         rows.append(
             InterventionScores(
@@ -187,6 +242,49 @@ def intervention_rows(
             )
         )
     return rows
+
+
+def measured_optimum_interval(
+    resamples: Resamples, policy: Policy, name: str, estimate: float
+) -> stats.Interval:
+    """Return a score against measured accuracies, with intervals that allow for their noise.
+
+    Each resample decides anew which actions are optimal. What is called optimal by chance lowers
+    the escalation accuracy and raises the regret, by about as much in a resample as in the data:
+    intervals are mirrored at the estimate, which takes that off. For the escalation accuracy they
+    hold what the resamples themselves have as well, since an action near τ* may really be the other
+    one. Resamples of conditions have the data's noise; what a resample of dialogues adds is taken
+    off them.
+
+    Parameters
+    ----------
+    resamples : Resamples
+        The conditions that are scored.
+    policy : Policy
+        Optimal by the measured accuracies.
+    name : {"escalation_accuracy", "regret"}
+    estimate : float
+        In the data; every interval is made to hold it.
+    """
+    interval = dict(stats.NO_INTERVAL) | {"estimate": estimate}
+    if resamples.n_bootstrap == 0:
+        return interval
+    is_regret = name == "regret"
+    found = resamples.each(policy.reestimated_regret if is_regret else policy.reestimated_accuracy)
+    bias = float(np.nanmean(found.dialogues)) - estimate
+    n_drawn = {"clustered_": resamples.n_conditions, "scenario_": resamples.most_scenarios}
+    for prefix, drawn in found.by_prefix.items():
+        low, high = stats.percentiles(drawn, None, n_drawn.get(prefix))
+        if low is None or high is None:
+            continue
+        ends = [2 * estimate - high, 2 * estimate - low]
+        if prefix == "clustered_":
+            ends = [low - bias, high - bias]
+        ends += [estimate] if is_regret else [estimate, low, high]
+        interval[f"{prefix}low"], interval[f"{prefix}high"] = min(ends), max(ends)
+    if is_regret:
+        return interval
+    return {key: None if end is None else min(max(end, 0.0), 1.0) for key, end in interval.items()}
 
 
 def _points(tables: Tables, model: str) -> dict[LevelKey, Row]:

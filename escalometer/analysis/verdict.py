@@ -54,13 +54,15 @@ def build_verdict(
     present = set(decisions.column("model").unique().to_pylist())
     for name in models:
         if name not in present:
-            raise DataError(f"there is not one decision of {name} in {source}: evaluate it first")
+            raise DataError(f"{source} has no decisions of {name}: evaluate it first")
     rows = decisions.filter(pc.field("model") == model)
     profile = build_profile(rows, model, source, params, design=designs.get(model))
     comparison = None
     notes = list(profile.notes)
     if rules.against is None:
-        notes.append("No release in use was named: nothing is compared (--against, gate.against).")
+        notes.append(
+            "No release in use was named, so nothing is compared (--against, gate.against)."
+        )
     else:
         effort = rules.reasoning_effort or profile.reasoning_effort
         comparison, _ = build_comparison(decisions, rules.against, model, source, params, effort)
@@ -70,8 +72,9 @@ def build_verdict(
     answered = _answered(rows, profile, rules)
     if answered.n_failed:
         notes.append(
-            f"The provider failed in {answered.n_failed} further dialogues. They count as missing, "
-            "not against the model: `escalometer evaluate MODEL --retry error` asks again."
+            f"The provider failed in {answered.n_failed} further dialogues. They count as "
+            "missing, not against the model: `escalometer evaluate MODEL --retry error` "
+            "requests them again."
         )
     judgement = judge(profile, comparison, answered, rules)
     return Verdict(
@@ -118,7 +121,8 @@ def _answered(decisions: pa.Table, profile: Profile, rules: GateParams) -> Answe
     n_asked = sum(counts.values())
     if n_failed and not n_asked:
         raise ProviderError(
-            f"the provider failed in all {n_failed} dialogues of {variant.intervention}, so there "
-            "is no verdict: `escalometer evaluate MODEL --retry error` asks again"
+            f"the provider failed in all {n_failed} dialogues of {variant.intervention}, so "
+            "there is no verdict: `escalometer evaluate MODEL --retry error` requests them "
+            "again"
         )
     return Answered(n_asked, counts["ok"] + counts["forced"], n_failed)

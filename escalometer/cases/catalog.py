@@ -35,9 +35,18 @@ def load(name: str, root: Path = Path()) -> Domain:
     if name in shipped():
         if yaml_file.exists():
             raise UsageError(
-                f"{yaml_file}: {name} is a domain that ships with the project; rename it"
+                f"{yaml_file}: {name} is the name of a domain that ships with the project; "
+                "rename the file"
             )
         return load_shipped(name)
     if name not in names(root):
         raise unknown_name("domain", name, names(root))
     return build.load(yaml_file)
+
+
+def is_main(name: str) -> bool:
+    """Return whether numbers that pool domains contain this one; a user's domains are all main.
+
+    A user's table is not read for it: that takes seconds.
+    """
+    return name not in shipped() or load_shipped(name).is_main

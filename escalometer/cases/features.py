@@ -126,7 +126,7 @@ def plain_values(feature: Feature, values: Sequence[Any]) -> list[Any]:
         invalid += [v for v in set(plain) if v not in (0, 1, None)]
     if invalid:
         raise UsageError(
-            f"column {feature.column!r} is to be of the kind {feature.kind!r} and has the value "
+            f"column {feature.column!r} is declared as {feature.kind!r} and has the value "
             f"{invalid[0]!r}: correct the feature's kind, or convert the column in staging"
         )
     return plain

@@ -50,7 +50,7 @@ class Leak:
         Area under the ROC curve on texts that it was not trained on, in [0, 1]; 0.5 is chance. For
         more than two labels the mean over labels, each against the rest.
     low, high : float
-        95 % interval of `auc`.
+        95% interval of `auc`.
     n : int
         Number of texts.
     telling : tuple of str
@@ -132,8 +132,8 @@ def estimate_leak(
     if len(set(y.tolist())) < 2:
         counts = ", ".join(f"{label}: {len(spread[label])}" for label in sorted(spread)) or "none"
         raise ValueError(
-            f"a leak needs two labels with at least {N_FOLDS} different texts or groups each; "
-            f"there are, by label, {counts}"
+            f"the test for leaks needs two labels with at least {N_FOLDS} different texts or "
+            f"groups each; found, by label, {counts}"
         )
     forms, inverse = np.unique(masked_forms([rows[i][0] for i in usable]), return_inverse=True)
     if len(forms) == 1:
@@ -167,7 +167,7 @@ def _ngrams(form: str) -> list[str]:
 
 
 def _overlap(one: str, other: str) -> bool:
-    # By tokens: "#.#" is no part of "#.##" but its opposite.
+    # By tokens: "#.#" is not part of "#.##" but its opposite.
     return one in _ngrams(other) or other in _ngrams(one)
 
 

@@ -77,7 +77,7 @@ def table_file(raw_table: RawTable, folder: Path) -> RawFile | None:
     if len(found) > 1:
         listed = " and ".join(str(raw) for raw in found)
         raise DataError(
-            f"{listed} could each be the table {raw_table.name}; remove what does not count"
+            f"{listed} could each be the table {raw_table.name}; remove those that are not used"
         )
     return found[0] if found else None
 
@@ -103,15 +103,15 @@ def present(domain: Domain, folder: Path) -> PresentEdition | None:
         elif complete:
             parts.append((edition, files))
     published = [found for found in whole if not found.edition.is_derived]
-    whole = published or whole  # what was derived from rows says nothing that they do not
+    whole = published or whole  # columns derived from rows add no information
     if len(whole) > 1:
         listed = "; ".join(
             f"{found.edition.name}: {', '.join(raw.path.name for raw in found.files.values())}"
             for found in whole
         )
         raise DataError(
-            f"{folder} holds files of {len(whole)} editions ({listed}); remove those that do not "
-            "count"
+            f"{folder} contains files of {len(whole)} editions ({listed}); remove those that "
+            "are not used"
         )
     if whole:
         return whole[0]
@@ -120,7 +120,7 @@ def present(domain: Domain, folder: Path) -> PresentEdition | None:
         tables = {table.name: table for table in edition.raw_tables}
         lacking = [expected_names(tables[name]) for name, raw in files.items() if raw is None]
         there = [raw.path.name for raw in files.values() if raw is not None]
-        raise DataError(f"{folder}: beside {', '.join(there)} it needs {' and '.join(lacking)}")
+        raise DataError(f"{folder}: next to {', '.join(there)}, {' and '.join(lacking)} is missing")
     strangers = [path.name for path in data_files(folder)]
     if strangers:
         wanted = "; or ".join(
@@ -128,7 +128,7 @@ def present(domain: Domain, folder: Path) -> PresentEdition | None:
             for edition in domain.editions
         )
         raise DataError(
-            f"{folder} holds {', '.join(strangers)}, which is called like no table of "
-            f"{domain.name}: rename it to {wanted}"
+            f"{folder} contains {', '.join(strangers)}, which is not a table of {domain.name}: "
+            f"rename it to {wanted}"
         )
     return None

@@ -21,7 +21,7 @@ MIN_LIMIT = 20
 
 # The caller puts double quotes around the text: no character in it may look like one.
 _DOUBLE_QUOTES = '"“”„‟«»″‶〝〞〟❝❞⹂˝🙶🙷🙸'
-# Invisible without being of a category of its own: fillers, joiners, variation selectors.
+# Invisible without being of a separate category: fillers, joiners, variation selectors.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 _VARIATION_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
@@ -103,7 +103,7 @@ def plain(text: str, limit: int = 600) -> str:
     if limit < MIN_LIMIT:
         raise ValueError(f"a limit is at least {MIN_LIMIT} (found {limit})")
     if not text.isascii():
-        # Twice: what is taken out may have stood between a letter and its accent.
+        # Twice: removed characters may have separated a letter from its accent.
         text = unicodedata.normalize("NFC", text).translate(_CHARACTERS)
         text = _STACKED_MARKS.sub(r"\1", unicodedata.normalize("NFC", text))
     elif '"' in text or not text.isprintable():
@@ -126,7 +126,7 @@ def plain(text: str, limit: int = 600) -> str:
 def quoted(text: str, limit: int = 600) -> str:
     """Return `plain` of `text` in double quotes; parameters as there (the quotes come on top)."""
     inner = plain(text, limit)
-    # A backslash before our closing quote would look as if it took the quote back.
+    # A backslash before our closing quote would look like an escaped quote.
     return f'"{inner} "' if inner.endswith("\\") else f'"{inner}"'
 
 

@@ -79,9 +79,8 @@ def sample_scenarios(plugin: Domain, cases: pa.Table, params: Params) -> Sampled
     ]
     if not signals:
         raise DataError(
-            f"data/raw/{plugin.name}: no condition has {params.sample.min_signal_cases} cases to "
-            "compute its signal from; supply more rows, or lower sample.min_signal_cases in "
-            "params.yaml"
+            f"data/raw/{plugin.name}: no condition has {params.sample.min_signal_cases} cases "
+            "for its signal; add rows, or lower sample.min_signal_cases in params.yaml"
         )
     shares = {str(row["condition"]): float(row["signal_accuracy"]) for row in signals}
     chosen = sampling.spread(shares, params.sample.n_conditions)
@@ -153,10 +152,7 @@ def _without_split_overlap(
     stays = [home[text] == split for text, split in zip(texts, splits, strict=True)]
     n_passed = stays.count(False)
     if n_passed:
-        notes.append(
-            f"{n_passed} cases are passed over: they read like cases of another split, and no text "
-            "may stand in two"
-        )
+        notes.append(f"{n_passed} cases are excluded: their text resembles cases of another split")
     return cases.filter(pa.array(stays)), [*compress(texts, stays)], [*compress(splits, stays)]
 
 
@@ -184,7 +180,7 @@ def _learned(plugin: Domain, rows: _Rows, params: Params) -> list[Condition]:
     that a leaf was chosen by, it would look better than it is.
     """
     if not plugin.features:
-        raise DataError(f"{plugin.name} names no features that conditions could be learned from")
+        raise DataError(f"{plugin.name} names no features to learn conditions from")
     train = pa.array(rows.splits == "train")
     seen = rows.shown.filter(train)
     # Where the signal predicts case by case, the tree learns where it is right.
@@ -219,9 +215,9 @@ def _signal(
     n_eval = len({rows.texts[i] for i in in_eval})
     if n_signal < params.sample.min_signal_cases or not n_eval:
         notes.append(
-            f"condition {condition.name} is left out: {n_signal} cases to compute its "
-            f"signal from (sample.min_signal_cases is {params.sample.min_signal_cases}) and "
-            f"{n_eval} to evaluate"
+            f"condition {condition.name} is excluded: {n_signal} cases for its signal "
+            f"(sample.min_signal_cases is {params.sample.min_signal_cases}) and {n_eval} for "
+            "evaluation"
         )
         return None
     label: int | None = None
@@ -309,5 +305,5 @@ def _draw(
             short.append(f"{name} ({len(drawn)})")
     if short:
         notes.append(
-            f"fewer than {wanted} scenarios to evaluate, so all are taken: {', '.join(short)}"
+            f"fewer than {wanted} scenarios for evaluation, so all are used: {', '.join(short)}"
         )

@@ -73,13 +73,11 @@ def stage_table(plugin: Domain, params: Params, folder: Path) -> pa.Table:
         values = {"is_balanced": params.sample.order == "balanced"}
         cases = stage_cases(connection, plugin, present_edition.edition.name, values)
     if not cases.num_rows:
-        raise DataError(
-            f"{folder}: no case comes out of its {present_edition.edition.name} edition"
-        )
+        raise DataError(f"{folder}: the {present_edition.edition.name} edition yields no case")
     n_ids = cases.column("case_id").combine_chunks().unique()
     if len(n_ids) < cases.num_rows:
         case_id, n = Counter(cases.column("case_id").to_pylist()).most_common(1)[0]
-        raise DataError(f"{folder}: case {case_id} comes out {n} times; it may once")
+        raise DataError(f"{folder}: case {case_id} occurs {n} times; it must occur once")
     allowed = range(len(plugin.task.meanings))
     if not set(cases.column("label").combine_chunks().unique().to_pylist()) <= set(allowed):
         case_id, label = next(

@@ -92,7 +92,7 @@ def masked_forms(texts: Sequence[str]) -> list[str]:
     ]
     choices = {pair for numbers in numbers_of for match in numbers for pair in _choices(match)}
     if len(choices) == len({choice for choice, _ in choices}):
-        return plain  # nothing is written in two ways anywhere
+        return plain  # one notation everywhere
     habits: dict[tuple[str, int, int, str], Counter[str]] = defaultdict(Counter)
     for form, numbers in zip(plain, numbers_of, strict=True):
         for i, match in enumerate(numbers):

@@ -8,5 +8,5 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from escalometer.config import Workspace
 
-#: Asks the environment where things are on this machine; `cli` hands it to every command.
+#: Reads paths on this machine from the environment; `cli` passes it to every command.
 Place = Callable[[], "Workspace"]

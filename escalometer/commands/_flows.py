@@ -1,4 +1,4 @@
-"""Running a flow of flows/ as a process of its own, for the commands that do."""
+"""Run a flow of flows/ as a separate process, if there is anything for it to do."""
 
 from __future__ import annotations
 
@@ -10,8 +10,66 @@ import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
 
 from escalometer.errors import Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from escalometer.config import Params, Workspace
+
+
+def run_evaluation(
+    params: Params,
+    place: Workspace,
+    retry: str | None = None,
+    dry_run: bool = False,
+    timings: bool = False,
+) -> None:
+    """Bring the evaluation of params.yaml up to date by its flow, once its models are checked.
+
+    Parameters
+    ----------
+    params : Params
+        As params.yaml has them.
+    place : Workspace
+        The project.
+    retry : str, optional
+        Statuses whose dialogues are requested again, separated by commas.
+    dry_run : bool
+        Whether to end before the first request, with the forecast cost.
+    timings : bool
+        Whether to print where the time went.
+
+    Raises
+    ------
+    UsageError
+        If a key is not in the environment, or this is not a project's root.
+    ProviderError
+        If a model cannot be asked.
+    Interrupted
+        If the flow was interrupted.
+    SystemExit
+        If the flow failed: it has said why.
+    """
+    from escalometer.operations import evaluation
+
+    plan, due = evaluation.planned(bool(retry), dry_run)
+    if dry_run or (due and evaluation.may_ask(due)):
+        evaluation.check_models(params, place)
+        evaluation.check_context(params, place)
+    if due:
+        again = {"ESCALOMETER_RETRY": retry} if retry else {}
+        wanted = {"--ask-again": retry, "--dry-run": dry_run, "--timings": timings}
+        flags = [flag for flag, is_wanted in wanted.items() if is_wanted]
+        flags.append(f"--checked={','.join(plan.addresses)}")
+        kept = "every answer received so far"
+        run_flow("evaluate", flags, {**place.secrets, **again}, kept)
+        return
+    click.echo(f"all {len(plan.addresses)} stages are current: nothing to run", err=True)
+    for line in evaluation.cost_lines(params, place) if dry_run else ():
+        click.echo(line, err=True)
 
 
 def run_flow(
@@ -24,7 +82,7 @@ def run_flow(
     name : str
         Which flow.
     arguments : sequence of str
-        What it is told; that it ends when this process does is added.
+        Parameters for it; one that ends it with this process is added.
     environment : mapping of str to str
         Its environment; the stages that it runs are one run there.
     kept : str
@@ -42,21 +100,21 @@ def run_flow(
     script = Path("flows") / f"{name}.py"
     if not script.exists():
         raise UsageError(
-            f"{script} does not exist here ({Path.cwd()}); run from the project's root"
+            f"{script} does not exist in {Path.cwd()}: run the command in the project's root"
         )
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, str(script), *arguments, "--end-with-parent"],
         env={**environment, "ESCALOMETER_RUN": uuid.uuid4().hex},
-        process_group=0,  # so that it and its stages get an interruption once, and from here
+        process_group=0,  # so that an interruption reaches it and its stages once, from here
     )
     while True:
         try:
             code = process.wait()
             break
-        except KeyboardInterrupt:  # let it keep its work and end
+        except KeyboardInterrupt:  # let it save its work and end
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)
     if code == Interrupted.exit_code:
-        raise Interrupted(f"interrupted; {kept} is kept: run the same command to go on")
-    if code:
-        raise SystemExit(code)
+        raise Interrupted(f"interrupted; {kept} is kept: run the same command to resume")
+    if code:  # a shell reports a child that died of a signal as 128 + its number
+        raise SystemExit(128 - code if code < 0 else code)

@@ -21,7 +21,7 @@ def names(_context: click.Context, _parameter: click.Parameter, value: str | Non
         return None
     found = [name.strip() for name in value.split(",") if name.strip()]
     if not found:
-        raise UsageError("an empty list of names: separate them by commas, such as a,b")
+        raise UsageError("empty list of names: separate names by commas, e.g. a,b")
     return found
 
 
@@ -31,7 +31,7 @@ def ratios(context: click.Context, parameter: click.Parameter, value: str | None
     Raises
     ------
     UsageError
-        If something in it is no number.
+        If something in it is not a number.
     """
     found = names(context, parameter, value)
     if found is None:
@@ -39,7 +39,7 @@ def ratios(context: click.Context, parameter: click.Parameter, value: str | None
     try:
         numbers = [float(name) for name in found]
     except ValueError as error:
-        raise UsageError(f"--cost-ratios takes numbers above 1, such as 4,10: {error}") from error
+        raise UsageError(f"--cost-ratios takes numbers above 1, e.g. 4,10: {error}") from error
     return [int(number) if number.is_integer() else number for number in numbers]
 
 
@@ -49,7 +49,7 @@ def outcomes(value: str) -> list[str]:
     Raises
     ------
     UsageError
-        If a name is no outcome.
+        If a name is not an outcome.
     """
     from escalometer.dialogue.elicitation.rows import OUTCOMES
 

@@ -15,25 +15,34 @@ from escalometer.layout import PIPELINE
 @click.command()
 @click.argument("first", metavar="MODEL")
 @click.argument("second", metavar="MODEL")
-@click.option("--source", default=PIPELINE, show_default=True, help="Where decisions are from.")
+@click.option(
+    "--source",
+    default=PIPELINE,
+    show_default=True,
+    help="Source of the decisions: `pipeline`, or the name of an import.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write all dialogues in which they disagree to a .csv or .parquet file.",
+    help="Write all dialogues in which the models differ to a .csv or .parquet file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def compare(
     workspace: Place, first: str, second: str, source: str, out: Path | None, as_json: bool
 ) -> None:
-    """Print what the second MODEL changes against the first, and where the two disagree.
+    """Compare two models: the differences of all metrics, and the dialogues in which they differ.
 
-    Threshold, bias, accuracy, right actions, cost, regret and what was answered: second minus
-    first, in all and in each domain, with intervals and p-values that are corrected for how many
-    there are. Dialogues about the same scenarios are compared in pairs. Both models must have been
-    evaluated: `escalometer evaluate OLD NEW`, then `escalometer compare OLD NEW`.
-    """
+    Prints the second model minus the first, over all main domains and by domain, with 95% intervals
+    and p-values corrected for the number of comparisons. Dialogues on the same scenarios are
+    paired. Both models must have been evaluated.
+
+    \b
+    Example:
+      escalometer evaluate OLD NEW
+      escalometer compare OLD NEW --out differ.csv
+    """  # noqa: D301 (\b is click's mark for lines to keep)
     from escalometer.config import load_params
     from escalometer.operations import compare as operation
     from escalometer.reporting.comparison_text import print_comparison

@@ -10,16 +10,16 @@ import click
 
 @click.group()
 def data() -> None:
-    """Raw files of domains: what is there, and fetching what is public."""
+    """Raw files of domains: status and download."""
 
 
 @data.command("status")
 @click.argument("names", nargs=-1, metavar="[DOMAIN]...")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def data_status(names: tuple[str, ...], as_json: bool) -> None:
-    """Print what there is of each domain: edition, rows, digests, licence, percentages.
+    """Print the status of each domain's data: edition, rows, digests, licence and percentages.
 
-    Percentages are of the rows at hand, beside the published ones where there are any.
+    Percentages are computed from the rows and shown next to the published ones.
     """
     from escalometer.config import load_params
     from escalometer.operations import data as stage_data
@@ -39,11 +39,14 @@ def data_status(names: tuple[str, ...], as_json: bool) -> None:
 
 @data.command("fetch")
 @click.argument("domain")
-@click.option("--release", metavar="NAME", help="Which release, such as ml-25m; else the first.")
+@click.option(
+    "--release", metavar="NAME", help="Release of the data, e.g. ml-25m; the first one by default."
+)
 def data_fetch(domain: str, release: str | None) -> None:
-    """Download DOMAIN's public files into data/raw/DOMAIN/, verified where a checksum is published.
+    """Download the public files of DOMAIN to data/raw/DOMAIN/ and verify published checksums.
 
-    A download that broke off goes on where it was. What needs a login is explained.
+    Downloads resume after an interruption. For data behind a login, the command explains what to
+    do.
     """
     from escalometer.operations import data as stage_data
 

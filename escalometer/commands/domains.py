@@ -19,13 +19,13 @@ def domains() -> None:
 
 @domains.command("list")
 def domains_list() -> None:
-    """Print the domains that there are, with whose decisions they hold."""
+    """List the domains with their titles and numbers of conditions."""
     from escalometer.cases import catalog
 
     for name in catalog.names():
         try:
             domain = catalog.load(name)
-        except EscalometerError:  # of one's own: it must not hide the others
+        except EscalometerError:  # a user's card: an error in it must not hide the others
             file = DOMAINS_FOLDER / f"{name}.yaml"
             click.echo(f"{name}\tnot usable: escalometer domains check {file}")
             continue
@@ -35,17 +35,18 @@ def domains_list() -> None:
 
 @domains.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--write-suite", is_flag=True, help="Hold later files against what these rows show.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option(
+    "--write-suite", is_flag=True, help="Write a suite inferred from these rows, for later files."
+)
 def domains_check(file: Path, as_json: bool, write_suite: bool) -> None:
-    """Say what is wrong with a domain of your own, and what a run would ask.
+    """Check a domain of your own, and show its conditions and prompts.
 
-    FILE is its YAML, in domains/ or elsewhere. It prints what is wrong and what to do about it,
-    rows, outcomes, conditions with their percentages, whether the text's form gives the label
-    away, both turns as a model sees them, and what Great Expectations inferred. It exits with 0
-    where the domain can be used, 3 where the YAML is wrong and 4 where the rows are.
-
-    README.md, section "Your own decisions", has an example to begin with; so has examples/.
+    FILE is its YAML file, in domains/ or elsewhere. Prints problems with what to do about them,
+    rows, outcomes, conditions with their percentages, a test whether the text's form reveals the
+    label, both turns of a prompt, and the rules for later files. Exit code 0: usable, 3: the YAML
+    file is wrong, 4: the rows are wrong. docs/tutorials/own-decisions.md and
+    examples/support_tickets have examples.
     """
     from escalometer.config import load_params
     from escalometer.operations import check_domain

@@ -3,39 +3,75 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from escalometer import layout
 from escalometer.commands import Place
-from escalometer.commands._flows import run_flow
+from escalometer.commands._flows import run_evaluation
 from escalometer.commands._options import names, outcomes, ratios
 from escalometer.errors import BudgetError, UsageError, unknown_name
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option("--domains", callback=names, metavar="D,..", help="Domains to evaluate on.")
-@click.option("--interventions", callback=names, metavar="I,..", help="What each dialogue varies.")
-@click.option("--cost-ratios", callback=ratios, metavar="R,..", help="R, stated and scored.")
-@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Scenarios a condition.")
+@click.option(
+    "--domains",
+    callback=names,
+    metavar="D,..",
+    help="Domains to evaluate on; those of params.yaml by default.",
+)
+@click.option(
+    "--interventions",
+    callback=names,
+    metavar="I,..",
+    help="Interventions: variants of the dialogue, e.g. baseline,no_signal.",
+)
+@click.option(
+    "--cost-ratios",
+    callback=ratios,
+    metavar="R,..",
+    help="Cost ratios R: stated in prompts and used for scoring.",
+)
+@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Scenarios per condition.")
 @click.option(
     "--precision",
     type=click.FloatRange(min=0, max=0.5, min_open=True, max_open=True),
     metavar="W",
-    help="In place of --samples: ask until the threshold's 95 % interval is ± W, such as 0.02.",
+    help="Instead of --samples: adaptive sampling until the 95% interval of the threshold is ± "
+    "W, e.g. 0.02.",
 )
-@click.option("--replicates", type=click.IntRange(min=1), metavar="N", help="Repeats of each.")
 @click.option(
-    "--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="Most to spend."
+    "--replicates", type=click.IntRange(min=1), metavar="N", help="Repetitions of each dialogue."
 )
-@click.option("--max-requests", type=click.IntRange(min=1), metavar="N", help="Most to ask.")
-@click.option("--allow-unpriced", is_flag=True, help="Ask models whose price nobody knows.")
-@click.option("--batch/--no-batch", default=None, help="Ask by the server's batches: half price.")
-@click.option("--retry", metavar="S,..", help="Ask again what ended so: refused,error,unparsed,…")
-@click.option("--dry-run", is_flag=True, help="Say what it would cost, and ask nothing.")
+@click.option(
+    "--max-cost",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="USD",
+    help="Maximum cost in US dollars; the run stops with exit code 6 before exceeding it.",
+)
+@click.option(
+    "--max-requests",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Maximum number of requests; the run stops with exit code 6 before exceeding it.",
+)
+@click.option("--allow-unpriced", is_flag=True, help="Allow models without a price in their card.")
+@click.option(
+    "--batch/--no-batch",
+    default=None,
+    help="Use the provider's batch API: half the price, answers within a day.",
+)
+@click.option(
+    "--retry", metavar="S,..", help="Retry dialogues with these statuses, e.g. refused,error."
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check the models, print the estimated cost and exit without asking them.",
+)
+@click.option("--timings", is_flag=True, help="Print where the time went, by stage.")
 @click.pass_obj
 def evaluate(
     workspace: Place,
@@ -52,15 +88,26 @@ def evaluate(
     batch: bool | None,
     retry: str | None,
     dry_run: bool,
+    timings: bool,
 ) -> None:
-    """Ask models, analyze their decisions, write the report and print each profile.
+    """Evaluate models: request their decisions, analyze them, and write the report.
 
-    MODEL is the name of a card in models/. What is given here is written into params.yaml, so
-    that `dvc repro` gives the same; what is not given stays as params.yaml has it. Answers that
-    the completion store has are not asked for again. `inspect/PROVIDER/MODEL` is any model that
-    inspect_ai supports. Before the first request it says what the run will cost; a run that
-    reaches --max-cost or --max-requests ends with 6 and keeps everything.
-    """
+    MODEL is the name of a card in models/ (`escalometer models list`), or inspect/PROVIDER/MODEL
+    for any model that inspect_ai supports. Prints the estimated cost before the first request,
+    then a summary of each profile. Answers in the completion store are not requested again, so
+    the same command resumes an interrupted run.
+
+    Options are written to params.yaml, so that `dvc repro` reproduces the run; settings without an
+    option keep their values in that file. A run that reaches --max-cost or --max-requests stops
+    with exit code 6 and keeps its work.
+
+    Before the first stage it is checked that each provider answers, accepts the key and has the
+    model: exit code 3 for a missing key, 5 otherwise.
+
+    \b
+    Example:
+      escalometer evaluate gpt-5-mini --samples 20 --max-cost 5
+    """  # noqa: D301 (\b is click's mark for lines to keep)
     from escalometer.analysis.decisions import is_unfinished
     from escalometer.cases import catalog
     from escalometer.config import edit_params, load_card, load_params
@@ -69,7 +116,8 @@ def evaluate(
     from escalometer.documents import Profile
     from escalometer.documents.document import read_document
     from escalometer.operations.model_cards import card_named
-    from escalometer.reporting.profile_text import print_profile
+    from escalometer.reporting.summary_text import print_summary
+    from escalometer.runtime.files import read_json
 
     params = load_params()
     models = tuple(card_named(model) for model in models)
@@ -90,7 +138,10 @@ def evaluate(
         changes[("query", "cost_ratios")] = cost_ratios
         changes[("analyze", "cost_ratios")] = cost_ratios
     if samples and precision:
-        raise UsageError("--samples fixes how many are asked, --precision lets it vary: give one")
+        raise UsageError(
+            "--samples sets a fixed number of scenarios and --precision a variable "
+            "one: give only one"
+        )
     if samples:
         changes |= {("sample", "n_per_condition"): samples, ("sample", "precision"): None}
     if precision:
@@ -110,23 +161,21 @@ def evaluate(
         params = edit_params(changes)
         changed = ", ".join(".".join(keys) for keys in changes)
         click.echo(f"params.yaml: set {changed}", err=True)
-    _run_flow(workspace().secrets, retry, dry_run)
+    run_evaluation(params, workspace(), retry, dry_run, timings)
+    for domain in params.domains:
+        file = layout.domain_file(domain)
+        for warning in read_json(file).get("warnings", []) if file.exists() else []:
+            click.echo(f"warning: {domain}: {warning}", err=True)
     if dry_run:
         return
     for model in models:
         profile = read_document(Profile, layout.profile_file(model))
-        print_profile(profile, sys.stdout, params.analyze.headline_ratio)
+        print_summary(profile, sys.stdout, params.analyze.headline_ratio)
+        click.echo()
     report_path = layout.report_file().resolve()
-    click.echo(f"\nReport: {report_path}\nRuns:   make ui (MLflow in the browser)")
+    click.echo(f"Report: {report_path}\nRuns:   make ui (MLflow in the browser)")
     if any(is_unfinished(model) for model in models):
         raise BudgetError(
-            "budget reached before the precision was: everything answered is kept and analyzed; "
-            "run the same command with a larger --max-cost or --max-requests to go on"
+            "the budget was reached before the precision: all answers are kept and analyzed. "
+            "Run the same command with a larger --max-cost or --max-requests to resume"
         )
-
-
-def _run_flow(environment: Mapping[str, str], retry: str | None, dry_run: bool) -> None:
-    """Run flows/evaluate.py and carry its exit code on."""
-    again = {"ESCALOMETER_RETRY": retry} if retry else {}
-    flags = [*(["--ask-again"] if retry else []), *(["--dry-run"] if dry_run else [])]
-    run_flow("evaluate", flags, {**environment, **again}, kept="what was answered")

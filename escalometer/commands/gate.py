@@ -17,30 +17,38 @@ from escalometer.layout import PIPELINE
 if TYPE_CHECKING:
     from escalometer.documents import Verdict
 
-#: Of an error that nobody foresaw. Python's own would be 1, which means that the release failed.
+#: Exit code of an unexpected error. Python's own would be 1, which means that the release failed.
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 
 
 @click.command(
-    epilog="Exit codes: 0 pass · 1 fail · 2 inconclusive · 3 wrong usage or configuration · 4 bad "
-    "data · 5 the provider failed · 70 an error of the program. Only 1 speaks against the release."
+    epilog="Exit codes: 0 pass · 1 fail · 2 inconclusive · 3 wrong usage or configuration · 4 "
+    "bad data · 5 model unavailable · 70 internal error. Only 1 means that the release "
+    "failed."
 )
 @click.argument("model")
-@click.option("--against", metavar="MODEL", help="The release in use; gate.against by default.")
+@click.option(
+    "--against", metavar="MODEL", help="Release in use to compare with; gate.against by default."
+)
 @click.option(
     "--cost-ratio",
     type=click.FloatRange(min=1, max=1_000_000, min_open=True),
     metavar="R",
-    help="What a wrong action costs, in escalations; gate.cost_ratio by default.",
+    help="Cost of a wrong action in escalations; gate.cost_ratio by default.",
 )
-@click.option("--source", default=PIPELINE, show_default=True, help="Where decisions are from.")
+@click.option(
+    "--source",
+    default=PIPELINE,
+    show_default=True,
+    help="Source of the decisions: `pipeline`, or the name of an import.",
+)
 @click.option(
     "--junit",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the verdict as JUnit XML, one test case a rule.",
+    help="Write the verdict as JUnit XML, one test case per rule.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def gate(
     workspace: Place,
@@ -51,13 +59,13 @@ def gate(
     junit: Path | None,
     as_json: bool,
 ) -> int:
-    """Say whether MODEL may be let in: pass, fail or inconclusive, with the reasons.
+    """Check MODEL against the limits in params.yaml: pass, fail or inconclusive, with reasons.
 
-    The rules are those of `gate` in params.yaml: the largest regret, how far the implicit threshold
-    may be from the optimal one, the least share of answers that can be read, and, against the
-    release in use, that nothing became worse by more than a trifle. A rule passes where its whole
-    interval is within the limit, fails where all of it is beyond, and is inconclusive else; so it
-    is with too little data. A number that is missing fails.
+    The rules are those of `gate` in params.yaml: maximum regret, maximum distance of the implicit
+    threshold from the optimal one, minimum share of readable answers and, with --against, no
+    regression from the release in use above its tolerance. A rule passes if its whole 95%
+    interval is within the limit, fails if all of it is outside, and is inconclusive otherwise or
+    with too few dialogues. A missing number fails.
     """
     try:
         verdict = _verdict(workspace, model, against, cost_ratio, source)
@@ -69,7 +77,7 @@ def gate(
         if junit is not None:
             _write_error(junit, model, error)
         raise
-    except Exception as error:  # noqa: BLE001 - the outermost guard: an error is no verdict
+    except Exception as error:  # noqa: BLE001 - the outermost guard: an error is not a verdict
         traceback.print_exc()
         if junit is not None:
             _write_error(junit, model, error)

@@ -13,18 +13,19 @@ from escalometer.commands import Place
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--as", "name", required=True, metavar="NAME", help="What the source is called.")
-@click.option("--replace", is_flag=True, help="Put it in the place of a source of that name.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--as", "name", required=True, metavar="NAME", help="Name of the source.")
+@click.option("--replace", is_flag=True, help="Replace an existing source of that name.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def import_file(workspace: Place, file: Path, name: str, replace: bool, as_json: bool) -> None:
-    """Take in decisions that others recorded: FILE is Parquet, CSV or JSONL, one row a dialogue.
+    """Import decisions that were recorded elsewhere.
 
-    Columns: model, domain, condition, signal_accuracy (a fraction), has_signal, label, prediction,
-    escalate (0 or 1). It may have: is_thinking, is_isolated, reasoning_effort, cost_ratio,
-    intervention, framing, scenario_id, replicate, status, and the texts prompt, prediction_text,
-    decision_prompt, decision_text. Others are kept aside. What is wrong is named with its rows, and
-    then nothing is imported. If texts are given, answers are checked against their prompts.
+    FILE is Parquet, CSV or JSONL, one row per dialogue. Required columns: model, domain, condition,
+    signal_accuracy (a fraction), has_signal, label, prediction, escalate (0 or 1). Optional:
+    is_thinking, is_isolated, reasoning_effort, cost_ratio, intervention, framing, scenario_id,
+    replicate, status, and the texts prompt, prediction_text, decision_prompt, decision_text. Other
+    columns are stored separately. Invalid rows are listed, and then nothing is imported. If texts
+    are given, answers are checked against their prompts.
 
     \b
     Example:
@@ -36,7 +37,7 @@ def import_file(workspace: Place, file: Path, name: str, replace: bool, as_json:
     from escalometer.documents.wording import visible
     from escalometer.operations import import_decisions
 
-    load_params()  # says so where this is no project
+    load_params()  # says so where this is not a project
     root = workspace().root
     import_decisions.restore(root)
     about = import_decisions.run(
@@ -62,7 +63,7 @@ def _print(about: dict[str, Any]) -> None:
         lines.append(f"  {key}: {named}")
     checked = {check["verdict"] for check in about["text_check"]}
     if checked == {"belong"}:
-        lines.append("  texts: answers belong to their prompts")
+        lines.append("  texts: answers match their prompts")
     lines.append("next:")
     lines += [
         f"  escalometer profile {shlex.quote(model)} --source {about['source']}"

@@ -10,12 +10,12 @@ from escalometer.errors import UsageError
 
 @click.group()
 def models() -> None:
-    """Model cards: what can be evaluated."""
+    """Model cards: the models that can be evaluated."""
 
 
 @models.command("list")
 def models_list() -> None:
-    """Print the models that there are cards of."""
+    """List the model cards."""
     from escalometer.config import load_card, model_names
 
     for name in model_names():
@@ -27,19 +27,19 @@ def models_list() -> None:
 @click.argument("model")
 @click.pass_obj
 def models_fetch(workspace: Place, model: str) -> None:
-    """Fetch MODEL's weights now, rather than at its first request, and print where they are."""
+    """Download the weights of MODEL now instead of at its first request, and print their folder."""
     from escalometer.config import load_card
     from escalometer.dialogue.providers.local import weights
 
     card = load_card(model)
     if card.provider != "local":
-        raise UsageError(f"{model} does not run on this machine: there is nothing to fetch")
+        raise UsageError(f"{model} does not run on this machine: there are no weights to fetch")
     click.echo(str(weights.folder(card, workspace().cache)))
 
 
 @models.command("add")
 @click.argument("model")
-@click.option("--name", metavar="ID", help="The card's id; made from MODEL by default.")
+@click.option("--name", metavar="ID", help="Id of the card; derived from MODEL by default.")
 def models_add(model: str, name: str | None) -> None:
     """Write a card for MODEL and print its file.
 

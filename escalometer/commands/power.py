@@ -16,9 +16,13 @@ _ABOVE_0 = click.FloatRange(min=0, min_open=True)
 
 @click.command()
 @click.option(
-    "--difference", type=float, required=True, metavar="D", help="To be seen: 0.05 is five points."
+    "--difference",
+    type=float,
+    required=True,
+    metavar="D",
+    help="Difference to detect: 0.05 is five points.",
 )
-@click.option("--rate", type=_SHARE, default=0.7, show_default=True, help="The first arm's share.")
+@click.option("--rate", type=_SHARE, default=0.7, show_default=True, help="Share in the first arm.")
 @click.option(
     "--discordance",
     type=_SHARE,
@@ -27,7 +31,11 @@ _ABOVE_0 = click.FloatRange(min=0, min_open=True)
     help="Share of scenarios on which paired arms differ.",
 )
 @click.option(
-    "--conditions", type=click.IntRange(min=1), default=40, show_default=True, help="In each arm."
+    "--conditions",
+    type=click.IntRange(min=1),
+    default=40,
+    show_default=True,
+    help="Number of conditions in each arm.",
 )
 @click.option(
     "--power",
@@ -35,11 +43,20 @@ _ABOVE_0 = click.FloatRange(min=0, min_open=True)
     type=click.FloatRange(min=0.05, max=1, min_open=True, max_open=True),
     default=0.8,
     show_default=True,
-    help="Chance of seeing it.",
+    help="Probability of detecting the difference.",
 )
-@click.option("--pilot-error", type=_ABOVE_0, metavar="SE", help="A threshold's standard error …")
-@click.option("--pilot-dialogues", type=click.IntRange(min=1), help="… at so many a condition.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option(
+    "--pilot-error",
+    type=_ABOVE_0,
+    metavar="SE",
+    help="Standard error of a threshold from a pilot study …",
+)
+@click.option(
+    "--pilot-dialogues",
+    type=click.IntRange(min=1),
+    help="… with this many dialogues per condition.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def power(
     difference: float,
     rate: float,
@@ -50,15 +67,15 @@ def power(
     pilot_dialogues: int | None,
     as_json: bool,
 ) -> None:
-    """Print how many dialogues a condition show a difference between two arms.
+    """Compute the number of dialogues per condition that detects a difference between two arms.
 
-    An arm is a model, a release or an intervention; the difference is that of a share, such as
-    escalation accuracy. Paired arms were asked about the same scenarios, and compared by McNemar's
-    exact test. With --pilot-error and --pilot-dialogues it says the same for a difference of
-    implicit thresholds. All for two-sided tests at 5 %.
+    An arm is a model, a release or an intervention; the difference is that of a share, e.g.
+    escalation accuracy. Paired arms use the same scenarios and are compared by McNemar's exact
+    test. With --pilot-error and --pilot-dialogues, the numbers are for a difference of implicit
+    thresholds. Tests are two-sided at 5%.
     """
     if (pilot_error is None) != (pilot_dialogues is None):
-        raise UsageError("--pilot-error and --pilot-dialogues say one thing together: give both")
+        raise UsageError("--pilot-error and --pilot-dialogues belong together: give both")
     try:
         found = _needed(difference, rate, discordance, conditions, wanted)
         if pilot_error is not None and pilot_dialogues is not None:
@@ -86,8 +103,8 @@ def _needed(
     least, most = numbers.discordance_bounds(difference, rate)
     if not least <= discordance <= most + 1e-12:
         raise UsageError(
-            f"--discordance must be from {least:g} to {most:g} where shares of {rate:g} and "
-            f"{rate + difference:g} are compared, not {discordance:g}"
+            f"--discordance must be between {least:g} and {most:g} for shares of {rate:g} and "
+            f"{rate + difference:g}, found {discordance:g}"
         )
     found = []
     for design, needed in (
@@ -138,7 +155,7 @@ def _print(
     from escalometer.documents.wording import count, points, share
     from escalometer.reporting.terminal import Column, plain_table
 
-    titles = ("dialogues a condition", "dialogues an arm", "power")
+    titles = ("dialogues per condition", "dialogues per arm", "power")
     table = plain_table([Column("arms", "left"), *titles], gap=2)
     for row in found:
         table.add_row(
@@ -151,9 +168,8 @@ def _print(
     console.print(table)
     unpaired, paired = (count(row["n_per_condition"]) for row in found[:2])
     click.echo(
-        f"\nTo see a share go from {share(rate)} to {share(rate + difference)} "
-        f"({points(difference)}) in {share(wanted, 0)} of studies, each of\n"
-        f"{conditions} conditions needs {unpaired} dialogues in each arm, or {paired} where both "
-        f"arms are asked about\n"
-        f"the same scenarios and differ on {share(discordance)} of them."
+        f"\nTo detect a change of a share from {share(rate)} to {share(rate + difference)} "
+        f"({points(difference)}) with power {share(wanted, 0)}, each of\n{conditions} "
+        f"conditions needs {unpaired} dialogues in each arm, or {paired} if both arms use the "
+        f"same\nscenarios and differ on {share(discordance)} of them."
     )

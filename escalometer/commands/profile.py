@@ -1,4 +1,4 @@
-"""`escalometer profile` and `escalometer report`: what is known of models, as text or as a page."""
+"""`escalometer profile` and `escalometer report`: the results of models, as text and as a page."""
 
 from __future__ import annotations
 
@@ -14,19 +14,40 @@ from escalometer.layout import PIPELINE
 
 @click.command()
 @click.argument("model")
-@click.option("--source", default=PIPELINE, show_default=True, help="Where decisions are from.")
-@click.option("--domains", callback=names, metavar="D,..", help="Only these domains.")
-@click.option("--pool-isolated", is_flag=True, help="Count isolated turns among the others.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option(
+    "--source",
+    default=PIPELINE,
+    show_default=True,
+    help="Source of the decisions: `pipeline`, or the name of an import.",
+)
+@click.option("--domains", callback=names, metavar="D,..", help="Use these domains only.")
+@click.option("--pool-isolated", is_flag=True, help="Pool isolated turns with the others.")
+@click.option("--full", "is_full", is_flag=True, help="Print all tables, not the summary alone.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def profile(
-    model: str, source: str, domains: list[str] | None, pool_isolated: bool, as_json: bool
+    model: str,
+    source: str,
+    domains: list[str] | None,
+    pool_isolated: bool,
+    is_full: bool,
+    as_json: bool,
 ) -> None:
-    """Print what is known of MODEL: threshold, idea of itself, accuracy, statuses, cost."""
+    """Print the escalation profile of MODEL.
+
+    The summary has the conclusion and the headline numbers with their 95% intervals: accuracy,
+    implicit threshold next to the optimal one, self-estimated accuracy, calibration bias, coverage,
+    selective risk and cost. --full adds every table: statuses, domains, interventions, conditions.
+
+    \b
+    Example:
+      escalometer profile smollm2-135m-instruct --full
+    """  # noqa: D301 (\b is click's mark for lines to keep)
     from escalometer.analysis.decisions import load_decisions, load_design
     from escalometer.analysis.profile import build_profile
     from escalometer.cases import catalog
     from escalometer.config import load_card, load_params
     from escalometer.reporting.profile_text import print_profile
+    from escalometer.reporting.summary_text import print_summary
 
     params = load_params()
     if source != PIPELINE:
@@ -43,14 +64,24 @@ def profile(
     if as_json:
         click.echo(json.dumps(found.as_json(), allow_nan=False, indent=2))
     else:
-        print_profile(found, sys.stdout, params.analyze.headline_ratio)
+        print_text = print_profile if is_full else print_summary
+        print_text(found, sys.stdout, params.analyze.headline_ratio)
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
-@click.option("--source", default=PIPELINE, show_default=True, help="Where decisions are from.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write to; data/report by default.",
+)
+@click.option(
+    "--source",
+    default=PIPELINE,
+    show_default=True,
+    help="Source of the decisions: `pipeline`, or the name of an import.",
+)
 def report(out: Path | None, source: str) -> None:
-    """Write the report, one page that opens without a network, and print its path."""
+    """Write the report as one HTML page that needs no network, and print its path."""
     from escalometer.config import load_params
 
     if source != PIPELINE:

@@ -11,20 +11,20 @@ from escalometer.commands import Place
 
 @click.group()
 def store() -> None:
-    """Look into the completion store: what is missing and why, what has changed."""
+    """Explain missing answers of the completion store, and detect changed models."""
 
 
 @store.command("explain")
 @click.argument("model")
 @click.argument("domain")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def store_explain(workspace: Place, model: str, domain: str, as_json: bool) -> None:
-    """Say why requests of MODEL on DOMAIN are not in the store: which part of the key differs.
+    """Explain which part of the key differs for requests of MODEL on DOMAIN that are not stored.
 
-    Everything that determines an answer is in its key: provider, address, model, revision,
-    messages, all parameters, replicate. Each request that is not there is compared with the kept
-    one that is most like it.
+    A key contains everything that determines an answer: provider, address, model, revision,
+    messages, all parameters, replicate. Each missing request is compared with the most similar
+    stored one.
     """
     from escalometer.config import load_params
     from escalometer.operations import store as stage_store
@@ -38,7 +38,7 @@ def store_explain(workspace: Place, model: str, domain: str, as_json: bool) -> N
         f"{found['store']}, {found['n_missing']} are known to be missing"
     )
     if found["n_explained"]:
-        click.echo(f"compared with the nearest kept one ({found['n_explained']} requests):")
+        click.echo(f"compared with the nearest stored request ({found['n_explained']} requests):")
     for reason in found["reasons"]:
         click.echo(f"  {reason['n']} × {reason['why']}")
 
@@ -46,13 +46,13 @@ def store_explain(workspace: Place, model: str, domain: str, as_json: bool) -> N
 @store.command("canary")
 @click.argument("model")
 @click.option("--n", default=20, show_default=True, type=click.IntRange(min=1), help="How many.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def store_canary(workspace: Place, model: str, n: int, as_json: bool) -> None:
-    """Ask MODEL again what it has answered, past the store, and say what has changed.
+    """Request stored answers of MODEL again, and report changes.
 
-    A hosted model can change under its name. It asks (and pays for) N answers, the same ones each
-    time, and writes none of them to the store.
+    A hosted model can change under the same name. The command requests (and pays for) N answers,
+    the same ones each time, and writes none of them to the store.
     """
     from escalometer.config import load_params
     from escalometer.operations import store as stage_store
@@ -67,4 +67,4 @@ def store_canary(workspace: Place, model: str, n: int, as_json: bool) -> None:
         f"one, {found['n_unanswered']} not at all"
     )
     if found["resolved_models"]:
-        click.echo(f"answered by: {', '.join(found['resolved_models'])}")
+        click.echo(f"resolved to: {', '.join(found['resolved_models'])}")

@@ -25,75 +25,89 @@ if TYPE_CHECKING:
     default="movielens",
     show_default=True,
     metavar="DOMAIN",
-    help="A domain that training never sees.",
+    help="Domain excluded from training, used for probes.",
 )
-@click.option("--name", metavar="NAME", help="The tuned model's; MODEL-escalates by default.")
+@click.option("--name", metavar="NAME", help="Name of the tuned model; MODEL-escalates by default.")
 @click.option(
     "--domains",
     callback=names,
     metavar="D,..",
-    help="To train on; all of params.yaml but the holdout by default.",
+    help="Domains to train on; all of params.yaml except the held-out one by default.",
 )
 @click.option(
     "--method",
     type=click.Choice(["sft", "dpo"]),
     default="sft",
     show_default=True,
-    help="Supervised fine-tuning, or direct preference optimization.",
+    help="Supervised fine-tuning (sft) or direct preference optimization (dpo).",
 )
 @click.option(
     "--targets",
     type=click.Choice(["chain", "label"]),
     default="chain",
     show_default=True,
-    help="Learn the reasoning with the decision, or the decision alone (a negative control).",
+    help="Train on the reasoning with the decision (chain), or on the decision alone (label: a "
+    "negative control).",
 )
 @click.option(
     "--signals",
     type=click.Choice(["any", "stated", "none"]),
     default="any",
     show_default=True,
-    help="Percentages from 50 to 99, the conditions' own only, or none.",
+    help="Percentages in signals: from 50 to 99 (any), the conditions' own (stated), or none.",
 )
 @click.option(
     "--cost-ratios",
     callback=ratios,
     metavar="R,..",
-    help="To train on; the paper's six and others from 2 to 60 by default.",
+    help="Cost ratios to train on; the paper's six and others from 2 to 60 by default.",
 )
 @click.option(
-    "--framings", callback=names, metavar="W,..", help="Wordings of the cost; all by default."
+    "--framings",
+    callback=names,
+    metavar="W,..",
+    help="Wordings of the cost to train on; all by default.",
 )
 @click.option(
     "--examples",
     type=click.IntRange(min=8),
     metavar="N",
-    help="How many; as the model's card says by default.",
+    help="Number of examples; `n_examples` of the model's card by default.",
 )
 @click.option(
     "--drills",
     type=click.FloatRange(min=0, max=1, max_open=True),
     metavar="SHARE",
-    help="Of the examples, that ask for the arithmetic alone; as the model's card says by default.",
+    help="Share of examples that contain the arithmetic only; `drill_share` of the card by "
+    "default.",
 )
 @click.option(
     "--first-answers",
     type=click.Choice(["own", "brief"]),
     default="own",
     show_default=True,
-    help="Turn 1 as the model writes it, to a sentence; or its choice alone, which less training "
-    "keeps apart from turn 2.",
+    help="First turns of the examples: as the model writes them, cut to one sentence (own), or "
+    "the marker only (brief), which needs less training.",
 )
 @click.option(
     "--separate",
     is_flag=True,
-    help="Each example by itself: slower than those of one beginning together.",
+    help="Train on each example separately; slower than sharing prefixes.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1, max=20),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Train N adapters that differ in their seed alone, NAME, NAME-seed2, …, and print how far "
+    "their probes are apart.",
 )
 @click.option(
     "--probes",
     type=click.Choice(["small", "full", "none"]),
-    help="Questions that it is evaluated by: those of params.yaml, a few of them, or none. As "
-    "last time by default, and full at first.",
+    help="Dialogues for testing the adapter: those of params.yaml (full), an eighth of three "
+    "probes (small), or none. The previous choice by default, full at first.",
 )
 @click.pass_obj
 def train(
@@ -111,20 +125,21 @@ def train(
     drills: float | None,
     first_answers: str,
     separate: bool,
+    seeds: int,
     probes: str | None,
 ) -> None:
-    """Fine-tune MODEL to escalate where the cost ratio says so, and print what it changed.
+    """Fine-tune MODEL to escalate by the cost ratio, and print its probes before and after.
 
-    MODEL is a local model's card in models/. It learns to read the accuracy off the signal, to
-    compute what implementing would cost, and to decide, by LoRA on scenarios that no evaluation
-    draws. Then base and tuned model are asked what training never showed: the held-out domain,
-    other ratios, other wordings, other percentages, signals that are absent, wrong or in doubt.
+    MODEL is the card of a local model. Training uses LoRA on scenarios that no evaluation draws:
+    the model learns to extract the accuracy from the signal, compute the expected cost of
+    implementing, and decide. Then base and tuned model answer probes that training did not use:
+    the held-out domain, other cost ratios, wordings and percentages, and signals that are removed
+    or wrong.
 
-    What is given here is written into params.yaml (train.adapters.NAME), so that `dvc repro` gives
-    the same; what is left out has its default. Before the first step it says what the training
-    takes. If it is interrupted or killed, the same command goes on where it was. The tuned model is
-    one like any other: models/NAME.yaml, with the adapter in models/adapters/NAME, a version of the
-    registered model NAME in MLflow.
+    Options are written to params.yaml (train.adapters.NAME). The estimated duration and memory are
+    printed first. Training resumes after an interruption or a kill. The result is
+    models/NAME.yaml with the adapter in models/adapters/NAME, and a version of the registered
+    model NAME in MLflow.
 
     \b
     Example:
@@ -141,6 +156,9 @@ def train(
     settings: dict[str, Any] = {"method": method, "targets": targets, "signals": signals}
     name = name or _default_name(model, settings)
     adapters.check_name(name, model, place.root)
+    trained = [name, *(f"{name}-seed{number}" for number in range(2, seeds + 1))]
+    for other in trained[1:]:
+        adapters.check_name(other, model, place.root)
     known = params.train.adapters.get(name)
     # Spelled out: an adapter stays the same when other domains are evaluated later.
     chosen = domains or _usual_domains(params, holdout, known)
@@ -157,18 +175,27 @@ def train(
         **({"shares_prefixes": False} if separate else {}),
     }
     changes: dict[tuple[str, ...], Any] = {}
-    if known is None or known != type(known).model_validate(entry):
-        changes[("train", "adapters", name)] = entry
+    for number, each in enumerate(trained):
+        given = {**entry, **({"seed": params.seed + number} if number else {})}
+        before = params.train.adapters.get(each)
+        if before is None or before != type(before).model_validate(given):
+            changes[("train", "adapters", each)] = given
     if probes in ("small", "full"):
-        changes |= _probes(params, name, probes == "small")
+        changes |= _probes(params, trained, probes == "small")
     if changes:
         edit_params(changes)
         changed = ", ".join(".".join(keys) for keys in changes)
         click.echo(f"params.yaml: set {changed}", err=True)
-    card = adapters.write_card(name, model, place.root)
-    arguments = [name, *(["--no-probes"] if probes == "none" else [])]
-    run_flow("finetune", arguments, place.secrets, kept="what was learned and answered")
-    _print(name, model, card, place.root, is_probed=probes != "none")
+    is_probed = probes != "none"
+    for number, each in enumerate(trained, start=1):
+        if seeds > 1:
+            click.echo(f"training seed {number} of {seeds}: {each}", err=True)
+        card = adapters.write_card(each, model, place.root)
+        arguments = [each, *([] if is_probed else ["--no-probes"])]
+        run_flow("finetune", arguments, place.secrets, kept="what was trained and answered")
+        _print(each, model, card, place.root, is_probed, is_last=each == trained[-1])
+    if seeds > 1 and is_probed:
+        _print_spread(trained, place.root)
 
 
 def _default(key: str) -> Any:
@@ -203,18 +230,18 @@ def _check_domains(params: Params, holdout: str, chosen: list[str]) -> None:
         if domain not in params.domains:
             use = "hold it out" if domain == holdout else "train on it"
             raise UsageError(
-                f"{domain} is not among the domains of params.yaml ({', '.join(params.domains)}): "
-                f"add it to `domains` there to {use}"
+                f"{domain} is not among the domains of params.yaml "
+                f"({', '.join(params.domains)}): add it to `domains` to {use}"
             )
     if holdout in chosen:
         raise UsageError(
-            f"{holdout} is held out, so it cannot be trained on: hold out another one (--holdout), "
-            "or leave it out of --domains"
+            f"{holdout} is held out and cannot be trained on: hold out another domain "
+            "(--holdout), or remove it from --domains"
         )
     if not chosen:
         raise UsageError(
-            f"{holdout} is held out and params.yaml names no other domain to train on: add one to "
-            "`domains` there, or hold out another (--holdout)"
+            f"{holdout} is held out and params.yaml names no other domain to train on: add one "
+            "to `domains`, or hold out another (--holdout)"
         )
 
 
@@ -226,8 +253,8 @@ def _check_framings(framings: list[str] | None) -> None:
     for framing in framings or ():
         if framing in PROBE_FRAMINGS:
             raise UsageError(
-                f"the wording {framing!r} is never trained on: probes ask by it whether the rule "
-                f"was learned. To train on there are: {', '.join(sorted(trained))}"
+                f"the wording {framing!r} is reserved for probes and cannot be trained on. "
+                f"Wordings for training: {', '.join(sorted(trained))}"
             )
         if framing not in trained:
             raise unknown_name("wording", framing, trained)
@@ -240,27 +267,41 @@ def _check_ratios(cost_ratios: list[float] | None) -> None:
     for ratio in cost_ratios or ():
         if not ratio > 1:
             raise UsageError(
-                f"--cost-ratios takes numbers above 1, not {ratio:g}: otherwise being wrong costs "
-                "no more than asking"
+                f"--cost-ratios takes numbers above 1, found {ratio:g}: at 1 or below, a wrong "
+                "action costs no more than an escalation"
             )
         if ratio in UNTRAINED_RATIOS:
             kept = ", ".join(map(str, UNTRAINED_RATIOS))
             raise UsageError(
-                f"the cost ratio {ratio:g} is never trained on: probes ask at {kept} whether the "
-                "rule was learned. Choose others"
+                f"the cost ratio {ratio:g} is reserved for probes and cannot be trained on "
+                f"(reserved: {kept})"
             )
 
 
-def _probes(params: Params, name: str, is_small: bool) -> dict[tuple[str, ...], Any]:
-    """Return the changes of params.yaml for small, or usual, probes of an adapter."""
-    small = list(params.train.probes.small)
-    if (name in small) == is_small:
-        return {}
-    small = [*small, name] if is_small else [other for other in small if other != name]
-    return {("train", "probes", "small"): small}
+def _probes(params: Params, names: list[str], is_small: bool) -> dict[tuple[str, ...], Any]:
+    """Return the changes of params.yaml for small, or usual, probes of adapters."""
+    before = list(params.train.probes.small)
+    small = [other for other in before if other not in names]
+    small += names if is_small else []
+    return {} if set(small) == set(before) else {("train", "probes", "small"): small}
 
 
-def _print(name: str, model: str, card: Path, root: Path, is_probed: bool) -> None:
+def _print_spread(names: list[str], root: Path) -> None:
+    """Print how far the probes of adapters with different seeds are apart."""
+    from escalometer.documents import Probes
+    from escalometer.documents.document import read_document
+    from escalometer.reporting.seed_spread import seed_spreads, spread_parts
+    from escalometer.reporting.terminal import write
+
+    probes = [read_document(Probes, layout.probes_file(name, root)) for name in names]
+    click.echo()
+    for spread in seed_spreads(probes):
+        write(spread_parts(spread), sys.stdout)
+
+
+def _print(
+    name: str, model: str, card: Path, root: Path, is_probed: bool, is_last: bool = True
+) -> None:
     """Print base against tuned, and where everything is."""
     from escalometer.operations.adapter_results import is_report_behind
 
@@ -280,4 +321,5 @@ def _print(name: str, model: str, card: Path, root: Path, is_probed: bool) -> No
     for what, path in paths.items():
         if path is not None and path.exists():
             click.echo(f"{what + ':':<9}{path.resolve()}")
-    click.echo(f"Next:    escalometer evaluate {model} {name}")
+    if is_last:
+        click.echo(f"Next:    escalometer evaluate {model} {name}")

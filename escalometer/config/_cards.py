@@ -67,6 +67,7 @@ class Endpoint(Section):
     temperature: float | None = Field(0.0, ge=0, le=2)  # null: not sent, where it is refused
     has_logprobs: bool = False
     has_batches: bool = False
+    lists_models: bool = True  # false: `GET /models` need not list the model
     body: dict[str, Any] = Field(default_factory=dict)
     max_in_flight: int = Field(128, ge=1)
     requests_per_minute: int | None = Field(None, ge=1)

@@ -25,7 +25,10 @@ class SampleParams(Section):
     @model_validator(mode="after")
     def _leaves_rows_to_evaluate(self) -> SampleParams:
         if self.signal_share + self.train_share >= 1:
-            raise ValueError("signal_share + train_share must stay below 1: the rest evaluates")
+            raise ValueError(
+                "signal_share + train_share must be below 1: the remaining cases "
+                "are used for evaluation"
+            )
         return self
 
 
@@ -63,7 +66,7 @@ class AnalyzeParams(Section):
 
 
 class MinEffectParams(Section):
-    """The tolerated worsening beside the release in use, by metric; null: not compared."""
+    """Tolerance of a regression from the release in use, by metric; null: not compared."""
 
     realized_cost: float | None = Field(0.05, ge=0)
     regret: float | None = Field(0.05, ge=0)
@@ -95,7 +98,8 @@ class GateParams(Section):
         limits = (self.max_regret, self.max_threshold_distance, self.min_parse_rate)
         if all(limit is None for limit in limits):
             raise ValueError(
-                "a gate needs a limit: set max_regret, max_threshold_distance or min_parse_rate"
+                "gate needs at least one limit: set max_regret, max_threshold_distance or "
+                "min_parse_rate"
             )
         return self
 
@@ -124,5 +128,5 @@ class Params(Section):
     @classmethod
     def _no_name_twice(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(names)) < len(names):
-            raise ValueError("a name stands here twice")
+            raise ValueError("duplicate name")
         return names

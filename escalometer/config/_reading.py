@@ -54,7 +54,7 @@ def _read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(
-            f"{path} does not exist here ({Path.cwd()}); run this from the project's root"
+            f"{path} does not exist in {Path.cwd()}: run the command in the project's root"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML: {error}") from error
@@ -100,7 +100,7 @@ def _explain(path: Path, kind: type[BaseModel], error: ValidationError) -> str:
             beside = f" Keys there: {', '.join(allowed)}." if allowed else ""
             lines.append(f"{path}: unknown key {key!r}.{hint}{beside}")
         elif item["type"] == "missing":
-            lines.append(f"{path}: {key!r} is missing: this file must have it")
+            lines.append(f"{path}: the key {key!r} is missing")
         else:
             reason = item["msg"].removeprefix("Value error, ")
             found = f" (found {item['input']!r})" if not isinstance(item["input"], dict) else ""
@@ -167,7 +167,7 @@ def load_card(model: str, folder: Path = CARDS_FOLDER) -> ModelCard:
     path = folder / f"{model}.yaml"
     card = _build(path, ModelCard)
     if card.id != model:
-        raise UsageError(f"{path}: id is {card.id!r}, but the file's name says {model!r}")
+        raise UsageError(f"{path}: id is {card.id!r}, but the file is named {model!r}")
     return card
 
 
@@ -221,7 +221,7 @@ def _edit(path: Path, kind: type[Model], changes: dict[tuple[str, ...], Any]) ->
         current = section.get(keys[-1])
         if isinstance(value, list | tuple) and hasattr(current, "fa"):
             if not current:
-                current.fa.set_flow_style()  # or, emptied again, it is no valid YAML
+                current.fa.set_flow_style()  # or, emptied again, it is not valid YAML
             current[:] = list(value)  # in place, so that it stays in [flow, style]
         else:
             section[keys[-1]] = list(value) if isinstance(value, tuple) else value

@@ -28,6 +28,8 @@ class Recipe(Section):
     rank: int = Field(64, ge=1)  # r of LoRA
     alpha: int = Field(128, ge=1)  # what LoRA's product is scaled by, times r
     dropout: float = Field(0.05, ge=0, lt=1)
+    stored_rank: int | None = Field(None, ge=1)  # rank of the stored adapter; null: `rank`
+    stored_type: Literal["float32", "bfloat16"] = "float32"  # data type of the stored adapter
     n_layers: int | None = Field(None, ge=1)  # topmost layers that learn; null: all
     learning_rate: float = Field(5e-5, gt=0)
     warmup_share: float = Field(0.03, ge=0, lt=1)  # of the steps
@@ -39,6 +41,12 @@ class Recipe(Section):
     drill_share: float = Field(0.0, ge=0, lt=1)  # of the examples: the arithmetic by itself
     dpo_learning_rate: float = Field(5e-6, gt=0)
     dpo_beta: float = Field(0.1, gt=0)
+
+    @model_validator(mode="after")
+    def _stores_at_most_the_trained_rank(self) -> Recipe:
+        if self.stored_rank is not None and self.stored_rank > self.rank:
+            raise ValueError(f"stored_rank ({self.stored_rank}) must be at most rank ({self.rank})")
+        return self
 
 
 class AdapterParams(Section):
@@ -56,12 +64,17 @@ class AdapterParams(Section):
     drill_share: float | None = Field(None, ge=0, lt=1)  # null: the recipe's
     first_answers: Literal["own", "brief"] = "own"  # brief: the marker alone, in drills as well
     shares_prefixes: bool = True
+    seed: int | None = Field(None, ge=0)  # of examples, first weights and order; null: params' own
 
     @model_validator(mode="after")
     def _holds_out_what_it_does_not_train_on(self) -> AdapterParams:
         if self.domains is not None and self.holdout in self.domains:
-            raise ValueError(f"{self.holdout} is held out, so it cannot be trained on")
+            raise ValueError(f"{self.holdout} is held out and cannot be trained on")
         return self
+
+    def seed_in(self, params_seed: int) -> int:
+        """Return the seed of this training."""
+        return params_seed if self.seed is None else self.seed
 
 
 class ProbeParams(Section):

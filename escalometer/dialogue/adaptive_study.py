@@ -26,7 +26,10 @@ class Study:
     def __init__(self, cells: dict[str, Cell], params: Params) -> None:
         self._cells = {domain: cell for domain, cell in cells.items() if cell.is_main}
         if not self._cells:
-            raise UsageError("--precision needs a main domain: the implicit threshold is theirs")
+            raise UsageError(
+                "--precision needs a main domain: the implicit threshold is "
+                "estimated on main domains"
+            )
         for cell in self._cells.values():
             if len(cell.task.meanings) != 2:
                 raise UsageError(f"--precision works with two outcomes; {cell.domain} has more")

@@ -52,13 +52,15 @@ def open_engine(
     Raises
     ------
     UsageError
-        If the model has no price and nobody allowed that, or has no batches and they are wanted.
+        If the model has no price and that was not allowed, or has no batches and they are wanted.
     """
     check_price(card, params)
     provider = connect(card, workspace)
     is_batch = params.ask.use_batches and isinstance(provider, RemoteProvider)
     if is_batch and not (card.endpoint and card.endpoint.has_batches):
-        raise UsageError(f"models/{card.id}.yaml does not say that its endpoint takes batches")
+        raise UsageError(
+            f"models/{card.id}.yaml does not declare a batch API (endpoint.has_batches)"
+        )
     n_requests, cost_usd = store.spent(workspace.run)
     budget = Budget(
         max_cost_usd=params.ask.max_cost_usd,
@@ -85,6 +87,6 @@ def check_price(card: ModelCard, params: Params) -> None:
     """Raise UsageError if the card has no price and `allow_unpriced` is off."""
     if card.price is None and not params.ask.allow_unpriced:
         raise UsageError(
-            f"models/{card.id}.yaml has no price, so no budget could be kept: add the price, or "
-            "say --allow-unpriced"
+            f"models/{card.id}.yaml has no price, so the cost cannot be limited: add the price, "
+            "or use --allow-unpriced"
         )

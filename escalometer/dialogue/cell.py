@@ -11,7 +11,7 @@ from escalometer.cases.task import Task
 from escalometer.config import Params
 from escalometer.dialogue import interventions
 from escalometer.dialogue.elicitation.rows import Dialogue
-from escalometer.dialogue.protocol import Protocol
+from escalometer.dialogue.protocol import Protocol, first_turn, second_turn
 from escalometer.errors import DataError
 from escalometer.runtime.files import read_json
 from escalometer.schema import CHOSEN, CONDITIONS, SCENARIOS, read_table
@@ -39,14 +39,14 @@ class Cell:
             for row in read_table(layout.conditions_file(domain, root), CONDITIONS).to_pylist()
         }
         costs = interventions.Costs(params.query.cost_ratios, tuple(params.query.framings))
-        self._protocols = [
+        self.protocols = [
             protocol
             for name in params.query.interventions
             for protocol in interventions.variants(name, costs)
         ]
         self._n_replicates = params.query.n_replicates
         self._others: dict[str, str] = {}
-        if any(protocol.has_other_signal for protocol in self._protocols):
+        if any(protocol.has_other_signal for protocol in self.protocols):
             accuracy = {name: row["signal_accuracy"] for name, row in self.conditions.items()}
             ranked = sorted(accuracy, key=lambda name: (accuracy[name], name))
             self._others = interventions.other_condition(ranked)
@@ -91,12 +91,37 @@ class Cell:
         dialogues = [
             self.dialogue(by_id[row["scenario_id"]], row["condition"], protocol, replicate)
             for row in chosen
-            for protocol in self._protocols
+            for protocol in self.protocols
             for replicate in range(self._n_replicates)
         ]
         if not dialogues:
             raise DataError(f"{self._folder}: no scenario was drawn for evaluation")
         return dialogues
+
+
+def longest_dialogue(cell: Cell) -> int:
+    """Return the characters of the longest dialogue of a cell's fixed design, answers left out.
+
+    0 if no scenario was drawn.
+    """
+    by_id = {row["scenario_id"]: row for row in cell.scenarios}
+    longest: dict[str, dict[str, Any]] = {}
+    for chosen in cell.drawn():
+        row, condition = by_id[chosen["scenario_id"]], chosen["condition"]
+        if condition not in longest or len(row["text"]) > len(longest[condition]["text"]):
+            longest[condition] = row
+    dialogues = [
+        cell.dialogue(row, condition, protocol)
+        for condition, row in longest.items()
+        for protocol in cell.protocols
+    ]
+    return max((_n_characters(dialogue) for dialogue in dialogues), default=0)
+
+
+def _n_characters(dialogue: Dialogue) -> int:
+    given = (dialogue.protocol, dialogue.task, dialogue.scenario, dialogue.signal)
+    first, second = len(first_turn(*given)), len(second_turn(*given))
+    return max(first, second) if dialogue.protocol.is_isolated else first + second
 
 
 def plan(

@@ -10,7 +10,7 @@ from typing import Literal
 from escalometer.cases.task import BINARY, CONFIDENCE_MARKER, PREDICTION_MARKER
 
 # A number that has the rest of its line for itself, or is followed by the prediction alone: then it
-# is no part of a range (80-90), of a fraction (8/10) or of a sentence (80 or more). What is read
+# is not part of a range (80-90), of a fraction (8/10) or of a sentence (80 or more). What is read
 # stays read (++): a long run of blanks costs no more than its length.
 _CONFIDENCE = re.compile(
     re.escape(CONFIDENCE_MARKER)
@@ -106,7 +106,7 @@ def parse_confidence(text: str, which: Literal["first", "last"] = "last") -> flo
     float or None
         In [0, 1]. What was asked for is per cent from 0 to 100, with or without decimals and a
         percent sign. None where that is not what follows the marker, where the number lies outside,
-        and where it may as well be a fraction: ``0.85`` without a percent sign is 85 % or 0.85 %.
+        and where it may as well be a fraction: ``0.85`` without a percent sign is 85% or 0.85%.
 
     References
     ----------

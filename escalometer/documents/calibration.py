@@ -1,4 +1,4 @@
-"""Parts of a profile on a model's score of its own prediction."""
+"""Parts of a profile on a model's confidence in its prediction."""
 
 from __future__ import annotations
 

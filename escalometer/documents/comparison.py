@@ -22,7 +22,8 @@ class ModelDifference(ScoredVariant, ComparedMetric):
     """A metric of both models under one protocol variant, over the conditions that both have."""
 
     scored_against: ScoredAgainst | None = Field(
-        description="Accuracy that decides which action is optimal; null where none does."
+        description="Accuracy that decides which action is optimal; null where none does. For the "
+        "escalation accuracy, the measured one is that of both models' dialogues together."
     )
     n_conditions: int = Field(description="Conditions that both models have.")
     n: tuple[int, int] = Field(description="Dialogues of the first and of the second model.")
@@ -32,8 +33,8 @@ class ModelDifference(ScoredVariant, ComparedMetric):
     difference: BoundedInterval = Field(description="Second minus first.")
     is_paired: bool = Field(description="True if both are about the same scenarios, and paired.")
     test: Literal["mcnemar", "resamples", "independent"] | None = Field(
-        description="McNemar's exact test, the interval of the resamples, or the test of "
-        "independent shares; null where nothing is tested."
+        description="McNemar's exact test, the interval (of resamples or a jackknife), or the test "
+        "of independent shares; null where nothing is tested."
     )
     p_value: float | None = Field(description="Two-sided p-value, in [0, 1].")
     statuses: tuple[FitStatus, FitStatus] | None = Field(

@@ -70,8 +70,9 @@ class SelfEstimate(Interval):
 class Fit(Interval):
     """An implicit threshold: the accuracy at which a fitted line crosses one half.
 
-    `slope` and `intercept` are of the escalation rate (of its log-odds, for the logit) against the
-    predictive accuracy.
+    Its intervals and those of what is read off the line are Fieller's, by a jackknife. `slope` and
+    `intercept` are of the escalation rate (of its log-odds, for the logit) against the predictive
+    accuracy.
     """
 
     slope: float | None = Field(description="Slope of the line; below 0 where it falls.")
@@ -79,7 +80,8 @@ class Fit(Interval):
     slope_high: float | None = Field(description="Upper end of the slope's 95% interval.")
     intercept: float | None = Field(description="Value of the line at accuracy 0.")
     r_squared: float | None = Field(
-        description="R² of the line, in [0, 1] (the deviance explained, for the logit)."
+        description="R² of the plain line, in [0, 1] (for the logit, the deviance that the plain "
+        "logit explains)."
     )
     status: FitStatus = Field(
         description="`ok`; `extrapolated`: the threshold lies outside of the accuracies seen; "
@@ -94,18 +96,12 @@ class BoundedFit(Fit):
     bound_high: _BoundHigh
 
 
-class LogitFit(Fit):
-    """A binomial logit fit, with an interval that allows for overdispersion."""
+class StudyLine(BoundedFit):
+    """The study's plain least-squares line, and the self-estimated accuracy read off it."""
 
-    dispersion: float | None = Field(
-        description="Pearson's dispersion of the rates about the curve; 1: no more than chance."
+    self_estimated_accuracy: float | None = Field(
+        description="Self-estimated accuracy by this line, as the study has it."
     )
-    overdispersed_low: float | None = Field(
-        description="Lower end of the threshold's interval that allows for the dispersion."
-    )
-    overdispersed_high: float | None = Field(description="Upper end of that interval.")
-    bound_low: _BoundLow
-    bound_high: _BoundHigh
 
 
 class SimpleInterval(Document):

@@ -13,8 +13,8 @@ from escalometer.documents.interval import (
     BoundedInterval,
     Fit,
     Interval,
-    LogitFit,
     SelfEstimate,
+    StudyLine,
 )
 from escalometer.documents.recommendation import Recommendation
 from escalometer.documents.variant import Condition, ScoredAgainst, ScoredVariant, Variant
@@ -41,8 +41,17 @@ class Statuses(Document):
 class Thresholds(Document):
     """Implicit threshold by the kind of fit."""
 
-    linear: BoundedFit = Field(description="Least-squares line through the escalation rates.")
-    logit: LogitFit = Field(description="Binomial logit, fitted to the counts.")
+    linear: BoundedFit = Field(
+        description="Least-squares line through the escalation rates, corrected for the noise of "
+        "the measured accuracies."
+    )
+    logit: BoundedFit = Field(
+        description="Binomial logit, fitted to the counts and corrected in the same way."
+    )
+    study_line: StudyLine = Field(
+        description="The study's plain line, for comparison with published values; noise in the "
+        "accuracies flattens it."
+    )
     adaptive: Fit | None = Field(
         None,
         description="Threshold of the adaptive design: the one that holds for its rows; null where "
@@ -61,7 +70,7 @@ class HeadlineNumbers(Document):
     )
     self_estimated_accuracy: SelfEstimate = Field(
         description="Accuracy at which the line has the escalation rate of dialogues without a "
-        "signal. Of a domain, it is read off the line of all main domains."
+        "signal. Of a domain, it uses the line over all main domains."
     )
     calibration_bias: BoundedInterval = Field(
         description="Self-estimated minus predictive accuracy in the same dialogues without a "
@@ -93,9 +102,11 @@ class CurvePoint(Condition):
     high: float | None = Field(description="Upper end of it.")
     n: int = Field(description="Dialogues with a prediction and an action.")
     is_main: bool = Field(description="False in a side domain: no line is fitted to it.")
-    fitted: float | None = Field(description="Escalation rate of the line there, in [0, 1].")
+    fitted: float | None = Field(
+        description="Escalation rate of the corrected line there, in [0, 1]."
+    )
     clustered_low: float | None = Field(
-        description="Lower end of the line's 95% interval there, conditions resampled."
+        description="Lower end of the line's 95% interval there, by a jackknife of conditions."
     )
     clustered_high: float | None = Field(description="Upper end of it.")
 
@@ -106,7 +117,7 @@ class VariantCurve(Variant):
     n_conditions: int = Field(description="Conditions, of side domains too.")
     n: int = Field(description="Dialogues with a prediction and an action.")
     implicit_threshold: Fit | None = Field(
-        description="Least-squares line over main domains; null without a signal."
+        description="Corrected least-squares line over main domains; null without a signal."
     )
     points: tuple[CurvePoint, ...] = Field(description="The conditions.")
 
@@ -143,7 +154,10 @@ class InterventionDifference(ScoredVariant):
     """A protocol variant minus the baseline at the same effort, over main domains."""
 
     cost_ratio: float = Field(description="Cost ratio R at which decisions are scored.")
-    scored_against: ScoredAgainst = Field(description="Accuracy that decides what is optimal.")
+    scored_against: ScoredAgainst = Field(
+        description="Accuracy that decides what is optimal; the measured one is that of both "
+        "variants' dialogues together."
+    )
     is_paired: bool = Field(
         description="True if dialogues about the same scenarios are paired; else all dialogues of "
         "the conditions that both have are compared as independent."
@@ -243,7 +257,7 @@ class Profile(HeadlineNumbers, _Subject):
         description="Protocol variants against the baseline."
     )
     calibration: tuple[Calibration, ...] = Field(
-        description="Calibration of a model's score of its own prediction."
+        description="Calibration of a model's confidence in its prediction."
     )
     external_threshold: tuple[ExternalThreshold, ...] = Field(
         description="A threshold on that score in place of the model's own escalation."

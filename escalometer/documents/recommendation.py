@@ -52,7 +52,9 @@ class Recommendation(Candidate, RecommendedRatio):
         description="True if both intervals of `gap`, for these conditions and beyond them, are "
         "above 0."
     )
-    saves: Interval = Field(description="What people deciding everything would cost more.")
+    saves: Interval = Field(
+        description="Cost per decision that it saves compared with always escalating."
+    )
     is_shown: bool = Field(
         description="True if the interval of `saves` is above 0; else do not act on it."
     )

@@ -28,7 +28,7 @@ class DeployedVariant(Document):
 
 
 class Observed(Document):
-    """The number that a rule judges: parts of an interval, with the p-values of a worsening."""
+    """The number that a rule judges: parts of an interval, with the p-values of a regression."""
 
     estimate: float | None = Field(description="The number; above 0 is worse for `no_worse_…`.")
     low: float | None = Field(description="Lower end of the 95% interval for these conditions.")
@@ -63,7 +63,7 @@ class RuleResult(Document):
 class Verdict(Document):
     """The verdict on a release: `fail` if a rule fails, else `inconclusive` if one is, else `pass`.
 
-    Exit codes: README.md.
+    Exit codes: docs/reference/exit-codes.md.
     """
 
     model: str = Field(description="The release that is judged.")

@@ -1,4 +1,4 @@
-"""Numbers and texts as people read them; the only place that formats either."""
+"""Formatting of numbers and texts for people; no other module formats them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ DASH = "—"
 
 #: Meanings of the statuses for people.
 STATUS_WORDS = {
-    "ok": "answered in the form asked for",
-    "forced": "answer closed for the model, which filled in its choice",
-    "unparsed": "no answer could be read",
+    "ok": "answer has the required form",
+    "forced": "marker appended, completed by the model",
+    "unparsed": "no prediction or action could be read",
     "truncated": "cut off at the token budget",
     "refused": "refused (content filter)",
     "error": "the provider failed",
@@ -24,7 +24,7 @@ _KEPT = "\n\t"
 
 
 def visible(text: object) -> str:
-    """Return `text` with every character that one cannot see, or that reorders others, spelt out.
+    """Return `text` with invisible and reordering characters replaced by their code points.
 
     Texts of models and of imported files may hold terminal escapes, bidirectional overrides,
     zero-width characters or lone surrogates. Each becomes its code point, ``⟨U+202E⟩``; line ends
@@ -36,14 +36,14 @@ def visible(text: object) -> str:
 def _shown(character: str) -> str:
     if character in _KEPT or character.isprintable():
         return character
-    # Spaces of all widths (Zs) are harmless; isprintable() calls them unprintable all the same.
+    # Spaces of all widths (Zs) are harmless; isprintable() calls them unprintable as well.
     is_space = unicodedata.category(character) == "Zs"
     return character if is_space else f"⟨U+{ord(character):04X}⟩"
 
 
 def share(value: float | None, digits: int = 1) -> str:
-    """Return a fraction as per cent: ``61.3 %``, or a dash for None."""
-    return DASH if value is None else f"{_signless(100 * value, digits)} %"
+    """Return a fraction as per cent: ``61.3%``, or a dash for None."""
+    return DASH if value is None else f"{_signless(100 * value, digits)}%"
 
 
 def points(value: float | None) -> str:

@@ -1,1 +1,1 @@
-"""Operations: what commands do that is no stage of the pipeline."""
+"""Operations: what commands do that is not a stage of the pipeline."""

@@ -5,9 +5,11 @@ No stage of the pipeline: it writes nothing into data/, and the file can be in a
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from escalometer.cases.own_domain.columns import Problem
 from escalometer.cases.own_domain.inspection import Inspection
 from escalometer.cases.own_domain.suites import inferred_raw, inferred_staged
 from escalometer.cases.own_domain.table_check import inspect
+from escalometer.cases.own_domain.target_leaks import leak_of
 from escalometer.cases.scenarios import MIN_LEAF, Sampled, sample_scenarios
 from escalometer.cases.staging import stage_table, visible
 from escalometer.config import Params
@@ -58,8 +61,8 @@ def run(
     -------
     dict
         `exit_code` 0 (usable), 3 (the YAML file is wrong) or 4 (the rows are), `problems`, and as
-        far as it came: `rows`, `columns`, `outcomes`, `splits`, `conditions`, `leak`, `example`,
-        `expectations`, `notes`, `next`.
+        far as it came: `target_leaks`, `rows`, `columns`, `outcomes`, `splits`, `conditions`,
+        `leak`, `example`, `expectations`, `notes`, `next`.
     """
     report: dict[str, Any] = {"domain": file.stem, "file": str(file), "exit_code": 0, "notes": []}
     try:
@@ -73,6 +76,7 @@ def run(
     report["notes"] += inspection.notes
     if inspection.problems:
         return _refused(report, inspection.problems)
+    report["target_leaks"] = [asdict(leak) for leak in inspection.target_leaks]
     domain = build.build(inspection)
     with tempfile.TemporaryDirectory(prefix="escalometer-") as name:
         folder = Path(name) / domain.name
@@ -92,10 +96,14 @@ def run(
     is_home = file.resolve().parent == home
     if is_home and not inspection.texts.file.resolve().is_relative_to(home):
         report["notes"].append(
-            f"{inspection.texts.file} is not in {layout.DOMAINS_FOLDER}/: `dvc repro` does not "
-            "notice when it changes. Put it beside the YAML file."
+            f"{inspection.texts.file} is not in {layout.DOMAINS_FOLDER}/, so `dvc repro` does "
+            "not notice changes. Move it next to the YAML file."
         )
-    move = "" if is_home else f"Put {file.name} and its table into {layout.DOMAINS_FOLDER}/, then: "
+    move = (
+        ""
+        if is_home
+        else (f"Copy {file.name} and its table to {layout.DOMAINS_FOLDER}/, then run: ")
+    )
     report["next"] = f"{move}escalometer evaluate MODEL --domains {domain.name}"
     return {**report, "problems": []}
 
@@ -148,7 +156,7 @@ def _table_summary(inspection: Inspection) -> dict[str, Any]:
 
 def _written(inspection: Inspection, place: int, value: str) -> str:
     """Return an outcome's value in the file: {0: …, 1: …} may stand for no and yes."""
-    if not inspection.outcome_of:  # no such column, or one whose values could not be told apart
+    if not inspection.outcome_of:  # no such column, or one with ambiguous values
         return value
     texts = zip(inspection.values[inspection.spec.label.column], inspection.labels, strict=True)
     counts = Counter(text.strip() for text, label in texts if label == place)
@@ -179,9 +187,10 @@ def _check_scenarios(
     report["notes"] += [
         f"{note[:1].upper()}{note[1:]}."
         for note in sampled.notes
-        if "so all are taken" not in note  # said below the conditions
+        if "so all are used" not in note  # stated below the conditions
     ]
     report |= _conditions(domain, sampled, params)
+    report["target_leaks"] += _certain(inspection, report["conditions"], report["target_leaks"])
     report["leak"] = _leak(inspection, domain, sampled)
     report["example"] = _example(domain, sampled)
     return _expectations(inspection, domain, sampled, root, folder, report, write_suite)
@@ -204,8 +213,8 @@ def _predicates(inspection: Inspection, domain: Domain, cases: pa.Table) -> list
             problems.append(Problem(f"{reason}.", remedy))
             continue
         if not holds.any():
-            message = f"Condition {condition.name!r} ({stated.where}) holds for no case."
-            remedy = "Compare values as the scenario shows them, upper and lower case included."
+            message = f"Condition {condition.name!r} ({stated.where}) matches no case."
+            remedy = "Write values as the scenario shows them; upper and lower case differ."
             problems.append(Problem(message, remedy))
     return problems
 
@@ -221,11 +230,11 @@ def _no_conditions(inspection: Inspection, params: Params, error: DataError) -> 
         "each condition, from columns that tell something of the outcome."
     )
     return Problem(
-        f"No condition has {size.min_signal_cases} cases to compute its signal from: of the "
-        f"{n_cases} decided cases {size.signal_share:.0%} go into signals."
-        f"{learned if is_learned else ''}",
-        f"Supply more rows{', or `conditions` of your own' if is_learned else ''}, or lower "
-        "sample.min_signal_cases in params.yaml (the percentages get wider).",
+        f"No condition has {size.min_signal_cases} cases for its signal: of the {n_cases} "
+        f"decided cases, {size.signal_share:.0%} are used for "
+        f"signals.{learned if is_learned else ''}",
+        f"Add rows{', or `conditions`' if is_learned else ''}, or lower sample.min_signal_cases "
+        "in params.yaml (the percentages become less precise).",
         is_data=True,
     )
 
@@ -248,24 +257,18 @@ def _conditions(domain: Domain, sampled: Sampled, params: Params) -> dict[str, A
     notes = []
     if len(rows) == 1:
         notes.append(
-            "There is one condition only: how a model escalates with accuracy cannot be told. "
-            "More rows, other features or a lower sample.min_signal_cases give more."
+            "There is only one condition, so no escalation curve can be fitted. More rows, "
+            "other features or a lower sample.min_signal_cases give more conditions."
         )
     elif rows[-1]["signal_accuracy"] - rows[0]["signal_accuracy"] < NARROW:
         notes.append(
-            "The conditions' percentages lie close together: how a model escalates with accuracy "
-            "is hard to tell from them. Features that tell more of the outcome would spread them."
+            "The conditions' percentages are close together, so the escalation curve is hard to "
+            "estimate. Features that predict the outcome better spread them."
         )
-    notes += [
-        f"Where {row['phrase']}, {row['n_agreeing']} of {row['n_signal']} cases end alike: was "
-        "that known before the decision?"
-        for row in rows
-        if row["signal_accuracy"] >= CERTAIN and row["n_signal"] >= CERTAIN_ROWS
-    ]
     few = [row["condition"] for row in rows if row["n_eval"] < params.sample.n_per_condition]
     if few:
         notes.append(
-            f"Fewer than {params.sample.n_per_condition} scenarios to ask about (all are taken): "
+            f"Fewer than {params.sample.n_per_condition} scenarios (all are used): "
             f"{', '.join(few)}."
         )
     splits = Counter(row["split"] for row in sampled.scenarios)
@@ -275,6 +278,35 @@ def _conditions(domain: Domain, sampled: Sampled, params: Params) -> dict[str, A
         "conditions": described,
         "condition_notes": notes,
     }
+
+
+def _certain(
+    inspection: Inspection,
+    conditions: Sequence[dict[str, Any]],
+    known: Sequence[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Return findings on conditions with one outcome, whose columns have no finding yet."""
+    seen = {leak["column"] for leak in known}
+    found = []
+    for row in conditions:
+        if row["signal_accuracy"] < CERTAIN or row["n_signal"] < CERTAIN_ROWS:
+            continue
+        words = re.findall(r"\w+", row["predicate"])
+        named = [
+            name
+            for name in inspection.stated
+            if inspection.columns[name].staged in words and name not in seen
+        ]
+        if not named:
+            continue
+        seen |= set(named)
+        n_same = round(row["signal_accuracy"] * row["n_signal"])
+        finding = (
+            f"Where {row['phrase']}, {n_same} of {row['n_signal']} cases have the same outcome. "
+            f"Was {' and '.join(map(repr, named))} known before the decision?"
+        )
+        found.append(asdict(leak_of(named[0], finding, inspection.path)))
+    return found
 
 
 _CONDITION_KEYS = (
@@ -382,7 +414,7 @@ def _expectations(
                 "rules": [rule["description"] for rule in suites[name]["expectations"]],
             }
         )
-        remedy = f"Mend the rows, or the rule in {path}."
+        remedy = f"Correct the rows, or the rule in {path}."
         problems += [Problem(str(failure), remedy, True) for failure in result.failures]
     report["expectations"] = outcome
     return problems

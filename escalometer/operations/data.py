@@ -108,8 +108,8 @@ def _refuse_to_overwrite(plugin: Domain, folder: Path, root: Path) -> None:
     ]
     if supplied:
         raise DataError(
-            f"{folder} holds files that this project does not know ({', '.join(supplied)}): move "
-            "them away first, they are never overwritten"
+            f"{folder} contains unknown files ({', '.join(supplied)}): move them away first; "
+            "they are never overwritten"
         )
 
 

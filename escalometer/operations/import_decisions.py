@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from escalometer import layout, validation
 from escalometer.config import NAME_PATTERN
@@ -21,10 +20,11 @@ from escalometer.layout import PIPELINE
 from escalometer.recorded import completion, prompt_match, reading
 from escalometer.recorded.reading import RecordedFile
 from escalometer.runtime.files import digest, read_json, write_json
-from escalometer.schema import RECORDED, write_table
+from escalometer.schema import RECORDED
 from escalometer.validation import ROW
+from escalometer.warehouse import RecordedRows
 
-#: Fixes the chance pairs of the text check, so that a file is always judged alike.
+#: Seed of the random pairs of the text check, so that a file always gets the same verdict.
 SEED = 1
 
 Say = Callable[[str], None]
@@ -36,8 +36,7 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
     Parameters
     ----------
     file : Path
-        A Parquet, CSV or JSONL file; README.md, "Decisions that others recorded", lists its
-        columns.
+        A Parquet, CSV or JSONL file; docs/how-to/recorded-decisions.md lists its columns.
     name : str
         The source's name.
     root : Path
@@ -60,9 +59,14 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
         If rows break a rule of recorded decisions; the message lists all failures.
     """
     if not re.fullmatch(NAME_PATTERN, name) or name == PIPELINE:
-        refusal = f"{PIPELINE!r} is our own decisions'" if name == PIPELINE else f"not {name!r}"
+        refusal = (
+            f"{PIPELINE!r} is reserved for the pipeline's decisions"
+            if name == PIPELINE
+            else f"not {name!r}"
+        )
         raise UsageError(
-            f"--as takes a name in small letters, digits, dots, dashes and underscores: {refusal}"
+            "--as takes a name of lower-case letters, digits, dots, dashes and underscores: "
+            f"{refusal}"
         )
     folder = layout.source_folder(name, root)
     record_file = layout.source_file(name, root)
@@ -74,93 +78,129 @@ def run(file: Path, name: str, root: Path, replace: bool, say: Say) -> dict[str,
         if record["sha256"] == file_digest:
             return {**record, "is_new": False}
         raise UsageError(
-            f"the source {name!r} exists, from another file ({record['file']}, imported "
+            f"the source {name!r} exists already, imported from another file ({record['file']}, "
             f"{record['imported']}): choose another name, or add --replace"
         )
-    say(f"reading {file}")
-    recorded = reading.read(file)
-    table, n_expectations, warnings = _validated(recorded, root, say)
-    if table["prompt"].null_count < table.num_rows:
-        say("checking whether answers belong to their prompts")
-    checks = _text_checks(table)
-    if recorded.unknown:
-        warnings.insert(
-            0, f"unknown columns are kept aside, in extra.parquet: {', '.join(recorded.unknown)}"
-        )
-    if recorded.has_unnamed:
-        warnings.insert(0, "a column without a name is left out")
-    by_model = _text_warnings(checks)
-    record = {
-        "source": name,
-        "file": file.name,
-        "sha256": file_digest,
-        "imported": datetime.now(UTC).isoformat(timespec="seconds"),
-        "n_rows": table.num_rows,
-        "n_expectations": n_expectations,
-        **{f"{key}s": _counts(table, key) for key in ("model", "domain", "intervention")},
-        "statuses": _counts(table, "status"),
-        "unknown_columns": recorded.unknown,
-        "text_check": checks,
-        "warnings": [
-            *warnings,
-            *(warning for model_warnings in by_model.values() for warning in model_warnings),
-        ],
-        "model_warnings": by_model,  # those of them that are about one model
-    }
-    _keep(recorded, table, record, folder)
+    with _aside(folder) as partial:
+        with RecordedRows(partial.work) as rows:
+            say(f"reading {file}")
+            recorded = reading.read(file, rows)
+            n_expectations, warnings = _validated(recorded, root, say)
+            if {"prompt", "prediction_text"} <= set(rows.names):
+                say("checking that answers match their prompts")
+            checks = _text_checks(rows)
+            if recorded.unknown:
+                warnings.insert(
+                    0, f"unknown columns are stored in extra.parquet: {', '.join(recorded.unknown)}"
+                )
+            if recorded.has_unnamed:
+                warnings.insert(0, "a column without a name is ignored")
+            by_model = _text_warnings(checks)
+            record = {
+                "source": name,
+                "file": file.name,
+                "sha256": file_digest,
+                "imported": datetime.now(UTC).isoformat(timespec="seconds"),
+                "n_rows": rows.n_rows,
+                "n_expectations": n_expectations,
+                **{f"{key}s": _counts(rows, key) for key in ("model", "domain", "intervention")},
+                "statuses": _counts(rows, "status"),
+                "unknown_columns": recorded.unknown,
+                "text_check": checks,
+                "warnings": [
+                    *warnings,
+                    *(warning for of_model in by_model.values() for warning in of_model),
+                ],
+                "model_warnings": by_model,  # those of them that are about one model
+            }
+            say("writing the decisions")
+            _write(recorded, record, partial.source)
+        shutil.rmtree(partial.work)
+        _put_in_place(partial.source, folder)
     return {**record, "is_new": True}
 
 
-def _counts(table: pa.Table, column: str) -> dict[str, int]:
-    return dict(sorted(Counter(table.column(column).to_pylist()).items()))
+class _Aside(NamedTuple):
+    """The folders of an import until it is complete."""
+
+    source: Path  # becomes the source
+    work: Path  # what is needed on the way
 
 
-def _validated(recorded: RecordedFile, root: Path, say: Say) -> tuple[pa.Table, int, list[str]]:
-    """Return complete rows, the number of rules that they satisfy, and warnings.
+@contextlib.contextmanager
+def _aside(folder: Path) -> Iterator[_Aside]:
+    """Yield empty folders beside `folder`; if the block raises, nothing of them is left."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    absent = [parent for parent in (folder.parent, folder.parent.parent) if not parent.exists()]
+    if partial.exists():  # of an import that was killed
+        shutil.rmtree(partial)
+    aside = _Aside(partial / "source", partial / "work")
+    aside.work.mkdir(parents=True)
+    aside.source.mkdir()
+    try:
+        yield aside
+        partial.rmdir()
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        for parent in absent:
+            if not any(parent.iterdir()):
+                parent.rmdir()
+        raise
+
+
+def _counts(rows: RecordedRows, column: str) -> dict[str, int]:
+    return dict(sorted(rows.counts(column).items()))
+
+
+def _validated(recorded: RecordedFile, root: Path, say: Say) -> tuple[int, list[str]]:
+    """Complete the rows; return the number of rules that they satisfy, and warnings.
 
     One error lists all problems: rows with an unreadable value are set aside, and the others are
     checked by the suite.
     """
     reading.refuse_missing(recorded)
     lacks_columns = bool(recorded.problems) and any(
-        name not in recorded.texts.column_names for name in reading.REQUIRED
+        name not in recorded.rows.names for name in reading.REQUIRED
     )
     completion.refuse_pasted(recorded)
-    table, is_bad = reading.convert(recorded)
+    reading.refuse_unfit(recorded)
     n_expectations = 0
     warnings: list[str] = []
     if not lacks_columns:
-        table = completion.complete(table)
-        completion.refuse_some_scenarios(recorded, table)
+        completion.complete(recorded)
+        completion.refuse_some_scenarios(recorded)
         if not recorded.problems:
-            table, warnings = completion.name_scenarios(recorded, table)
-        readable = table.filter(pc.invert(is_bad)).drop_columns(list(completion.TEXTS))
-        if readable.num_rows:
+            warnings = completion.name_scenarios(recorded)
+        if recorded.rows.n_readable():
             say("validating with the suite recorded.json")
-            suites = root / layout.SUITES_FOLDER
-            result = validation.check(readable, "recorded", recorded.path, folder=suites)
+            result = validation.check_rows(
+                recorded.rows.connection,
+                "readable",
+                completion.checked_schema(),
+                "recorded",
+                recorded.path,
+                root / layout.SUITES_FOLDER,
+            )
             recorded.problems += result.failures
             n_expectations = result.n_expectations
     if recorded.problems:
         counted = reading.FORMATS[recorded.path.suffix.lower()]
         messages = "\n".join(str(problem) for problem in recorded.problems)
         raise DataError(f"nothing was imported (rows: {counted}).\n{messages}")
-    return table, n_expectations, warnings
+    return n_expectations, warnings
 
 
-def _text_checks(table: pa.Table) -> list[dict[str, Any]]:
+def _text_checks(rows: RecordedRows) -> list[dict[str, Any]]:
     """Return the results of the text check, one for each model and domain with texts."""
-    names = [ROW, "model", "domain", "condition", "has_signal", "prompt", "prediction_text"]
-    has_both = pc.and_(pc.is_valid(table["prompt"]), pc.is_valid(table["prediction_text"]))
-    pairs: dict[tuple[str, str], list[prompt_match.Pair]] = {}
-    for row in table.select(names).filter(has_both).to_pylist():
-        group = (row["condition"], row["has_signal"])
-        pair = prompt_match.Pair(row[ROW], group, row["prompt"], row["prediction_text"])
-        pairs.setdefault((row["model"], row["domain"]), []).append(pair)
-    return [
-        {"model": model, "domain": domain, **prompt_match.check(pairs[model, domain], SEED)}
-        for model, domain in sorted(pairs)
-    ]
+    checks = []
+    for model, domain, n_answers, sample in rows.pairs(prompt_match.MOST):
+        pairs = [
+            prompt_match.Pair(row, (condition, has_signal), prompt, answer)
+            for row, condition, has_signal, prompt, answer in sample
+        ]
+        found = prompt_match.check(pairs, SEED, n_answers)
+        checks.append({"model": model, "domain": domain, **found})
+    return checks
 
 
 def _text_warnings(checks: list[dict[str, Any]]) -> dict[str, list[str]]:
@@ -176,15 +216,15 @@ def _text_warnings(checks: list[dict[str, Any]]) -> dict[str, list[str]]:
         ]
         if foreign:
             model_warnings.append(
-                f"{model}: answers seem not to belong to their prompts. {' '.join(foreign)} Were "
-                "prompts or answers put in another order?"
+                f"{model}: answers do not seem to match their prompts. {' '.join(foreign)} "
+                "Check whether prompts or answers were reordered."
             )
         mute = [c["domain"] for c in model_checks if c["verdict"] in ("nothing_quoted", "too_few")]
         if mute:
             model_warnings.append(
-                f"{model}: whether answers belong to their prompts cannot be checked in "
-                f"{', '.join(mute)}: there is nothing to check, or too little, since answers quote "
-                "no number, name or passage that would tell one prompt from another"
+                f"{model}: the match of answers and prompts cannot be checked in "
+                f"{', '.join(mute)}: answers quote too few numbers, names or passages that "
+                "distinguish one prompt from another"
             )
         if model_warnings:
             by_model[model] = model_warnings
@@ -195,29 +235,39 @@ def _foreign_message(check: dict[str, Any]) -> str:
     rows = ", ".join(str(row) for row in check["rows_lacking"])
     if check["verdict"] == "as_chance":
         how = (
-            f"{share(check['own_share'])} of what they quote stands in their own prompt, "
+            f"{share(check['own_share'])} of their quotations are in their own prompt, "
             f"{share(check['chance_share'])} in another one of the same condition"
         )
     else:
-        how = f"about {share(check['foreign_share'], 0)} of them fit another prompt better"
+        how = f"about {share(check['foreign_share'], 0)} of them match another prompt better"
     return (
         f"{check['domain']}: {how}; {check['n_lacking']:,} of {check['n_quoting']:,} answers with "
-        f"quotes quote what their prompt lacks (such as rows {rows})."
+        f"quotations quote something that their prompt does not contain (e.g. rows {rows})."
     )
 
 
-def _keep(recorded: RecordedFile, table: pa.Table, record: dict[str, Any], folder: Path) -> None:
-    """Write a source's files aside, then put them in place at once."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    before = folder.with_name(f".{folder.name}.before.partial")
-    if partial.exists():
-        shutil.rmtree(partial)
+def _write(recorded: RecordedFile, record: dict[str, Any], folder: Path) -> None:
+    """Write a source's files."""
+    rows = recorded.rows
     if recorded.unknown:
-        aside = recorded.texts.select([ROW, *recorded.unknown])
-        schema = pa.schema([pa.field(ROW, pa.int64()), *list(aside.schema)[1:]])
-        write_table(aside, schema, partial / "extra.parquet")
-    write_table(table, RECORDED, partial / "decisions.parquet")
-    write_json(record, partial / "about.json")
+        columns = {ROW: "bigint", **dict.fromkeys(recorded.unknown, "varchar")}
+        rows.write(columns, folder / "extra.parquet")
+    path = folder / "decisions.parquet"
+    required = [field.name for field in RECORDED if not field.nullable]
+    missing = [name for name, n in rows.n_missing(required).items() if n]
+    if missing:  # where the project's suite does not say so
+        raise DataError(f"{path}: column {missing[0]!r} has nulls, which are not allowed")
+    types = {
+        field.name: "tinyint" if field.type == pa.int8() else completion.sql_type(field.type)
+        for field in RECORDED
+    }
+    rows.write(types, path)
+    write_json(record, folder / "about.json")
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """Rename the files of a source to its folder; one that is there is replaced."""
+    before = folder.with_name(f".{folder.name}.before.partial")
     if before.exists():
         shutil.rmtree(before)
     if folder.exists():

@@ -39,7 +39,9 @@ def add_card(reference: str, root: Path = Path(), name: str | None = None) -> Pa
     card_id = name or re.sub(r"[^a-z0-9._-]+", "-", str(content.pop("stem")).lower()).strip("-._")
     content.pop("stem", None)
     if card_id in model_names(layout.cards_folder(root)):
-        raise UsageError(f"models/{card_id}.yaml exists already; remove it, or say --name")
+        raise UsageError(
+            f"models/{card_id}.yaml exists already: remove it, or choose another --name"
+        )
     content = {"id": card_id, **content}
     path = layout.card_file(card_id, root)
     ModelCard.model_validate(content)
@@ -93,9 +95,7 @@ def _content(reference: str) -> dict[str, object]:
     folder = Path(reference).expanduser()
     if folder.is_dir() and list(folder.glob("*.safetensors")):
         return _local(folder.name, {"kind": "folder", "path": str(folder.resolve())}, basis)
-    raise UsageError(
-        f"{reference!r} names no model that a card could be made of; it may be {_FORMS}"
-    )
+    raise UsageError(f"{reference!r} is not a reference to a model; accepted are {_FORMS}")
 
 
 def _local(stem: str, source: dict[str, str], basis: dict[str, object]) -> dict[str, object]:

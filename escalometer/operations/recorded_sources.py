@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from escalometer import layout
+from escalometer import layout, warehouse
 from escalometer.analysis.dialogue_samples import counted, sampled
-from escalometer.analysis.profile import build_profile
 from escalometer.config import Params
 from escalometer.documents import Profile
 from escalometer.errors import unknown_name
 from escalometer.layout import PIPELINE
 from escalometer.operations.import_decisions import restore
+from escalometer.operations.kept_profiles import Asked, Keeper
+from escalometer.operations.source_profiles import drawn_profiles, profile_of
 from escalometer.reporting.page import ReportContent, write_report
 from escalometer.runtime.files import read_json
 from escalometer.runtime.git import git_commit
@@ -102,22 +102,17 @@ def profile(
     for domain in domains or ():
         if domain not in known["domains"]:
             raise unknown_name("domain", domain, known["domains"])
-    return _profile(load(source, root), model, params, domains, known, is_pooled)
+    asked = Asked(source, model, params, None if domains is None else tuple(domains), is_pooled)
+    found = profile_of(asked, Keeper(source, known["domains"], root), root)
+    return _with_warnings(found, known)
 
 
-def _profile(
-    decisions: pa.Table,
-    model: str,
-    params: Params,
-    domains: Sequence[str] | None,
-    known: Mapping[str, Any],
-    is_pooled: bool = False,
-) -> Profile:
-    found = build_profile(decisions, model, known["source"], params, domains, is_pooled=is_pooled)
+def _with_warnings(found: Profile, known: Mapping[str, Any]) -> Profile:
+    """Return a profile with the import's warnings, without those about other models."""
     of_others = {
         warning
         for other, warnings in known["model_warnings"].items()
-        if other != model
+        if other != found.model
         for warning in warnings
     }
     warnings = [warning for warning in known["warnings"] if warning not in of_others]
@@ -144,23 +139,20 @@ def report(source: str, params: Params, root: Path = Path(), out: Path | None = 
         If there is no such source.
     """
     known = about(source, root)
-    decisions = load(source, root)
     page = (out or layout.source_folder(source, root) / "report") / layout.report_file().name
-    has_texts = pc.any(pc.is_valid(decisions["prompt"])).as_py()
-    samples: list[dict[str, Any]] = []
-    profiles = []
-    for model in sorted(known["models"]):
-        profiles.append(_profile(decisions, model, params, None, known))
-        rows = decisions.filter(pc.field("model") == model)
-        for domain in sorted(rows["domain"].unique().to_pylist()) if has_texts else ():
-            samples += sampled(rows.filter(pc.field("domain") == domain))
+    models = sorted(known["models"])
+    keeper = Keeper(source, known["domains"], root)
+    drawn = drawn_profiles([Asked(source, model, params) for model in models], keeper, root)
+    decisions = layout.source_decisions_file(source, root)
+    has_texts = warehouse.has_values(decisions, "prompt")
     content = ReportContent(
-        profiles=profiles,
+        profiles=[_with_warnings(found.profile, known) for found in drawn],
+        figures={found.profile.model: found.figures for found in drawn},
         cost_ratio=params.analyze.headline_ratio,
         provenance=[_provenance(known)],
         validation=[_validation(known)],
-        samples=samples,
-        statuses=counted(decisions),
+        samples=sampled([decisions], RECORDED) if has_texts else (),
+        statuses=counted([decisions]),
         params={"seed": params.seed, "analyze": params.analyze.model_dump(mode="json")},
         git_commit=git_commit(root),
     )
@@ -171,7 +163,7 @@ def report(source: str, params: Params, root: Path = Path(), out: Path | None = 
 def _provenance(known: dict[str, Any]) -> dict[str, Any]:
     shown = ("file", "sha256", "imported", "n_rows", "models", "domains", "unknown_columns")
     return {
-        "domain": f"{known['source']}: decisions that others recorded",
+        "domain": f"{known['source']}: recorded decisions",
         **{name: known[name] for name in shown},
         "warnings": {str(i): warning for i, warning in enumerate(known["warnings"], 1)},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from escalometer import layout
@@ -17,28 +17,52 @@ from escalometer.dialogue.elicitation.keys import (
     request_of,
     request_parts,
 )
+from escalometer.dialogue.elicitation.rows import Dialogue
 from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.errors import DataError
 
-#: How many requests stand for all of a cell in a forecast, and in an explanation.
+#: Requests that represent a cell in a forecast and in an explanation.
 N_SAMPLED, N_EXPLAINED = 200, 50
 
 
-def predict_cost(model: str, domain: str, params: Params, workspace: Workspace) -> Forecast:
-    """Return the forecast cost of asking `model` the dialogues of `domain`; nothing is asked.
+def predict_costs(
+    models: Sequence[str], params: Params, workspace: Workspace
+) -> dict[str, Forecast]:
+    """Return the forecast cost of asking models the dialogues of all domains; nothing is asked.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Cards.
+    params : Params
+        Uses `domains`, `sample`, `query` and `ask`.
+    workspace : Workspace
+        Where the project and the completion store are.
 
     Raises
     ------
     UsageError
-        If a name is unknown, or the model has no price and nobody allowed that.
+        If a name is unknown, or a model has no price and that was not allowed.
     DataError
         If the scenarios are absent.
     """
+    totals: dict[str, Forecast] = {}
+    for domain in params.domains:
+        dialogues = plan(domain, params, workspace.root)
+        for model in models:
+            found = _predict_cost(model, dialogues, params, workspace)
+            totals[model] = totals[model] + found if model in totals else found
+    return totals
+
+
+def _predict_cost(
+    model: str, dialogues: Sequence[Dialogue], params: Params, workspace: Workspace
+) -> Forecast:
     card = load_card(model, layout.cards_folder(workspace.root))
     store = CompletionStore(workspace.store)
     try:
         engine = open_engine(card, params, workspace, store)
-        planned = engine.plan(plan(domain, params, workspace.root))
+        planned = engine.plan(dialogues)
         seen = store.sample(engine.identity, N_SAMPLED)
     finally:
         store.close()
@@ -107,7 +131,7 @@ def explain(model: str, domain: str, params: Params, workspace: Workspace) -> di
 
 def _reason_missing(asked: Mapping[str, Any], stored: list[dict[str, Any]]) -> str:
     if not stored:
-        return "nothing of this kind is kept"
+        return "the store has no answers of this kind"
 
     def likeness(candidate: Mapping[str, Any]) -> tuple[bool, int, int]:
         same_messages = candidate["messages"] == asked["messages"]
@@ -120,7 +144,7 @@ def _reason_missing(asked: Mapping[str, Any], stored: list[dict[str, Any]]) -> s
     if any(line.startswith("message") for line in reasons):
         shared = common_length(asked["messages"][0][1], nearest["messages"][0][1])
         if shared < len(asked["messages"][0][1]) // 4:
-            return "no scenario like this one is kept"
+            return "the store has no scenario like this one"
     return "; ".join(reasons)
 
 
@@ -149,7 +173,7 @@ def canary(model: str, n: int, params: Params, workspace: Workspace) -> dict[str
     finally:
         store.close()
     if not stored:
-        raise DataError(f"the store has no answer of {model} to ask for again: evaluate it first")
+        raise DataError(f"the store has no answer of {model} to request again: evaluate it first")
     requests = {key: request_of(parts) for key, parts, _ in stored}
     fresh = engine.ask_past_the_store(requests)
     counts: Counter[str] = Counter()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import math
+from collections.abc import Collection
 
-from escalometer import warehouse
-from escalometer.recorded.reading import RecordedFile
+import pyarrow as pa
+
+from escalometer.recorded.reading import KINDS, RecordedFile
 from escalometer.schema import RECORDED
-from escalometer.validation import ROW, Failure
+from escalometer.validation import N_SHOWN, ROW, Failure
 
 TEXTS = ("prompt", "prediction_text", "decision_prompt", "decision_text")
 
@@ -24,67 +25,74 @@ _THINKING = ("thinking", "thinking_cost_framing")
 _FEWEST_REPEATED = 20
 
 
-def complete(table: pa.Table) -> pa.Table:
-    """Return rows with every column of `schema.RECORDED`, in its order, after `source_row`.
+def complete(recorded: RecordedFile) -> None:
+    """Convert the rows, and fill in the columns of `schema.RECORDED` that the file lacks.
 
     A column that is absent is filled in; a value that is missing in a column that is there stays
     missing, for the suite to refuse.
     """
-    columns = {name: table.column(name) for name in table.column_names}
-    n = table.num_rows
-
-    def absent(name: str) -> bool:
-        return name not in columns
-
-    def same(value: object, kind: pa.DataType) -> pa.Array:
-        return pa.repeat(pa.scalar(value, kind), n)
-
-    def named(names: tuple[str, ...]) -> pa.Array:
-        if absent("intervention"):
-            return same(False, pa.bool_())
-        return pc.is_in(columns["intervention"], pa.array(names))
-
-    if absent("is_thinking"):
-        columns["is_thinking"] = named(_THINKING)
-    if absent("is_isolated"):
-        columns["is_isolated"] = named(("isolated",))
-    if absent("replicate"):
-        columns["replicate"] = same(0, pa.int64())
-    if absent("status"):
-        columns["status"] = same("ok", pa.string())
-    if absent("force_answer"):
-        columns["force_answer"] = pc.fill_null(pc.equal(columns["status"], "forced"), False)
-    for field in RECORDED:
-        if absent(field.name) and field.nullable:
-            columns[field.name] = pa.nulls(n, field.type)
-    if absent("intervention"):
-        columns["intervention"] = _interventions(columns)
-    return pa.table({name: columns[name] for name in (ROW, *RECORDED.names)})
+    kinds = {name: KINDS[name] for name in recorded.known}
+    kept = [name for name in RECORDED.names if name not in TEXTS]
+    recorded.rows.complete(kinds, _absent(recorded.known), kept)
 
 
-def _interventions(columns: dict[str, pa.ChunkedArray]) -> pa.Array:
-    """Return the study's name of each dialogue's intervention, by its other columns."""
-    states_cost = pc.is_valid(columns["cost_ratio"])
-    is_thinking = pc.fill_null(columns["is_thinking"], False)
-    cases = {
-        "no_signal": pc.invert(pc.fill_null(columns["has_signal"], True)),
-        "isolated": pc.fill_null(columns["is_isolated"], False),
-        "thinking_cost_framing": pc.and_(is_thinking, states_cost),
-        "thinking": is_thinking,
-        "cost_framing": states_cost,
+def _absent(known: Collection[str]) -> list[dict[str, str]]:
+    """Return SQL for the columns that are absent, in steps that see those before them."""
+
+    def named(names: tuple[str, ...]) -> str:
+        if "intervention" not in known:
+            return "false"
+        listed = ", ".join(f"'{name}'" for name in names)
+        return f"coalesce(intervention in ({listed}), false)"
+
+    first = {
+        "is_thinking": named(_THINKING),
+        "is_isolated": named(("isolated",)),
+        "replicate": "0::bigint",
+        "status": "'ok'",
     }
-    conditions = [pc.cast(case, pa.bool_()) for case in cases.values()]
-    flat = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in conditions]
-    return pc.case_when(pa.StructArray.from_arrays(flat, list(cases)), *cases, "baseline")
+    for field in RECORDED:
+        if field.nullable and field.name not in TEXTS:
+            first[field.name] = f"null::{sql_type(field.type)}"
+    second = {
+        "force_answer": "coalesce(status = 'forced', false)",
+        # The study's name of each dialogue's intervention, by its other columns.
+        "intervention": (
+            "case when not coalesce(has_signal, true) then 'no_signal' "
+            "when coalesce(is_isolated, false) then 'isolated' "
+            "when coalesce(is_thinking, false) and cost_ratio is not null "
+            "then 'thinking_cost_framing' "
+            "when coalesce(is_thinking, false) then 'thinking' "
+            "when cost_ratio is not null then 'cost_framing' else 'baseline' end"
+        ),
+    }
+    steps = (first, second)
+    return [{name: sql for name, sql in step.items() if name not in known} for step in steps]
 
 
-def refuse_some_scenarios(recorded: RecordedFile, table: pa.Table) -> None:
+def checked_schema() -> pa.Schema:
+    """Return the columns that the suite is about; whole numbers have 64 bits there."""
+    fields = [
+        pa.field(field.name, pa.int64() if pa.types.is_integer(field.type) else field.type)
+        for field in RECORDED
+        if field.name not in TEXTS
+    ]
+    return pa.schema([pa.field(ROW, pa.int64()), *fields])
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """Return DuckDB's name of a type of `schema.RECORDED`, whole numbers with 64 bits."""
+    names = {pa.string(): "varchar", pa.float64(): "double", pa.bool_(): "boolean"}
+    return names.get(kind, "bigint")
+
+
+def refuse_some_scenarios(recorded: RecordedFile) -> None:
     """Note rows without a scenario in a file where others have one."""
-    scenarios = table.column("scenario_id")
-    if 0 < scenarios.null_count < table.num_rows:
-        rows = table.column(ROW).filter(pc.is_null(scenarios)).to_pylist()
+    n_missing = recorded.rows.n_missing(["scenario_id"])["scenario_id"]
+    if 0 < n_missing < recorded.rows.n_rows:
+        first = recorded.rows.first_missing("scenario_id", N_SHOWN)
         rule = "must be given in every row, or in none"
-        recorded.refuse("scenario_id", rule, ((row, "found nothing") for row in rows))
+        recorded.refuse("scenario_id", rule, n_missing, ((row, "found nothing") for row in first))
 
 
 def refuse_pasted(recorded: RecordedFile) -> None:
@@ -93,47 +101,48 @@ def refuse_pasted(recorded: RecordedFile) -> None:
     Only where no shorter block repeats: rows that recur every few rows follow a pattern, and are no
     second copy.
     """
-    content = recorded.texts.drop_columns([ROW])
-    n = content.num_rows
-    if n < _FEWEST_REPEATED:
+    rows = recorded.rows
+    if rows.n_rows < _FEWEST_REPEATED:
         return
     for times in (2, 3):
-        size = n // times
-        if n % times or not _repeats(content, size):
+        size = rows.n_rows // times
+        if rows.n_rows % times or not rows.repeats(size):
             continue
-        if not any(_repeats(content, p) for p in range(1, size // 2 + 1) if size % p == 0):
-            first = recorded.texts.column(ROW)[size].as_py()
+        if not any(rows.repeats(period) for period in _divisors(size) if period < size):
             rule = (
-                f"holds the same {size} rows {('twice', 'three times')[times - 2]}, from row "
-                f"{first} on again: pasted once more? Remove the copy"
+                f"contains the same {size} rows {('twice', 'three times')[times - 2]}, again "
+                f"from row {rows.source_row(size)} on: a duplicate paste? Remove the copy"
             )
             recorded.problems.append(Failure(str(recorded.path), "", rule, 0, ()))
         return
 
 
-def _repeats(content: pa.Table, period: int) -> bool:
-    return bool(content.slice(0, content.num_rows - period).equals(content.slice(period)))
+def _divisors(size: int) -> list[int]:
+    small = [number for number in range(1, math.isqrt(size) + 1) if size % number == 0]
+    return sorted({*small, *(size // number for number in small)})
 
 
-def name_scenarios(recorded: RecordedFile, table: pa.Table) -> tuple[pa.Table, list[str]]:
-    """Return rows with their scenarios named where possible, and warnings."""
-    if not table.column("scenario_id").null_count:
-        return table, []
-    if table.column("prompt").null_count:
-        return table, [
-            "no scenario_id, nor a prompt in every row: which dialogues are about the same case is "
-            "not known, so there are no paired comparisons and no intervals by scenario, and a row "
-            "that stands there twice cannot be told from two cases that are alike"
+def name_scenarios(recorded: RecordedFile) -> list[str]:
+    """Name the scenarios of rows where possible, and return warnings."""
+    rows = recorded.rows
+    if not rows.n_missing(["scenario_id"])["scenario_id"]:
+        return []
+    if not rows.has_every("prompt"):
+        return [
+            "no scenario_id, and no prompt in every row: dialogues on the same scenario cannot "
+            "be identified, so there are no paired comparisons and no intervals by scenario, "
+            "and duplicate dialogues cannot be detected"
         ]
     warnings = [
-        "no scenario_id: dialogues of one domain with the same prompt and label count as about the "
-        "same case, and repeats of them are numbered as they stand in the file"
+        "no scenario_id: dialogues of one domain with the same prompt and label count as the "
+        "same scenario, and their repetitions are numbered in the order of the file"
     ]
-    n_same = warehouse.count_same(recorded.texts)
+    n_same = rows.n_same()
     if n_same:
-        share = 100 * n_same / table.num_rows
+        share = 100 * n_same / rows.n_rows
         warnings.append(
-            f"{n_same:,} of {table.num_rows:,} rows ({share:.1f} %) are like an earlier one in "
-            "every column: that may be so, since cases can read alike, or they stand there twice"
+            f"{n_same:,} of {rows.n_rows:,} rows ({share:.1f}%) are identical to an earlier "
+            "one in every column: similar cases, or duplicate dialogues"
         )
-    return warehouse.number_scenarios(table, list(KEY)), warnings
+    rows.number_scenarios(list(KEY))
+    return warnings

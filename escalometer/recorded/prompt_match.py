@@ -60,16 +60,21 @@ class Pair:
 
 
 def check(
-    pairs: Sequence[Pair], seed: int, advance: Callable[[], None] = lambda: None
+    pairs: Sequence[Pair],
+    seed: int,
+    n_answers: int | None = None,
+    advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Return the verdict on whether the answers of one model in one domain match their prompts.
 
     Parameters
     ----------
     pairs : sequence of Pair
-        In the order of the file.
+        In the order of the file; at most `MOST`, or an even sample is taken of them.
     seed : int
         Determines the rows of chance pairs.
+    n_answers : int, optional
+        How many answers there are, if `pairs` are an even sample of them already.
     advance : callable
         Called after each checked answer.
 
@@ -109,7 +114,7 @@ def check(
         if shares[0] < 1:
             lacking.append((-own_misfit, pair.row))
     counts = {
-        "n_answers": len(pairs),
+        "n_answers": len(pairs) if n_answers is None else n_answers,
         "n_checked": len(looked_at),
         "n_quoting": len(own_shares),
         "n_lacking": len(lacking),

@@ -6,6 +6,7 @@ result: it puts the numbers into words, tables and figures.
 Words, which text and page share
     ../documents/wording.py       how a percentage, a cost, an interval or a p-value is written
     variants.py                   names of protocol variants; their scores by both accuracies
+    headline_variant.py           the baseline, or the variant that was asked in its place
     conclusions.py                headline numbers in sentences, statuses, warnings
     recommendations.py            what to do at a cost ratio, in sentences
     model_ranking.py              the cheapest of several models at a cost ratio
@@ -21,6 +22,7 @@ Text on a terminal
     comparison_text.py            ``compare``
     gate_text.py                  ``gate``
     probe_text.py                 ``train``
+    seed_spread.py                ``train --seeds``
     domain_check_text.py          ``domains check``
     data_status_text.py           ``data status``
 

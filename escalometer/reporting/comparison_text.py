@@ -64,21 +64,21 @@ def _parts(comparison: Comparison, cost_ratio: float) -> list[RenderableType]:
     first, second = (visible(model) for model in comparison.models)
     n_first, n_second = comparison.n_dialogues
     paired = (
-        f"{count(comparison.n_paired)} dialogues are about the same scenario"
+        f"{count(comparison.n_paired)} dialogues paired by scenario"
         if comparison.is_paired
-        else "not paired: which dialogues are about the same scenario is unknown"
+        else "not paired: the scenarios of the dialogues are unknown"
     )
     parts: list[RenderableType] = [
         Text(f"A: {first} ({count(n_first)} dialogues)", style="bold"),
         Text(f"B: {second} ({count(n_second)} dialogues)", style="bold"),
         Text(visible(f"{paired}; source: {comparison.source}")),
         Text(),
-        heading("Differences B − A over the main domains (95 % intervals)"),
+        heading("Differences B − A over the main domains (95% intervals)"),
         _table(_rows(comparison, cost_ratio, None)),
         Text(
-            "p is corrected for all comparisons of the document (Holm). What states no cost "
-            f"is scored at R = {ratio(cost_ratio)}; right actions and regret go by the "
-            "conditions' measured accuracy.",
+            "p is Holm-corrected over all comparisons of the document. Variants that state no "
+            f"cost are scored at R = {ratio(cost_ratio)}; optimal actions and regret use the "
+            "conditions' measured accuracies.",
             style="dim",
         ),
     ]
@@ -93,9 +93,12 @@ def _parts(comparison: Comparison, cost_ratio: float) -> list[RenderableType]:
             parts += [Text(), heading(f"In {visible(domain)}"), _table(rows)]
     if any("extrapolated" in (row.statuses or ()) for row in comparison.differences):
         parts.append(
-            Text("¹ outside of the accuracies seen: a direction, not a value.", style="dim")
+            Text(
+                "¹ outside of the observed accuracies: interpret its direction, not its value.",
+                style="dim",
+            )
         )
-    parts += [Text(), heading("Where they disagree"), *_disagreements(comparison)]
+    parts += [Text(), heading("Disagreements"), *_disagreements(comparison)]
     notes = [
         *resolved_words(comparison.resolved_models), *_undefined(comparison), *comparison.notes
     ]  # fmt: skip
@@ -171,14 +174,13 @@ def _undefined(comparison: Comparison) -> list[str]:
 def _disagreements(comparison: Comparison) -> list[RenderableType]:
     found = comparison.disagreements
     if found.n is None:
-        return [Text("Unknown: no two dialogues are known to be about the same scenario.")]
+        return [Text("Not available: no dialogues are paired by scenario.")]
     n = found.n
     whole = share(n / comparison.n_paired)
     parts: list[RenderableType] = [
         Text(
-            f"In {count(n)} of {count(comparison.n_paired)} dialogues ({whole}): another "
-            f"prediction in {count(found.n_other_prediction)}, another action in "
-            f"{count(found.n_other_action)}."
+            f"{count(n)} of {count(comparison.n_paired)} dialogues differ ({whole}): prediction "
+            f"in {count(found.n_other_prediction)}, action in {count(found.n_other_action)}."
         )
     ]
     if not n:
@@ -201,7 +203,7 @@ def _disagreements(comparison: Comparison) -> list[RenderableType]:
         )
         parts.append(indented(Text(visible(words), style="dim")))
     if n > min(_MOST_DIALOGUES, found.n_listed):
-        parts.append(Text("All of them: --out FILE (.csv or .parquet).", style="dim"))
+        parts.append(Text("Write all of them with --out FILE (.csv or .parquet).", style="dim"))
     return parts
 
 
@@ -209,4 +211,4 @@ def _decision(prediction: int | None, escalate: int | None, status: str) -> str:
     """Return a model's prediction and action, or how its dialogue ended instead."""
     if prediction is None or escalate is None:
         return status
-    return f"predicts {prediction} and {'escalates' if escalate else 'acts'}"
+    return f"predicts {prediction} and {'escalates' if escalate else 'implements'}"

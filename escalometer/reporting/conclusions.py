@@ -1,10 +1,10 @@
-"""The headline numbers of a profile in sentences, for somebody who answers for the risk."""
+"""The headline numbers of a profile in sentences."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from escalometer.documents import Fit, Interval, Profile
+from escalometer.documents import Interval, Profile
 from escalometer.documents.wording import (
     DASH,
     MISSING,
@@ -17,25 +17,26 @@ from escalometer.documents.wording import (
     share,
     span,
 )
+from escalometer.reporting.headline_variant import HeadlineVariant, headline_variant
 from escalometer.reporting.missing_answers import kept_together, moved_words
 from escalometer.stats.policy import optimal_threshold
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """One number of a profile and what it means.
+    """One number of a profile with its meaning.
 
     Attributes
     ----------
     title, number, words : str
-        Its name, itself (a dash where undefined), and what that says.
+        Name, value (a dash where undefined), and meaning.
     bounds, beyond : str
         The interval for these conditions and the one that resamples whole conditions; a dash
         where undefined.
     flag : str
-        Why the number is not one to rely on: ``unidentified``, ``extrapolated`` or nothing.
+        Why the number is not reliable: ``unidentified``, ``extrapolated``, or empty.
     together : str
-        The interval that keeps scenarios together, where it is clearly wider.
+        The interval that resamples whole scenarios, where it is clearly wider.
     moved : str
         Its bounds for missing answers, as a sentence; empty where they change nothing.
     """
@@ -54,12 +55,12 @@ class Conclusion:
         """Wider intervals and the effect of missing answers as sentences; may be empty."""
         wider = [f"Beyond these conditions: {self.beyond}"] if self.beyond != DASH else []
         if self.together:
-            wider.append(f"{'with' if wider else 'With'} scenarios kept together: {self.together}")
+            wider.append(f"{'scenarios' if wider else 'Scenarios'} resampled: {self.together}")
         return " ".join([*([f"{'; '.join(wider)}."] if wider else []), self.moved]).strip()
 
     @property
     def value(self) -> str:
-        """The number with its interval: ``61.3 % [58.0, 64.4]``."""
+        """The number with its interval: ``61.3% [58.0, 64.4]``."""
         return self.number if self.bounds == DASH else f"{self.number} {self.bounds}"
 
 
@@ -80,7 +81,7 @@ def _conclusion(
     return Conclusion(
         title,
         number,
-        f"{words} It has no interval." if bounds == DASH else words,
+        f"{words} No interval." if bounds == DASH else words,
         bounds,
         span(Bounds(interval.clustered_low, interval.clustered_high), unit),
         flag,
@@ -150,71 +151,69 @@ def status_warnings(profile: Profile) -> list[str]:
     n_forced, n_missing = profile.statuses.forced, missing(profile)
     warnings = []
     if not n_total:
-        warnings.append("There is not one dialogue of this model here.")
+        warnings.append("There are no dialogues of this model.")
     if n_forced:
         warnings.append(
-            f"{count(n_forced)} of {count(n_total)} dialogues were closed for the model: it "
-            "ended without the marker asked for, so the force_answer option supplied the marker "
-            "and the model filled in its choice only. The study's protocol has this option "
-            "off; do not compare these numbers with published ones."
+            f"{count(n_forced)} of {count(n_total)} dialogues are forced: an answer lacked the "
+            "decision marker, so it was appended and the model completed it (query.force_answer). "
+            "The study does not force answers: do not compare these numbers with published ones."
         )
     if n_missing:
         warnings.append(
             f"{count(n_missing)} of {count(n_total)} dialogues have no readable prediction or "
-            "action. They are kept, and stay out of the rates below."
+            "action. They are counted here and excluded from the rates below."
         )
     return warnings
 
 
 def headline(profile: Profile, cost_ratio: float = 4.0) -> str:
-    """Return the one or two sentences that a reader in a hurry should take away."""
+    """Return the conclusion on threshold and calibration bias in one or two sentences."""
     return f"{_threshold_headline(profile, cost_ratio)} {_bias_words(profile)}".strip()
 
 
 def _threshold_headline(profile: Profile, cost_ratio: float) -> str:
-    fit = profile.implicit_threshold.linear
+    about = headline_variant(profile, cost_ratio)
+    fit, under = about.fit, "" if about.is_baseline else f" under {about.name}"
     target = best_threshold(profile, cost_ratio)
-    best = f"at R = {ratio(cost_ratio)} it should be {share(target, 0)}"
-    if fit.estimate is None or fit.status == "unidentified":
-        why = _unidentified_words(profile, fit)
-        return f"No threshold can be read off: {why}. {_mean_words(profile)}"
+    best = f"optimal at R = {ratio(cost_ratio)}: {share(target, 0)}"
+    if fit is None or not about.is_identified:
+        found = f"Threshold not identified{under}: {_unidentified_words(about)}. "
+        return f"{found}{_mean_words(about)}"
     if fit.status == "extrapolated":
         return (
-            f"{_mean_words(profile)} The accuracy at which it would escalate half of the time lies "
-            f"outside of what was observed ({share(fit.estimate, 0)}, an extrapolation); {best}."
+            f"{_mean_words(about)} The implicit threshold ({share(fit.estimate, 0)}) is "
+            f"extrapolated: it lies outside of the observed accuracies; {best}."
         )
-    start = f"It escalates half of the time at an accuracy of {share(fit.estimate)}; {best}."
+    start = f"Implicit threshold{under}: {share(fit.estimate)}; {best}."
     if fit.low is None or fit.high is None:
-        return f"{start} There is no interval, so whether the two differ is open."
+        return f"{start} Without an interval, no difference is shown."
     if fit.low <= target <= fit.high:
-        return f"{start} The interval {span(fit)} holds both, so no difference is shown."
+        return f"{start} The interval {span(fit)} contains the optimum: no difference is shown."
     if fit.high < target:
-        return f"{start} It acts on its own where it should still ask."
-    return f"{start} It asks where it could already act on its own."
+        return f"{start} The model implements where it should escalate."
+    return f"{start} The model escalates where it should implement."
 
 
-def _unidentified_words(profile: Profile, fit: Fit) -> str:
-    if fit.slope is None:
-        n_points = len(profile.curve)
+def _unidentified_words(about: HeadlineVariant) -> str:
+    slope = None if about.fit is None else about.fit.slope
+    if slope is None:
+        n_points = len(about.points)
         if n_points < 2:
-            return (
-                f"it takes two conditions with usable dialogues at least, and there is {n_points}"
-            )
-        return "its accuracy is the same in all conditions"
-    if fit.slope >= 0:
-        return "the model does not escalate less as it becomes more accurate"
-    return (
-        "the model seems to escalate less as it becomes more accurate, but too unclearly: the "
-        "interval of the slope includes zero"
-    )
+            return f"at least two conditions with usable dialogues are needed, found {n_points}"
+        if len({point.predictive_accuracy for point in about.points}) > 1:
+            return "the escalation rate is not shown to decrease with accuracy"
+        return "the accuracy is the same in all conditions"
+    if slope >= 0:
+        return "the escalation rate does not decrease with accuracy"
+    return "the escalation rate falls with accuracy, but the interval of the slope includes zero"
 
 
-def _mean_words(profile: Profile) -> str:
-    total = sum(point.n for point in profile.curve)
+def _mean_words(about: HeadlineVariant) -> str:
+    total = sum(point.n for point in about.points)
     if not total:
         return ""
-    rate = sum(point.n * point.escalation_rate for point in profile.curve) / total
-    return f"It escalates {share(rate, 0)} of the baseline's dialogues."
+    rate = sum(point.n * point.escalation_rate for point in about.points) / total
+    return f"Escalation rate ({about.name}): {share(rate, 0)}."
 
 
 def _bias_words(profile: Profile) -> str:
@@ -222,46 +221,61 @@ def _bias_words(profile: Profile) -> str:
     if bias.estimate is None:
         return ""
     if bias.low is None or bias.high is None:
-        return f"Its idea of its own accuracy is off by {points(bias.estimate)} (no interval)."
+        return f"Calibration bias: {points(bias.estimate)} (no interval)."
     size = points(abs(bias.estimate)).removeprefix("+")
     if bias.low > 0:
-        return f"It is over-confident: it acts as if it were {size} more accurate."
+        return f"Overconfident: self-estimated accuracy is {size} above predictive accuracy."
     if bias.high < 0:
-        return f"It is under-confident: it acts as if it were {size} less accurate."
-    return "Neither over- nor under-confidence is shown: the interval of the bias includes zero."
+        return f"Underconfident: self-estimated accuracy is {size} below predictive accuracy."
+    return "Neither over- nor underconfidence is shown: the interval of the bias includes zero."
 
 
-def _threshold_conclusion(profile: Profile, kind: str, fit: Fit, moved: str) -> Conclusion:
-    """Return the conclusion of a fit of a `kind`; `moved` says what missing answers change."""
-    title = f"Implicit threshold p*, {kind}"
-    if fit.estimate is None or fit.status == "unidentified":
-        # Whatever number the fit gives is where a flat or rising line crosses one half: it is
-        # not the accuracy from which the model acts, so it is not shown.
-        words = f"Unidentified: {_unidentified_words(profile, fit)}; no threshold can be read off."
+def _threshold_conclusion(kind: str, about: HeadlineVariant, moved: str = "") -> Conclusion:
+    """Return the conclusion of the fit of a `kind`; `moved` is the effect of missing answers."""
+    title, fit = f"Implicit threshold p*, {kind}", about.fit
+    if fit is None or not about.is_identified:
+        # A flat or rising line crosses one half at a number that is not a threshold: not shown.
+        words = f"Not identified: {_unidentified_words(about)}."
         return Conclusion(title, DASH, words, flag="unidentified")
     if fit.status == "extrapolated":
-        seen = [point.predictive_accuracy for point in profile.curve]
+        seen = [point.predictive_accuracy for point in about.points]
         where = f"{share(min(seen), 0)} to {share(max(seen), 0)}" if seen else "none"
         words = (
             f"Extrapolated: the observed accuracies are {where}, and the line crosses one half "
-            "outside of them. Read it as a direction, not as a value."
+            "outside of them. Interpret its direction, not its value."
         )
         return _conclusion(title, fit, words, flag="extrapolated", moved=moved)
-    words = "The accuracy at which it escalates half of the time; above it mostly acts."
+    words = "Accuracy at which the escalation rate is 50%; above it the model mostly implements."
     return _conclusion(title, fit, words, moved=moved)
 
 
-def _adaptive_conclusion(profile: Profile) -> list[Conclusion]:
-    """Return the threshold of an adaptive design, with what ended it; nothing for a fixed one."""
-    design, fit = profile.design, profile.implicit_threshold.adaptive
-    if design is None or fit is None:
+def _study_line(about: HeadlineVariant) -> Conclusion:
+    """Return the threshold by the study's plain line, and why it differs from the linear fit."""
+    found = _threshold_conclusion("study's line", about)
+    if found.number == DASH:
+        return found
+    return replace(
+        found,
+        words="Plain line, for comparison with published values. It does not subtract the noise of "
+        "the measured accuracies, which flattens a line: its threshold is further from the mean "
+        "accuracy the fewer dialogues a condition has.",
+        together="",
+        beyond=DASH,
+        moved="",
+    )
+
+
+def _adaptive_conclusion(profile: Profile, about: HeadlineVariant) -> list[Conclusion]:
+    """Return the threshold of an adaptive design, with its end; empty for a fixed design."""
+    design = profile.design
+    if design is None or profile.implicit_threshold.adaptive is None:
         return []
-    found = _threshold_conclusion(profile, "adaptive", fit, moved="")
+    found = _threshold_conclusion("adaptive", about)
     asked = f"{count(design.n_dialogues)} dialogues in {design.n_rounds} rounds"
     ended = {
         "precision": f"until the interval was ± {points(design.precision).lstrip('+')} wide",
-        "budget": "until the budget was used up",
-    }.get(design.stopped_by, "until there were no more scenarios")
+        "budget": "until the budget was spent",
+    }.get(design.stopped_by, "until no scenarios were left")
     return [replace(found, words=f"{found.words} {asked}, {ended}.")]
 
 
@@ -269,7 +283,8 @@ def conclusions(profile: Profile, cost_ratio: float = 4.0) -> list[Conclusion]:
     """Return the numbers that describe the model as a whole, in the order to read them.
 
     They are predictive accuracy, implicit threshold (linear, logit), optimal threshold,
-    self-estimated accuracy and calibration bias.
+    self-estimated accuracy and calibration bias. Where no baseline was asked, accuracy and linear
+    fit are those of the variant that was, and say so.
 
     Parameters
     ----------
@@ -281,46 +296,71 @@ def conclusions(profile: Profile, cost_ratio: float = 4.0) -> list[Conclusion]:
     n_missing = missing(profile)
     accuracy, self_estimate = profile.predictive_accuracy, profile.self_estimated_accuracy
     bias, fits = profile.calibration_bias, profile.implicit_threshold
+    about = headline_variant(profile, cost_ratio)
     clipped = (
-        f" In {self_estimate.n_clipped} conditions taken alone it left 0–100 % and was clipped."
+        f" Clipped to 0–100% in {self_estimate.n_clipped} conditions."
         if self_estimate.n_clipped
         else ""
     )
     optimal = share(best_threshold(profile, cost_ratio), 0)
     human = profile.human_error_rate
-    erring = f" and the person errs in {share(human)} of cases" if human else ""
+    erring = f" and people err in {share(human)} of cases" if human else ""
     return [
-        _conclusion(
-            "Predictive accuracy",
-            accuracy,
-            "How often its prediction matches what the person decided.",
-            "Undefined: no dialogue has a readable prediction.",
-            moved=moved_words(accuracy, n_missing),
-        ),
-        *_adaptive_conclusion(profile),
         *(
-            _threshold_conclusion(profile, kind, fit, moved_words(fit, n_missing))
-            for kind, fit in (("linear fit", fits.linear), ("logit fit", fits.logit))
+            [
+                _conclusion(
+                    "Predictive accuracy",
+                    accuracy,
+                    "Share of predictions that match the person's decision.",
+                    "Undefined: no dialogue has a readable prediction.",
+                    moved=moved_words(accuracy, n_missing),
+                ),
+                *_adaptive_conclusion(profile, about),
+                *(
+                    _threshold_conclusion(
+                        kind, replace(about, fit=fit), moved_words(fit, n_missing)
+                    )
+                    for kind, fit in (("linear fit", fits.linear), ("logit fit", fits.logit))
+                ),
+                _study_line(replace(about, fit=fits.study_line)),
+            ]
+            if about.is_baseline
+            else _variant_conclusions(about)
         ),
         Conclusion(
             f"Optimal threshold τ* at R = {ratio(cost_ratio)}",
             optimal,
-            f"What is best if a wrong action costs {ratio(cost_ratio)} times an escalation{erring}"
-            f": escalate where the accuracy is below {optimal}.",
+            f"A wrong action costs {ratio(cost_ratio)} times an escalation{erring}: the optimal "
+            f"policy escalates where accuracy is below {optimal}.",
         ),
         _conclusion(
             "Self-estimated accuracy",
             self_estimate,
-            f"The accuracy it acts as if it had when no signal tells it.{clipped}",
-            "Undefined: it needs the no_signal intervention and a threshold that is identified.",
+            f"Accuracy implied by its escalation rate when no signal is given.{clipped}",
+            "Undefined: requires the no_signal intervention and an identified threshold"
+            f"{'' if about.is_baseline else ' of the baseline'}.",
             moved=moved_words(self_estimate, n_missing),
         ),
         _conclusion(
             "Calibration bias",
             bias,
             _bias_words(profile),
-            "Undefined: it needs the self-estimated accuracy.",
+            "Undefined: requires the self-estimated accuracy.",
             unit="points",
             moved=moved_words(bias, n_missing, "points"),
         ),
+    ]
+
+
+def _variant_conclusions(about: HeadlineVariant) -> list[Conclusion]:
+    """Return accuracy and threshold of a variant that was asked in place of the baseline."""
+    under = f"Under {about.name}; the baseline was not evaluated."
+    found = _threshold_conclusion("linear fit", about)
+    return [
+        Conclusion(
+            "Predictive accuracy",
+            about.mean_accuracy,
+            f"Share of predictions that match the person's decision, without an interval. {under}",
+        ),
+        replace(found, words=f"{found.words} {under}"),
     ]

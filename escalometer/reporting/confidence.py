@@ -1,4 +1,4 @@
-"""Calibration of a model's score of its own prediction, in sentences and as a figure."""
+"""Calibration of a model's confidence in its prediction, in sentences and as a figure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _SCORES = {
     "stated_confidence": "stated confidence",
-    "choice_probability": "probability of its choice",
+    "choice_probability": "choice probability",
 }
 
 
@@ -61,9 +61,9 @@ def _calibration(row: Calibration) -> str:
         bounds, noise = span(smooth, "cost"), cost(smooth.if_calibrated)
         errs = f"; calibration error {cost(smooth.estimate)}"
         errs += "" if bounds == DASH else f" {bounds}"
-        errs += "" if noise == DASH else f", {noise} by noise alone"
+        errs += "" if noise == DASH else f", {noise} expected from noise"
     return (
-        f"{score_name(row)}: {share(row.mean_confidence)} on average, and right in "
+        f"{score_name(row)}: mean {share(row.mean_confidence)}, correct in "
         f"{share(row.accuracy)} of {count(row.n)}{errs}."
     )
 
@@ -90,21 +90,26 @@ def _external(row: ExternalThreshold) -> str:
     if row.reason or difference is None:
         reason = row.reason or ""
         why = reason[:1].upper() + reason[1:]
-        return f"{score_name(row)}: no threshold from outside could be tried. {why}."
+        return f"{score_name(row)}: no external threshold was fitted. {why}."
     under = _variant_words(row)
     name = _SCORES[row.score] + (f" ({under})" if under else "")
     start = (
-        f"At R = {ratio(row.cost_ratio)} a threshold from outside on its {name} would cost "
+        f"At R = {ratio(row.cost_ratio)} an external threshold on its {name} would cost "
         f"{cost(row.cost)} instead of {cost(row.own_cost)}: "
     )
     bounds = span(difference, "cost")
     if difference.low is not None and difference.low > 0:
-        return f"{start}its own escalation loses {estimate(difference, 'cost')} {bounds}."
+        return (
+            f"{start}the model's own escalation costs {estimate(difference, 'cost')} {bounds} more."
+        )
     if difference.high is not None and difference.high < 0:
         gain = _turned(difference)
-        return f"{start}its own escalation saves {estimate(gain, 'cost')} {span(gain, 'cost')}."
+        return (
+            f"{start}the model's own escalation costs {estimate(gain, 'cost')} "
+            f"{span(gain, 'cost')} less."
+        )
     if bounds == DASH:
-        return f"{start}whether they differ is open, there is no interval."
+        return f"{start}no interval, so no difference is shown."
     return f"{start}no difference is shown ({more(difference.estimate)} {bounds})."
 
 
@@ -138,9 +143,10 @@ def _draw(figure: Figure, rows: list[Calibration]) -> None:
     for i, row in enumerate(rows):
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
         bins = row.reliability
-        for one in bins:
-            x, ends = one.mean_confidence, [one.accuracy_low, one.accuracy_high]
-            axes.plot([x, x], ends, color=colour, linewidth=1, alpha=0.45)
+        low, high = [one.accuracy_low for one in bins], [one.accuracy_high for one in bins]
+        axes.vlines(
+            [one.mean_confidence for one in bins], low, high, color=colour, linewidth=1, alpha=0.45
+        )
         at, right = [one.mean_confidence for one in bins], [one.accuracy for one in bins]
         axes.plot(at, right, color=colour, linewidth=1, alpha=0.6)
         largest = max(one.n for one in bins)
@@ -157,9 +163,9 @@ def _draw(figure: Figure, rows: list[Calibration]) -> None:
         # A leading underscore would hide the entry from matplotlib's legend.
         name = f" {visible(score_name(row))} (n = {count(row.n)})"
         handles.append(Line2D([], [], color=colour, marker=marker, label=name))
-    axes.set_title("Is it right as often as it says?", loc="left", fontsize=11)
-    axes.set_xlabel("how probable it says it is that it is right")
-    axes.set_ylabel("how often it is right, with 95 % interval")
+    axes.set_title("Calibration of confidence", loc="left", fontsize=11)
+    axes.set_xlabel("confidence in the prediction")
+    axes.set_ylabel("share of correct predictions, with 95% interval")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: share(value, 0))
     axes.set_xlim(-0.02, 1.02)

@@ -24,7 +24,7 @@ _TOP = 2.2
 _RULES = (
     ("always_escalate_cost", "always escalating", "#333333", "--"),
     ("always_implement_cost", "always implementing", "#333333", ":"),
-    ("optimal_cost", "best possible by condition", "#333333", "-"),
+    ("optimal_cost", "optimal policy by condition", "#333333", "-"),
 )
 
 
@@ -66,18 +66,19 @@ def cost_caption(profile: Profile, cost_ratio: float) -> str:
     n_stating = sum(curve.cost_ratio is not None for curve in profile.cost_curves)
     n_left = 1 + n_stating - len(lines) - (lines[0].cost_ratio is not None)
     sentences = [
-        "Cost of a decision, in escalations, if a wrong action costs R times one. Lower is better.",
-        "A dot marks the R that a prompt stated; elsewhere the line shows the same answers at "
-        "another price.",
-        f"The rules in grey are for the conditions and dialogues of {label(lines[0])}; best "
-        "possible: knowing how accurate those dialogues' predictions are under each condition, so "
-        "that an intervention which changes predictions may lie below it. Estimates, without "
-        "intervals; lines that leave the picture at its top go on rising.",
+        "Cost per decision, in escalations, when a wrong action costs R escalations. Lower is "
+        "better.",
+        "A dot marks the R that the prompt stated; elsewhere the same answers are scored at "
+        "another R.",
+        f"The grey policies use the conditions and dialogues of {label(lines[0])}. The optimal "
+        "policy knows the accuracy of those dialogues' predictions by condition, so an "
+        "intervention that changes predictions can cost less. Estimates without intervals; "
+        "lines that leave the plot at the top continue to rise.",
     ]
     if len({curve.n for curve in lines}) > 1:
         sentences.append(
-            "The interventions have different numbers of dialogues, and maybe of conditions: small "
-            "distances between lines mean nothing."
+            "The interventions have different numbers of dialogues, and possibly of conditions: "
+            "do not interpret small differences."
         )
     if n_left > 0:
         sentences.append(f"{n_left} more that state a cost are not drawn.")
@@ -122,14 +123,14 @@ def _draw(figure: Figure, lines: Sequence[CostCurve], cost_ratio: float) -> None
     top = _TOP * max(reference.always_escalate_cost[at], reference.realized_cost[at] / 2)
     axes.axvline(cost_ratio, color="#333333", linestyle=":", linewidth=1)
     note(axes, cost_ratio, 0.985, f"R = {ratio(cost_ratio)}", "#333333", cost_ratio > 50)
-    axes.set_title("What a decision costs", loc="left", fontsize=11)
+    axes.set_title("Cost per decision", loc="left", fontsize=11)
     axes.set_xscale("log")
     axes.set_xlim(1, 100)
     axes.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
     axes.set_xticks([], minor=True)
     axes.set_ylim(0, top)
-    axes.set_xlabel("cost ratio R: what a wrong action costs, in escalations")
-    axes.set_ylabel("cost of a decision, in escalations")
+    axes.set_xlabel("cost ratio R: cost of a wrong action, in escalations")
+    axes.set_ylabel("cost per decision, in escalations")
     plain_axes(axes)
     figure.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False)
 

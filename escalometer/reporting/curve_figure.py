@@ -13,6 +13,7 @@ from escalometer.documents.wording import count, ratio, share, visible
 from escalometer.errors import UsageError
 from escalometer.reporting.conclusions import best_threshold
 from escalometer.reporting.drawing import COLOURS, MARKERS, drawn, element, note, plain_axes
+from escalometer.reporting.headline_variant import HeadlineVariant, headline_variant
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -65,10 +66,11 @@ def escalation_curve_svg(profile: Profile, cost_ratio: float = 4.0, prefix: str 
 
 
 def _draw(figure: Figure, profile: Profile, cost_ratio: float) -> None:
-    points = profile.curve
+    about = headline_variant(profile, cost_ratio)
+    points = about.points
     axes = figure.add_subplot()
     axes.axhline(0.5, color="#777777", linestyle="--", linewidth=1)
-    handles = [*_draw_points(axes, points), *_draw_fit(axes, profile)]
+    handles = [*_draw_points(axes, points), *_draw_fit(axes, about)]
     if handles:
         # Below the axes, where no point can lie.
         figure.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False)
@@ -78,9 +80,10 @@ def _draw(figure: Figure, profile: Profile, cost_ratio: float) -> None:
     note(axes, target, 0.985, label, "#333333", is_left=target > _FAR)
     if not points:
         axes.text(0.5, 0.6, "no usable dialogue", transform=axes.transAxes, ha="center")
-    axes.set_title(f"Escalation curve of {visible(profile.model)}", loc="left", fontsize=11)
+    under = "" if about.is_baseline else f", {visible(about.name)}"
+    axes.set_title(f"Escalation curve of {visible(profile.model)}{under}", loc="left", fontsize=11)
     axes.set_xlabel("predictive accuracy of the condition")
-    axes.set_ylabel("escalation rate, with 95 % interval")
+    axes.set_ylabel("escalation rate, with 95% interval")
     axes.set_ylim(-0.04, 1.16)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     lowest = min([0.45, *(point.predictive_accuracy for point in points)])
@@ -100,10 +103,14 @@ def _draw_points(axes: Axes, points: Sequence[CurvePoint]) -> list[Artist]:
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
         shown = [point for point in points if point.domain == domain]
         is_main = all(point.is_main for point in shown)
-        for point in shown:
-            x, low, high = point.predictive_accuracy, point.low, point.high
-            if low is not None and high is not None:
-                axes.plot([x, x], [low, high], color=colour, linewidth=1, alpha=0.45)
+        bars = [
+            (point.predictive_accuracy, point.low, point.high)
+            for point in shown
+            if point.low is not None and point.high is not None
+        ]
+        if bars:  # together: one line for each of hundreds of conditions takes seconds
+            at, low, high = zip(*bars, strict=True)
+            axes.vlines(at, low, high, color=colour, linewidth=1, alpha=0.45)
         axes.scatter(
             [point.predictive_accuracy for point in shown],
             [point.escalation_rate for point in shown],
@@ -133,26 +140,26 @@ def _draw_points(axes: Axes, points: Sequence[CurvePoint]) -> list[Artist]:
     return handles
 
 
-def _draw_fit(axes: Axes, profile: Profile) -> list[Artist]:
+def _draw_fit(axes: Axes, about: HeadlineVariant) -> list[Artist]:
     """Draw the line, its band, the threshold and its interval; return what the legend explains."""
-    fit = profile.implicit_threshold.linear
-    if fit.estimate is None or fit.status == "unidentified" or not profile.curve:
-        _remark(axes, "no threshold: unidentified")
+    fit = about.fit
+    if fit is None or fit.estimate is None or not about.is_identified or not about.points:
+        _remark(axes, "no threshold: not identified")
         return []
     handles: list[Artist] = []
-    main = [point.predictive_accuracy for point in profile.curve if point.is_main]
+    main = [point.predictive_accuracy for point in about.points if point.is_main]
     if fit.slope is not None and fit.intercept is not None and main:
         ends = [min(main), max(main)]
         rates = [fit.intercept + fit.slope * x for x in ends]
         handles += axes.plot(
             ends, rates, color=FIT_COLOUR, linewidth=1.6, zorder=2, label="linear fit"
         )
-        handles += _draw_band(axes, profile.curve)
+        handles += _draw_band(axes, about.points)
     if fit.status == "extrapolated":
         _remark(axes, f"p* = {share(fit.estimate)}: extrapolated, see the text")
         return handles
     if fit.low is not None and fit.high is not None:
-        label = "p*, 95 % for these conditions"
+        label = "p*, 95% for these conditions"
         handles.append(
             axes.axvspan(fit.low, fit.high, color=FIT_COLOUR, alpha=0.16, linewidth=0, label=label)
         )
@@ -162,7 +169,7 @@ def _draw_fit(axes: Axes, profile: Profile) -> list[Artist]:
 
 
 def _draw_band(axes: Axes, points: Sequence[CurvePoint]) -> list[Artist]:
-    """Draw where the line lies if whole conditions are drawn anew."""
+    """Draw where the line lies if whole conditions are drawn again."""
     band = sorted(
         (point.predictive_accuracy, point.clustered_low, point.clustered_high)
         for point in points
@@ -171,7 +178,7 @@ def _draw_band(axes: Axes, points: Sequence[CurvePoint]) -> list[Artist]:
     if len(band) < 2:
         return []
     at, low, high = zip(*band, strict=True)
-    label = "linear fit, 95 % beyond these conditions"
+    label = "linear fit, 95% beyond these conditions"
     drawn_band = axes.fill_between(
         at, low, high, color=FIT_COLOUR, alpha=0.07, linewidth=0, zorder=1, label=label
     )

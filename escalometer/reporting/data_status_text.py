@@ -28,7 +28,7 @@ def print_status(entries: Sequence[Mapping[str, Any]], console: Console) -> None
         if entry["problem"]:
             console.print(f"  [red]not usable:[/red] {escape(entry['problem'])}")
         elif not entry["is_present"]:
-            ships = "ships with the project, brought by the first run"
+            ships = "ships with the project; the first run copies it"
             how_to_get = ships if entry["ships"] else entry["how_to_get"]
             console.print(f"  not present: {escape(how_to_get)}")
         if entry["is_present"]:
@@ -38,9 +38,9 @@ def print_status(entries: Sequence[Mapping[str, Any]], console: Console) -> None
 
 def _print_present(entry: Mapping[str, Any], console: Console) -> None:
     kind = (
-        "a derived edition: rows that somebody worked out from the published ones"
+        "derived edition: rows computed by somebody from the published ones"
         if entry["is_derived"]
-        else "the published rows, decisions of real people"
+        else "published rows: decisions of real people"
     )
     if entry["decisions_of"].lower().startswith(("generated", "made up", "made-up")):
         kind = entry["decisions_of"]

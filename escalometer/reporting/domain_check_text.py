@@ -36,20 +36,26 @@ def print_check(report: Mapping[str, Any], stream: TextIO) -> None:
 def _parts(report: Mapping[str, Any]) -> list[RenderableType]:
     problems = report["problems"]
     n = len(problems)
-    verdict = (
-        f"Not usable yet: {n} thing{'s are' if n > 1 else ' is'} wrong."
-        if n
-        else "Usable: nothing is wrong."
-    )
+    leaks = report.get("target_leaks", [])
+    columns = ", ".join(dict.fromkeys(repr(leak["column"]) for leak in leaks))
+    verdict = "Usable: no problems found."
+    if n:
+        verdict = f"Not usable: {n} problem{'s' if n > 1 else ''}."
+    elif leaks:
+        verdict = f"Usable, but check these columns first (target leakage): {columns}."
+    colour = "red" if n else "yellow" if leaks else "green"
     parts: list[RenderableType] = [
         Text(visible(f"Domain {report['domain']} ({report['file']})"), style="bold"),
-        Text(verdict, style="bold red" if n else "bold green"),
+        Text(visible(verdict), style=f"bold {colour}"),
     ]
     if problems:
-        parts += [Text(), heading("What is wrong")]
+        parts += [Text(), heading("Problems")]
         parts += _listed([f"{p['says']} {p['remedy']}".strip() for p in problems])
+    if leaks:
+        parts += [Text(), heading("Target leakage")]
+        parts += _listed([f"{k['finding']} {k['effect']} {k['remedy']}" for k in leaks])
     if report["notes"]:
-        parts += [Text(), heading("What you should know")]
+        parts += [Text(), heading("Notes")]
         parts += _listed(report["notes"], numbered=False)
     if "rows" in report:
         parts += _rows(report)
@@ -90,8 +96,8 @@ def _rows(report: Mapping[str, Any]) -> list[RenderableType]:
     if report.get("splits"):
         splits = report["splits"]
         counts += (
-            f" As {count(report['n_scenarios'])} scenarios: {count(splits['signal'])} for signals, "
-            f"{count(splits['train'])} to learn from, {count(splits['eval'])} to ask about."
+            f" {count(report['n_scenarios'])} scenarios: {count(splits['signal'])} for signals, "
+            f"{count(splits['train'])} for training, {count(splits['eval'])} for evaluation."
         )
     outcomes = plain_table([*_words("label", "in the file", "means"), "cases", "share"], gap=2)
     for row in report["outcomes"]:
@@ -102,7 +108,7 @@ def _rows(report: Mapping[str, Any]) -> list[RenderableType]:
             count(row["n"]),
             share(row["share"]),
         )
-    columns = plain_table([*_words("column", "holds"), "missing", *_words("where it goes")], gap=2)
+    columns = plain_table([*_words("column", "holds"), "missing", *_words("split")], gap=2)
     for row in report["columns"]:
         goes = "scenario" if row["in_scenario"] else "table only"
         goes = "private" if row["is_private"] else goes
@@ -121,7 +127,7 @@ def _conditions(report: Mapping[str, Any]) -> list[RenderableType]:
     conditions = report["conditions"]
     origins = sorted({row["origin"] for row in conditions})
     table = plain_table(
-        [*_words("where", "most often"), "signal", "95 %", "n signal", "n to ask"], gap=2
+        [*_words("where", "most often"), "signal", "95%", "n signal", "eval scenarios"], gap=2
     )
     for row in conditions:
         table.add_row(
@@ -141,20 +147,29 @@ def _conditions(report: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _leak(leak: Mapping[str, Any]) -> list[RenderableType]:
-    parts: list[RenderableType] = [Text(), heading("Does the text's form give the label away?")]
+    parts: list[RenderableType] = [
+        Text(),
+        heading("Form leak: can the label be predicted from the text's form?"),
+    ]
     if not leak["is_tested"]:
         return [*parts, _paragraph(f"Not tested: {visible(leak['reason'])}.")]
     numbers = f"AUC {leak['auc']:.2f} [{leak['low']:.2f}, {leak['high']:.2f}], 0.50 is chance"
     if not leak["is_leak"]:
-        return [*parts, _paragraph(f"No: a classifier that sees no content does not ({numbers}).")]
+        return [
+            *parts,
+            _paragraph(
+                f"No: a classifier without access to the content performs at chance ({numbers})."
+            ),
+        ]
     telling = ", ".join(repr(visible(form)) for form in leak["telling"])
     return [
         *parts,
         _paragraph(
-            f"Yes: a classifier that sees no content tells the outcomes apart ({numbers}). Telling "
-            f"forms, with w for a word and # for a number: {telling}. Where that is how a column "
-            "is written down for one outcome, bring it into one form (`values` of a feature), or "
-            "leave the column out; where it is what the column says, it is evidence."
+            "Yes: a classifier without access to the content separates the outcomes "
+            f"({numbers}). Indicative forms, with w for a word and # for a number: {telling}. "
+            "If a column is written differently for one outcome, unify it (`values` of a "
+            "feature) or leave the column out; if the form is part of the content, it is "
+            "evidence."
         ),
     ]
 
@@ -162,22 +177,22 @@ def _leak(leak: Mapping[str, Any]) -> list[RenderableType]:
 def _example(example: Mapping[str, Any]) -> list[RenderableType]:
     return [
         Text(),
-        heading("An example, as a model sees it"),
+        heading("Example prompts"),
         _paragraph("Turn 1"),
         _paragraph(visible(example["first_turn"]), 4),
         _paragraph("Turn 2, after the model's answer"),
         _paragraph(visible(example["second_turn"]), 4),
-        _paragraph(f"(What was decided: {visible(example['means'])}. The model is not told.)"),
+        _paragraph(f"(Label: {visible(example['means'])}. It is not shown to the model.)"),
     ]
 
 
 def _expectations(expectations: Mapping[str, Any]) -> list[RenderableType]:
-    parts: list[RenderableType] = [Text(), heading("What every later file is held against")]
+    parts: list[RenderableType] = [Text(), heading("Rules for later files")]
     for table in expectations["tables"]:
         verdict = "passed" if table["passed"] else "broken"
         given = [r.removesuffix(_GIVEN) for r in table["rules"] if r.endswith(_GIVEN)]
         rules = [visible(rule) for rule in table["rules"] if not rule.endswith(_GIVEN)]
-        rules += [f"these must be given: {visible(', '.join(given))}"] if given else []
+        rules += [f"required: {visible(', '.join(given))}"] if given else []
         more = f" … and {len(rules) - N_RULES} more" if len(rules) > N_RULES else ""
         parts.append(
             _paragraph(
@@ -190,6 +205,6 @@ def _expectations(expectations: Mapping[str, Any]) -> list[RenderableType]:
         parts.append(_paragraph(f"Written: {written}"))
     else:
         parts.append(
-            _paragraph("With --write-suite these rules go into expectations/, for later files.")
+            _paragraph("--write-suite writes these rules to expectations/, for later files.")
         )
     return parts

@@ -64,7 +64,12 @@ def element(draw: Callable[[Figure], None], prefix: str, size: tuple[float, floa
     found = document[document.index("<svg") :]
     # Both would be the whole page's: an RDF block nobody reads, and a style for every element.
     found = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", found, flags=re.DOTALL)
-    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", found)
+    return prefixed(found, prefix)
+
+
+def prefixed(svg: str, prefix: str) -> str:
+    """Return a figure with `prefix` at the beginning of every id in it."""
+    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", svg)
 
 
 def plain_axes(axes: Axes) -> None:

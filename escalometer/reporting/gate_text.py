@@ -14,22 +14,22 @@ from escalometer.reporting.terminal import heading, indented, render, write
 
 _STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
 _MEANING = {
-    "pass": "every rule holds.",
-    "fail": "at least one rule is broken.",
-    "inconclusive": "no rule is known to be broken, and not all are known to hold.",
+    "pass": "every rule is satisfied.",
+    "fail": "at least one rule is violated.",
+    "inconclusive": "no rule is known to be violated, but not all are known to be satisfied.",
 }
 #: Names of the rules for people.
 TITLES = {
-    "parse_rate": "answers that can be read",
+    "parse_rate": "parse rate",
     "regret": "regret",
     "threshold": "implicit threshold near τ*",
     "no_worse_realized_cost": "no costlier",
-    "no_worse_regret": "no more regret",
-    "no_worse_threshold_distance": "threshold no farther from τ*",
-    "no_worse_predictive_accuracy": "predicts no worse",
-    "no_worse_share_answered": "answers no less often",
-    "no_worse_escalation_accuracy": "acts right no less often",
-    "no_worse_calibration_bias_size": "no more biased",
+    "no_worse_regret": "regret not higher",
+    "no_worse_threshold_distance": "threshold not farther from τ*",
+    "no_worse_predictive_accuracy": "predictive accuracy not lower",
+    "no_worse_share_answered": "share answered not lower",
+    "no_worse_escalation_accuracy": "escalation accuracy not lower",
+    "no_worse_calibration_bias_size": "calibration bias not larger",
 }
 
 
@@ -46,7 +46,7 @@ def print_gate(verdict: Verdict, stream: TextIO) -> None:
 def resolved_words(resolved_models: Mapping[str, Sequence[str]]) -> list[str]:
     """Return which models answered under each name, where that is known."""
     return [
-        f"{model} was answered by {', '.join(names)}."
+        f"{model} resolved to {', '.join(names)}."
         for model, names in resolved_models.items()
         if names
     ]
@@ -54,7 +54,7 @@ def resolved_words(resolved_models: Mapping[str, Sequence[str]]) -> list[str]:
 
 def _parts(verdict: Verdict) -> list[RenderableType]:
     outcome, deployed = verdict.verdict, verdict.deployed
-    compared = f", against {verdict.against}" if verdict.against else ""
+    compared = f", compared with {verdict.against}" if verdict.against else ""
     headline = Text(f"Gate for {visible(verdict.model)}{visible(compared)}: ", style="bold")
     headline.append(outcome.upper(), style=_STYLES[outcome])
     effort = f", effort {deployed.reasoning_effort}" if deployed.reasoning_effort else ""
@@ -66,9 +66,9 @@ def _parts(verdict: Verdict) -> list[RenderableType]:
     parts: list[RenderableType] = [
         headline,
         Text(visible(about)),
-        Text(f"It means: {_MEANING[outcome]}"),
+        Text(f"Meaning: {_MEANING[outcome]}"),
         Text(),
-        heading("Rules (95 % intervals)"),
+        heading("Rules (95% intervals)"),
     ]
     for rule in verdict.rules:
         line = Text(f"{rule.verdict:<13}", style=_STYLES[rule.verdict])

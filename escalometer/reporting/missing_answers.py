@@ -1,4 +1,4 @@
-"""Effects of missing answers and of repeated scenarios on a number, in words."""
+"""Sentences on the effects of missing answers and of repeated scenarios on a number."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from escalometer.documents.profile import Overlap
 from escalometer.documents.wording import Bounds, Estimated, count, number, span
 from escalometer.reporting.variants import label
 
-#: In the place of bounds where some way of answering leaves the number undefined.
-UNDONE = "could undo it"
+#: Shown in place of bounds where some missing answers would leave the number undefined.
+UNDONE = "could be undefined"
 
-#: From this ratio of widths on, the interval by scenario is shown beside the one by dialogue.
+#: Least ratio of widths at which the interval by scenario is shown next to that by dialogue.
 _WIDER = 1.2
-#: From this design effect on, repeated scenarios cost precision that is worth a sentence.
+#: Least design effect of repeated scenarios that is reported.
 _EFFECT = 1.05
 
 
@@ -33,10 +33,10 @@ class WithBounds(Estimated, Protocol):
 def moved(
     interval: WithBounds, n_missing: int, unit: str = "share", pattern: str = "{low} to {high}"
 ) -> str:
-    """Return the number's bounds if missing answers had all gone one way.
+    """Return the number's bounds over all possible values of the missing answers.
 
-    Empty where nothing is missing, the number is undefined, or no way changes what is printed of
-    it; `UNDONE` where one of the ways leaves it undefined.
+    Empty if no answer is missing, the number is undefined, or its printed value cannot change;
+    `UNDONE` if it could become undefined.
 
     Parameters
     ----------
@@ -58,16 +58,16 @@ def moved(
 
 
 def moved_words(interval: WithBounds, n_missing: int, unit: str = "share") -> str:
-    """Return `moved` as a sentence, or nothing."""
+    """Return `moved` as a sentence; empty if `moved` is."""
     bounds = moved(interval, n_missing, unit)
     if bounds in ("", UNDONE):
-        return "Missing answers could undo it." if bounds else ""
-    after = {"share": " %", "points": " points"}.get(unit, "")
-    return f"If missing answers had all gone one way: {bounds}{after}."
+        return "Missing answers could make it undefined." if bounds else ""
+    after = {"share": "%", "points": " points"}.get(unit, "")
+    return f"Bounds for missing answers: {bounds}{after}."
 
 
 def kept_together(interval: Interval, unit: str = "share") -> str:
-    """Return the interval that keeps scenarios together, where it is wider by over a fifth."""
+    """Return the interval that resamples whole scenarios, where it is wider by over a fifth."""
     by_scenario = Bounds(interval.scenario_low, interval.scenario_high)
     width, width_by_scenario = _width(Bounds(interval.low, interval.high)), _width(by_scenario)
     if width is None or width_by_scenario is None or width_by_scenario <= _WIDER * width:
@@ -80,9 +80,9 @@ def _width(bounds: Bounds) -> float | None:
 
 
 def overlap_words(profile: Profile) -> str:
-    """Return the loss of precision from repeated scenarios, in a sentence; nothing if it is small.
+    """Return the loss of precision from repeated scenarios as a sentence; empty if it is small.
 
-    The sentence is about the protocol variant that loses most.
+    It describes the protocol variant with the largest loss.
     """
     rows = [row for row in profile.overlap if row.n_scenarios]
     if not rows:
@@ -91,7 +91,7 @@ def overlap_words(profile: Profile) -> str:
     shared = f"{count(row.n_overlapping)} of {count(row.n_scenarios)} scenarios"
     if _effect(row) > _EFFECT:
         worth = " and ".join(
-            f"{count(min(row.n, round(n_effective)))} for {words}"
+            f"{count(min(row.n, round(n_effective)))} independent ones for {words}"
             for n_effective, words in (
                 (row.n_effective_accuracy, "accuracies"),
                 (row.n_effective_escalation, "escalation rates"),
@@ -99,11 +99,11 @@ def overlap_words(profile: Profile) -> str:
             if n_effective is not None
         )
         return (
-            f"{shared} were asked about more than once, and dialogues about the same scenario are "
-            f"alike: under {label(row)} the {count(row.n)} are worth {worth}."
+            f"{shared} occur in several dialogues, whose outcomes are correlated: under "
+            f"{label(row)}, {count(row.n)} dialogues are worth {worth}."
         )
     if 2 * row.n_overlapping > row.n_scenarios:
-        return f"{shared} were asked about more than once; that costs next to no precision."
+        return f"{shared} occur in several dialogues, with little loss of precision."
     return ""
 
 

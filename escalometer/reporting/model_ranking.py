@@ -115,14 +115,14 @@ def _cheapest(cost_ratio: float, places: frozenset[Place], group: Sequence[Ranke
     return RankingRow(
         cost_ratio=cost_ratio,
         model=None if is_nobody else first.profile.model,
-        action="let people take every decision" if is_nobody else candidate_name(best),
+        action="always escalate" if is_nobody else candidate_name(best),
         cost=with_span(best.realized_cost, "cost"),
         kept=share(best.escalation_rate, 0),
         next_best=None if is_nobody else _name(second),
         next_cost=None if is_nobody else with_span(other.realized_cost, "cost"),
         verdict=_verdict(best.realized_cost, other.realized_cost, is_nobody)
         if best.is_shown
-        else "no: not shown to cost less than people taking every decision",
+        else "no: no saving compared with always escalating is shown",
         models=", ".join(sorted(ranked.profile.model for ranked in group)),
         n_conditions=len(places),
     )
@@ -135,16 +135,20 @@ def _cost(ranked: Ranked) -> float:
 
 def _name(ranked: Ranked) -> str:
     if ranked.recommendation.policy == "always_escalate":
-        return "people take every decision"
+        return "always escalate"
     return f"{ranked.profile.model}, {candidate_name(ranked.recommendation)}"
 
 
 def _verdict(best: Interval, other: Interval, is_nobody: bool) -> str:
     if is_nobody:
-        return "no model here costs less"
+        return "no model costs less"
     if best.high is None or other.low is None:
-        return "open: no interval"
-    return "yes: the intervals are apart" if best.high < other.low else "no: the intervals overlap"
+        return "unknown: no interval"
+    return (
+        "yes: the intervals do not overlap"
+        if best.high < other.low
+        else "no: the intervals overlap"
+    )
 
 
 def _other_conditions(groups: Mapping[frozenset[Place], Sequence[Ranked]]) -> str:
@@ -154,4 +158,4 @@ def _other_conditions(groups: Mapping[frozenset[Place], Sequence[Ranked]]) -> st
         f"({count(len(places))} conditions)"
         for places, group in groups.items()
     ]
-    return f"These cover different conditions, so they are not compared: {'; '.join(listed)}."
+    return f"Not compared, because their conditions differ: {'; '.join(listed)}."

@@ -11,6 +11,7 @@ from escalometer.documents import Probes, Profile, wording
 from escalometer.documents.profile import InterventionScores
 from escalometer.documents.wording import MISSING, visible
 from escalometer.reporting.conclusions import (
+    Conclusion,
     conclusions,
     headline,
     missing,
@@ -21,6 +22,8 @@ from escalometer.reporting.conclusions import (
 from escalometer.reporting.confidence import external_words, reliability_svg, score_name
 from escalometer.reporting.cost_figure import cost_caption, cost_curve_svg
 from escalometer.reporting.curve_figure import escalation_curve_svg
+from escalometer.reporting.drawing import prefixed
+from escalometer.reporting.headline_variant import HeadlineVariant, headline_variant
 from escalometer.reporting.missing_answers import WithBounds, moved, overlap_words
 from escalometer.reporting.model_ranking import across_models
 from escalometer.reporting.probe_figure import probes_svg
@@ -33,6 +36,7 @@ from escalometer.reporting.probe_rows import (
     sentences,
 )
 from escalometer.reporting.recommendations import recommended, recommended_at
+from escalometer.reporting.seed_spread import seed_spreads
 from escalometer.reporting.threshold_rows import domain_rows, variant_rows
 from escalometer.reporting.variants import ScoredRow, difference_rows, intervention_rows
 from escalometer.runtime.files import write_text
@@ -73,6 +77,8 @@ class ReportContent:
         True if the run closed unfinished answers for the model.
     git_commit : str
         Commit of the code, or ``unknown``.
+    figures : mapping of str to mapping
+        By model, its `model_figures`, where they are drawn already.
     """
 
     profiles: Sequence[Profile]
@@ -86,6 +92,16 @@ class ReportContent:
     params: Mapping[str, Any] = field(default_factory=dict)
     force_answer: bool = False
     git_commit: str = "unknown"
+    figures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def model_figures(profile: Profile, cost_ratio: float) -> dict[str, str]:
+    """Return a model's figures, each an ``<svg>`` element, by the name that the template uses."""
+    return {
+        "figure": escalation_curve_svg(profile, cost_ratio, prefix=""),
+        "cost_figure": cost_curve_svg(profile, cost_ratio, prefix=""),
+        "reliability": reliability_svg(profile, prefix=""),
+    }
 
 
 def write_report(content: ReportContent, path: Path) -> None:
@@ -96,6 +112,7 @@ def write_report(content: ReportContent, path: Path) -> None:
         across=across_models(content.profiles),
         models=[_model_view(profile, i, content) for i, profile in enumerate(content.profiles)],
         tuned=[_tuned_view(probes, i) for i, probes in enumerate(content.probes)],
+        spreads=seed_spreads(content.probes),
         provenance=[_flat_items(entry) for entry in content.provenance],
         validation=content.validation,
         samples=content.samples,
@@ -127,9 +144,14 @@ def _render(**values: Any) -> str:
         "span": wording.span,
         "cost": wording.cost,
         "p_value": wording.p_value,
+        "points": _unsigned_points,
         "moved": _moved,
     }
     return environment.get_template(TEMPLATE).render(**values)
+
+
+def _unsigned_points(value: float) -> str:
+    return wording.points(value).lstrip("+")
 
 
 def _moved(interval: WithBounds, n_missing: int, unit: str) -> str:
@@ -152,13 +174,10 @@ def _model_view(profile: Profile, index: int, content: ReportContent) -> dict[st
     cost_ratio = content.cost_ratio
     counted = [row for row in content.statuses if row["model"] == profile.model]
     interventions = intervention_rows(profile)
-    status = profile.implicit_threshold.linear.status
+    about = headline_variant(profile, cost_ratio)
+    status = about.fit.status if about.fit is not None else "unidentified"
     shown = conclusions(profile, cost_ratio)
-    figures = {
-        "figure": escalation_curve_svg(profile, cost_ratio, prefix=f"curve{index}-"),
-        "cost_figure": cost_curve_svg(profile, cost_ratio, prefix=f"cost{index}-"),
-        "reliability": reliability_svg(profile, prefix=f"reliability{index}-"),
-    }
+    figures = content.figures.get(profile.model) or model_figures(profile, cost_ratio)
     return {
         "profile": profile,
         "anchor": f"model-{index}",
@@ -168,7 +187,8 @@ def _model_view(profile: Profile, index: int, content: ReportContent) -> dict[st
         "recommendations": recommended(profile),
         "overlap": overlap_words(profile),
         "conclusions": shown,
-        "key_conclusions": [found for found in shown if found.title in _KEY_CONCLUSIONS],
+        "key_conclusions": _key_conclusions(shown),
+        "about": about,
         "domains": domain_rows(profile),
         "differences": difference_rows(profile),
         "variants": variant_rows(profile),
@@ -181,15 +201,22 @@ def _model_view(profile: Profile, index: int, content: ReportContent) -> dict[st
         "overview": [
             row
             for row in interventions
-            if row.common.cost_ratio == cost_ratio and row.common.intervention in _OVERVIEW
+            if row.common.cost_ratio == cost_ratio
+            and (
+                row.common.intervention in _OVERVIEW
+                or (not about.is_baseline and about.covers(row.common, profile))
+            )
         ],
-        "curve": _curve_rows(profile, counted, content.conditions),
-        "has_line": status in ("ok", "extrapolated"),
+        "curve": _curve_rows(about, counted, content.conditions),
+        "has_line": status != "unidentified" and getattr(about.fit, "slope", None) is not None,
         "has_threshold": status == "ok",
-        "has_band": any(point.clustered_low is not None for point in profile.curve),
+        "has_band": any(point.clustered_low is not None for point in about.points),
         "cost_caption": cost_caption(profile, cost_ratio),
         # matplotlib's own output; it escapes our names
-        **{name: Markup(drawn) for name, drawn in figures.items()},  # noqa: S704
+        **{
+            name: Markup(prefixed(svg, f"{name}{index}-"))  # noqa: S704
+            for name, svg in figures.items()
+        },
     }
 
 
@@ -211,10 +238,10 @@ def _tuned_view(probes: Probes, index: int) -> dict[str, Any]:
     }
 
 
-#: Conclusions in the table that compares models.
+#: Conclusions in the table that compares models; the first threshold of a model is the valid one.
 _KEY_CONCLUSIONS = (
     "Predictive accuracy",
-    "Implicit threshold p*, linear fit",
+    "Implicit threshold p*",
     "Self-estimated accuracy",
     "Calibration bias",
 )
@@ -223,9 +250,16 @@ _KEY_CONCLUSIONS = (
 _OVERVIEW = ("baseline", "cost_framing")
 
 
+def _key_conclusions(shown: Sequence[Conclusion]) -> list[Conclusion]:
+    return [
+        next(found for found in shown if found.title.startswith(title))
+        for title in _KEY_CONCLUSIONS
+    ]
+
+
 @dataclass(frozen=True)
 class CurveRow:
-    """A condition of the baseline; without one usable dialogue its numbers are None.
+    """A condition of the headlines' variant; without one usable dialogue its numbers are None.
 
     Attributes
     ----------
@@ -255,7 +289,7 @@ class CurveRow:
 
 
 def _curve_rows(
-    profile: Profile, counted: Sequence[Row], conditions: Sequence[Row]
+    about: HeadlineVariant, counted: Sequence[Row], conditions: Sequence[Row]
 ) -> list[CurveRow]:
     """Return the curve by domain and stated accuracy, with the dialogues that are missing.
 
@@ -264,7 +298,7 @@ def _curve_rows(
     stated = {(row["domain"], row["condition"]): row["signal_accuracy"] for row in conditions}
     asked: dict[tuple[str, str], list[Row]] = {}
     for row in counted:
-        if row["intervention"] == "baseline":
+        if about.asked(row):
             asked.setdefault((row["domain"], row["condition"]), []).append(row)
     rows = [
         CurveRow(
@@ -278,7 +312,7 @@ def _curve_rows(
             point.low,
             point.high,
         )
-        for point in profile.curve
+        for point in about.points
     ]
     seen = {(row.domain, row.condition) for row in rows}
     rows += [

@@ -63,6 +63,6 @@ def _draw(figure: Figure, probes: Probes) -> None:
     axes.set_ylim(0.4, len(rows) + 0.6)
     axes.set_xlim(-0.02, 1.02)
     axes.xaxis.set_major_formatter(lambda value, _: share(value, 0))
-    axes.set_xlabel("share of dialogues with the cost-optimal action, with 95 % interval")
+    axes.set_xlabel("share of dialogues with the cost-optimal action, with 95% interval")
     figure.legend(loc="outside lower left", ncols=3, frameon=False)
     plain_axes(axes)

@@ -14,14 +14,14 @@ from escalometer.documents.wording import DASH, count, ratio, share, with_span
 PROBE_WORDS = {
     ("trained_domains", "signal"): "trained domains",
     ("held_out_domain", "signal"): "held-out domain",
-    ("untrained_ratios", "signal"): "ratios never trained",
-    ("untrained_wordings", "signal"): "wordings never trained",
-    ("untrained_percentages", "signal"): "percentages never trained",
+    ("untrained_ratios", "signal"): "untrained cost ratios",
+    ("untrained_wordings", "signal"): "untrained wordings",
+    ("untrained_percentages", "signal"): "untrained percentages",
     ("no_signal", "domain"): "signal removed",
-    ("wrong_signal", "signal"): "wrong signal: follows it",
-    ("wrong_signal", "domain"): "wrong signal: follows domain",
-    ("other_percentage", "signal"): "another percentage nearby",
-    ("ties", "signal"): "ties, one point beside them",
+    ("wrong_signal", "signal"): "wrong signal: by signal",
+    ("wrong_signal", "domain"): "wrong signal: by domain",
+    ("other_percentage", "signal"): "unrelated percentage",
+    ("ties", "signal"): "ties, and one point off",
 }
 
 #: Names of the kinds of mistakes.
@@ -37,16 +37,17 @@ MISTAKE_WORDS = {
 
 #: A page's explanation of each probe.
 EXPLAINED = {
-    "trained_domains": "the study's ratios and wordings, scenarios that training did not see",
-    "held_out_domain": "the same on a domain that training never saw",
+    "trained_domains": "the study's ratios and wordings, on scenarios that training did not use",
+    "held_out_domain": "the same on a domain that training did not use",
     "untrained_ratios": "on the held-out domain, as all below: R = 3, 6, 15, 30",
-    "untrained_wordings": "the cost stated in euros, hours of work and penalty points",
-    "untrained_percentages": "the signal states 54, 64, 69, 74, 81 or 89 %",
-    "no_signal": "no accuracy to read: scored by that of the condition",
-    "wrong_signal": "the signal is off by 20 points or more and asks for the other action: what is "
-    "right by the signal is wrong by the domain's own accuracy, and the other way round",
-    "other_percentage": "the scenario ends with a percentage of another matter",
-    "ties": "R × (100 − p) is exactly 100, so implementing is right, or p is one point beside it",
+    "untrained_wordings": "the cost stated in euros, hours of work or penalty points",
+    "untrained_percentages": "the signal states 54, 64, 69, 74, 81 or 89%",
+    "no_signal": "no accuracy is stated: scored by that of the condition",
+    "wrong_signal": "the signal is off by at least 20 points and implies the other action: the "
+    "action that is optimal by the signal is not optimal by the domain's "
+    "accuracy, and vice versa",
+    "other_percentage": "the scenario ends with a percentage about something else",
+    "ties": "R × (100 − p) is exactly 100, where implementing is optimal, or p is one point off",
 }
 
 
@@ -273,14 +274,15 @@ def sentences(probes: Probes) -> list[str]:
     ]
     if blind:
         remarks.append(
-            f"Always escalating and always implementing would be right {', '.join(blind)}."
+            "Optimal actions of the two fixed policies, always escalating and always "
+            f"implementing: {', '.join(blind)}."
         )
     remarks += turn_one_sentences(probes)
     if probes.probes:
         about = _between(probe.n_scenarios for probe in probes.probes)
         remarks.append(
-            f"A probe's dialogues are about {about} scenarios; "
-            "intervals take each by itself, and are too narrow where errors go with scenarios."
+            f"The dialogues of a probe are about {about} scenarios. Intervals treat them as "
+            "independent, so they are too narrow where errors depend on the scenario."
         )
     asked = _once(probes.probes)
     base, tuned = [probe.base for probe in asked], [probe.tuned for probe in asked]
@@ -289,11 +291,10 @@ def sentences(probes: Probes) -> list[str]:
         for name in ("n_forced", "n_unparsed")
     )
     remarks.append(
-        f"Of {count(sum(probe.n for probe in asked))} dialogues with each model, the base's "
-        f"answers had to be closed with the marker in {closed[0]} (its budget: "
-        f"{probes.base_max_tokens} tokens an answer) and the tuned model's in {closed[1]} "
-        f"({probes.tuned_max_tokens} tokens); no action could be read in {unread[0]} and "
-        f"{unread[1]}, which count as not right."
+        f"Of {count(sum(probe.n for probe in asked))} dialogues with each model, {closed[0]} "
+        f"of the base model (budget: {probes.base_max_tokens} tokens per answer) and "
+        f"{closed[1]} of the tuned model ({probes.tuned_max_tokens} tokens) are forced; "
+        f"{unread[0]} and {unread[1]} have no readable action and count as not optimal."
     )
     return remarks
 
@@ -304,7 +305,7 @@ def turn_one_sentences(probes: Probes) -> list[str]:
     for row in probes.predictions:
         if row.domain not in (None, probes.holdout):
             continue
-        where = "Turn 1" if row.domain is None else f"On {row.domain} alone turn 1"
+        where = "First turn" if row.domain is None else f"First turn on {row.domain}"
         base = SimpleInterval(
             estimate=row.base_accuracy, low=row.base_accuracy_low, high=row.base_accuracy_high
         )
@@ -313,8 +314,8 @@ def turn_one_sentences(probes: Probes) -> list[str]:
         )
         alike = SimpleInterval(estimate=row.alike, low=row.alike_low, high=row.alike_high)
         remarks.append(
-            f"{where} matches the label in {with_span(base)} before and {with_span(tuned)} after; "
-            f"both predict alike in {with_span(alike)} of {count(row.n)} first turns."
+            f"{where}: accuracy {with_span(base)} before and {with_span(tuned)} after training; "
+            f"the same prediction in {with_span(alike)} of {count(row.n)}."
         )
     return remarks[::-1]  # all domains first
 

@@ -24,7 +24,7 @@ def print_probes(probes: Probes, stream: TextIO) -> None:
 
 
 def _parts(probes: Probes) -> list[RenderableType]:
-    title = f"{probes.adapter} beside {probes.base}: escalation accuracy (95 % intervals)"
+    title = f"{probes.adapter} compared with {probes.base}: escalation accuracy (95% intervals)"
     parts: list[RenderableType] = [heading(visible(title)), _table(probes), Text()]
     parts += [Text(visible(sentence)) for sentence in sentences(probes)]
     published = "; ".join(

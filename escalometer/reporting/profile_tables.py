@@ -22,6 +22,7 @@ from escalometer.documents.wording import (
     visible,
 )
 from escalometer.reporting.conclusions import missing, status_rows
+from escalometer.reporting.headline_variant import HeadlineVariant
 from escalometer.reporting.missing_answers import WithBounds, moved
 from escalometer.reporting.terminal import Column, plain_table
 from escalometer.reporting.threshold_rows import domain_rows, variant_rows
@@ -30,10 +31,10 @@ from escalometer.reporting.variants import difference_rows, intervention_rows
 BAR_WIDTH = 10
 BOUNDS = "{low}–{high}"  # in tables, where columns are scarce
 #: First cell of a row with the bounds for missing answers of the row above.
-WITH_MISSING = "  with the missing"
+WITH_MISSING = "  bounds, missing"
 WITH_MISSING_WORDS = (
-    "with the missing: what the number could have been if all missing answers had gone one way; "
-    "empty where that changes nothing."
+    "bounds, missing: range of the number over all possible values of the missing answers; "
+    "empty where it cannot change."
 )
 
 
@@ -118,15 +119,15 @@ def domains(profile: Profile) -> list[RenderableType]:
         )
         is_moved |= _add_moved(table, 2, [accuracy, threshold, *others], missing(profile))
     notes = [
-        "unidentified, extrapolated: no threshold in the accuracies seen. Self-estimated accuracy "
-        "is read off the line of all domains together."
+        "unidentified: no threshold. extrapolated: threshold outside of the observed "
+        "accuracies. Self-estimated accuracy uses the line over all domains."
     ]
     if any(row.is_at_limit for row in rows):
-        notes.append("A self-estimated accuracy of 0 or 100 % is the limit: it was cut there.")
+        notes.append("A self-estimated accuracy of 0 or 100% is clipped.")
     if any(row.numbers.self_estimated_accuracy.estimate is None for row in rows):
-        notes.append(f"{DASH} no dialogue without signal, or no line to read it off.")
+        notes.append(f"{DASH} no dialogue without a signal, or no fitted line.")
     if not all(row.numbers.is_main for row in rows):
-        notes.append("² Left out of every number that pools domains.")
+        notes.append("² Excluded from pooled numbers.")
     if is_moved:
         notes.append(WITH_MISSING_WORDS)
     return [table, *_notes(notes)]
@@ -139,7 +140,7 @@ def interventions(profile: Profile, cost_ratio: float) -> list[RenderableType]:
         scored = sorted({row.cost_ratio for row in profile.interventions})
         listed = ", ".join(ratio(r) for r in scored) or "none"
         return [Text(f"Not scored at R = {ratio(cost_ratio)}; cost ratios scored: {listed}.")]
-    titles = ("n", "right by\naccuracy", "right by\nsignal", "acts alone", "cost", "regret")
+    titles = ("n", "optimal by\naccuracy", "optimal by\nsignal", "coverage", "cost", "regret")
     columns = [Column(title, can_wrap=True) for title in titles]
     table = plain_table([Column("", "left"), *columns])
     is_moved = False
@@ -159,16 +160,15 @@ def interventions(profile: Profile, cost_ratio: float) -> list[RenderableType]:
         )
         is_moved |= _add_moved(table, 2, cells, missing(profile))
     notes = [
-        "right by …: share of actions that are the cheapest for R, given the condition's accuracy "
-        "(or the accuracy that its signal states). acts alone: share not escalated. cost: a "
-        "decision, in units of one escalation. regret: cost above the best policy's.",
+        "optimal by …: share of actions that are cost-optimal at R given the condition's "
+        "measured accuracy, or the accuracy that the signal states. coverage: share of "
+        "predictions implemented. cost: per decision, in units of one escalation. regret: cost "
+        "above the optimal policy.",
     ]
     if not all(row.common.is_cost_stated for row in rows):
-        notes.append(
-            f"¹ The prompt stated no cost; scored at R = {ratio(cost_ratio)} all the same."
-        )
+        notes.append(f"¹ The prompt stated no cost; scored at R = {ratio(cost_ratio)}.")
     if any(score.escalation_accuracy.estimate is None for row in rows for score in row.scored):
-        notes.append(f"{DASH} no dialogue with both a prediction and an action to score.")
+        notes.append(f"{DASH} no dialogue with both a prediction and an action.")
     if is_moved:
         notes.append(WITH_MISSING_WORDS)
     return [table, *_notes(notes)]
@@ -179,7 +179,7 @@ def differences(profile: Profile, cost_ratio: float) -> list[RenderableType]:
     rows = difference_rows(profile, cost_ratio)
     if not rows:
         return []
-    titles = ("pairs", "right by\naccuracy", "p", "right by\nsignal", "p", "cost")
+    titles = ("pairs", "optimal by\naccuracy", "p", "optimal by\nsignal", "p", "cost")
     table = plain_table([Column("", "left"), *titles])
     for row in rows:
         cells = []
@@ -194,13 +194,14 @@ def differences(profile: Profile, cost_ratio: float) -> list[RenderableType]:
             two_lines(row.common.realized_cost, "more"),
         )
     notes = [
-        "right by …: points more or fewer right actions than the baseline at the same effort. p: "
-        "corrected for all comparisons of this model (Holm). cost: below 0 is cheaper."
+        "optimal by …: difference in the share of cost-optimal actions from the baseline at the "
+        "same effort, in points. p: Holm-corrected over all comparisons of this model. cost: "
+        "negative is cheaper."
     ]
     if not all(row.common.is_paired for row in rows):
         notes.append(
-            "not paired: it is not known that both were asked about the same scenarios, so their "
-            "dialogues are compared as independent."
+            "not paired: scenarios are not known to be the same, so dialogues are compared as "
+            "independent."
         )
     if not all(row.common.is_cost_stated for row in rows):
         notes.append("¹ The prompt stated no cost.")
@@ -225,16 +226,16 @@ def thresholds(profile: Profile) -> list[RenderableType]:
             "" if row.flag else bounds,
         )
     note = (
-        "unidentified: it does not escalate less where it is more accurate. extrapolated: the "
-        "threshold lies outside of the accuracies seen."
+        "unidentified: the escalation rate does not decrease with accuracy. extrapolated: the "
+        "threshold is outside of the observed accuracies."
     )
     return [table, *_notes([note] if any(row.flag for row in rows) else [])]
 
 
-def curve(profile: Profile) -> list[RenderableType]:
-    """Return the escalation rate of the baseline by domain and condition, with bars."""
-    if not profile.curve:
-        return [Text("No condition has a usable dialogue of the baseline intervention.")]
+def curve(about: HeadlineVariant) -> list[RenderableType]:
+    """Return the escalation rate of a variant by domain and condition, with bars."""
+    if not about.points:
+        return [Text(f"No condition of the {about.name} has a usable dialogue.")]
     table = plain_table(
         [
             Column("condition", "left", min_width=20),
@@ -244,7 +245,7 @@ def curve(profile: Profile) -> list[RenderableType]:
     )
     domain = None
     for point in sorted(
-        profile.curve, key=lambda point: (point.domain, point.signal_accuracy, point.condition)
+        about.points, key=lambda point: (point.domain, point.signal_accuracy, point.condition)
     ):
         if point.domain != domain:
             domain = point.domain

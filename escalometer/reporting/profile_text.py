@@ -18,6 +18,7 @@ from escalometer.reporting.conclusions import (
     status_warnings,
 )
 from escalometer.reporting.confidence import calibration_words, external_words
+from escalometer.reporting.headline_variant import headline_variant
 from escalometer.reporting.missing_answers import overlap_words
 from escalometer.reporting.recommendations import recommended, recommended_at
 
@@ -55,14 +56,14 @@ def _parts(profile: Profile, cost_ratio: float) -> list[RenderableType]:
         Text(visible(headline(profile, cost_ratio)), style="bold"),
         *_recommended(profile, cost_ratio),
         Text(),
-        terminal.heading("How the dialogues ended"),
+        terminal.heading("Dialogues by status"),
         *profile_tables.statuses(profile),
     ]
     parts += [
         terminal.indented(Text(f"! {warning}", style="yellow"))
         for warning in status_warnings(profile)
     ]
-    parts += [Text(), terminal.heading("The model as a whole (95 % intervals)")]
+    parts += [Text(), terminal.heading("Headline numbers (95% intervals)")]
     for conclusion in conclusions(profile, cost_ratio):
         line = Text(f"{conclusion.title:<36}")
         line.append(conclusion.value, style="bold")
@@ -72,24 +73,25 @@ def _parts(profile: Profile, cost_ratio: float) -> list[RenderableType]:
         parts += [line, terminal.indented(words)]
     parts.append(
         Text(
-            "Intervals hold for these conditions; those 'beyond' them resample whole conditions.",
+            "Intervals hold for these conditions; those 'beyond' resample whole conditions.",
             style="dim",
         )
     )
     notes = [overlap_words(profile), *profile.notes]
     parts += [Text(f"Note: {visible(note)}") for note in notes if note]
+    about = headline_variant(profile, cost_ratio)
     confidence = [*calibration_words(profile), *external_words(profile, cost_ratio)]
     at = f"at R = {ratio(cost_ratio)}"
     for title, part in (
-        ("Each domain by itself", profile_tables.domains(profile)),
+        ("Domains", profile_tables.domains(profile)),
         (f"Interventions {at}", profile_tables.interventions(profile, cost_ratio)),
         (
-            f"What interventions change against the baseline {at}",
+            f"Interventions compared with the baseline {at}",
             profile_tables.differences(profile, cost_ratio),
         ),
-        ("Threshold under each intervention with a signal", profile_tables.thresholds(profile)),
-        ("What its own confidence is worth", [Text(visible(words)) for words in confidence]),
-        ("Escalation rate by condition (baseline)", profile_tables.curve(profile)),
+        ("Threshold by intervention", profile_tables.thresholds(profile)),
+        ("Calibration of confidence", [Text(visible(words)) for words in confidence]),
+        (f"Escalation rate by condition ({visible(about.name)})", profile_tables.curve(about)),
     ):
         if part:
             parts += [Text(), terminal.heading(title), *part]

@@ -1,4 +1,4 @@
-"""Recommendations at a cost ratio in sentences, for somebody who answers for the risk."""
+"""Recommendations at a cost ratio in sentences."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Advice:
     cost_ratio : str
         R.
     action : str
-        What to do, as a clause.
+        The recommended action, as a clause.
     cost, kept : str
-        What a decision then costs, with its interval, and the share that people keep.
+        Cost per decision with its interval, and the escalation rate.
     next_best, gap : str
-        The candidate that comes next, and what it costs more, with its interval.
+        The second cheapest candidate, and its additional cost with its interval.
     is_clear : bool
-        True if it is shown to be the best, for these conditions and beyond them.
+        True if it is shown to cost least, for these conditions and beyond them.
     sentence, brief : str
-        All of it; and without the next best where that is clear.
+        The whole recommendation; and without the second cheapest where the difference is clear.
     """
 
     cost_ratio: str
@@ -96,7 +96,7 @@ def _advice(profile: Profile, row: Recommendation) -> Advice:
 
 
 def _is_open(row: Recommendation) -> bool:
-    """Return True if it is not shown that acting costs less than people deciding everything."""
+    """Return True if no saving compared with always escalating is shown."""
     return row.policy != "always_escalate" and not row.is_shown
 
 
@@ -105,45 +105,39 @@ def _open_words(row: Recommendation, action: str, outcome: str) -> str:
     shown = "without an interval" if bounds == DASH else bounds
     less = more(row.saves.estimate).removeprefix("+")
     return (
-        "do not let it act on this evidence. That anything costs less than people taking every "
-        f"decision is not shown: the cheapest would be to {action} and saves {less} {shown}"
-        f"{outcome}"
+        "these data do not support autonomous use. No policy is shown to cost less than always "
+        f"escalating; the cheapest, to {action}, saves {less} {shown} per decision{outcome}"
     )
 
 
 def _action(row: Recommendation) -> tuple[str, str]:
-    """Return the clauses on what to do and on what it then costs."""
+    """Return the clauses on the action and on its cost."""
     costs = with_span(row.realized_cost, "cost")
     if row.policy == "always_escalate":
         why = (
-            "every other rule costs more"
+            "every other policy costs more"
             if row.is_clear
-            else "no rule that lets it act is shown to cost less"
+            else "no policy that implements predictions is shown to cost less"
         )
-        return (
-            f"do not let it act: {why}",
-            f". People keep every decision, at a cost of {costs} each.",
-        )
+        return f"escalate every decision: {why}", f". Cost: {costs} per decision."
     if row.policy == "always_implement":
         why = (
-            "every rule that asks people costs more"
+            "every policy that escalates costs more"
             if row.is_clear
-            else "no rule that asks people is shown to cost less"
+            else "no policy that escalates is shown to cost less"
         )
         return (
-            f"let it act on every decision: {why}",
-            f". A decision costs {costs} escalations and people keep none.",
+            f"implement every prediction: {why}",
+            f". Cost: {costs} escalations per decision; no decisions are escalated.",
         )
     name = label(row)
-    under = f"as it is ({name})" if row.intervention == "baseline" else f"under {name}"
     rate = row.escalation_rate
-    kept = "none" if rate == 0 else f"{share(rate, 0)} of them"
-    # Where the next best costs the same, it is that rule, and is named.
+    # Where the second cheapest costs the same, it is that policy, and is named.
     is_same = rate == 0 and row.gap.estimate != 0
-    same = " That is the same as letting it act on every decision." if is_same else ""
+    same = " This equals implementing every prediction." if is_same else ""
     return (
-        f"let it act {under}",
-        f"; a decision costs {costs} escalations and people keep {kept}.{same}",
+        f"follow the model under {name}",
+        f". Cost: {costs} escalations per decision; escalation rate {share(rate, 0)}.{same}",
     )
 
 
@@ -157,16 +151,16 @@ def _next_words(row: Recommendation) -> str:
         return f"{_capital(name)} costs the same."
     costs = f"{more(gap.estimate).removeprefix('+')} more"
     if gap.low is None or gap.high is None:
-        return f"Not clearly better than {name}: {costs}, without an interval."
+        return f"Second cheapest: {name}, {costs}, without an interval."
     if row.is_clear:
-        return f"Next best: {name}, {costs} {bounds}."
+        return f"Second cheapest: {name}, {costs} {bounds}."
     if gap.low <= 0:
-        return f"Not clearly better than {name}: {costs} {bounds}."
+        return f"No difference from {name} is shown: {costs} {bounds}."
     beyond = span(Bounds(gap.clustered_low, gap.clustered_high), "cost")
-    wide = "of unknown size" if beyond == DASH else beyond
+    wide = "no interval" if beyond == DASH else beyond
     return (
-        f"Better than {name} for these conditions, {costs} {bounds}, but not clearly beyond them: "
-        f"{wide}."
+        f"Cheaper than {name} for these conditions ({costs} {bounds}); beyond them no difference "
+        f"is shown: {wide}."
     )
 
 
@@ -188,6 +182,5 @@ def _left_out_words(row: Recommendation) -> str:
     n = row.n_left_out
     if not n:
         return ""
-    was = "intervention was" if n == 1 else "interventions were"
-    are = "is" if n == 1 else "are"
-    return f"{count(n)} {was} tried under too few of the conditions and {are} left out."
+    were = "intervention has" if n == 1 else "interventions have"
+    return f"Excluded: {count(n)} {were} too few of the conditions."

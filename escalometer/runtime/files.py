@@ -59,7 +59,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist; run `dvc repro` to make it") from error
+        raise DataError(f"{path} does not exist; run `dvc repro` to create it") from error
     except ValueError as error:
         raise DataError(f"{path} is not JSON: {error}; remove it and run `dvc repro`") from error
     return content

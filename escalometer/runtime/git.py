@@ -1,4 +1,4 @@
-"""The git commit that is checked out."""
+"""The git repository: the commit that is checked out, and tracked files."""
 
 from __future__ import annotations
 
@@ -19,3 +19,13 @@ def git_commit(root: Path) -> str:
     command = [*git, "diff", "--quiet", "HEAD", "--", ".", ":(exclude)dvc.lock"]
     is_clean = subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
     return head.stdout.strip() + ("" if is_clean else "-dirty")
+
+
+def is_tracked(path: Path) -> bool:
+    """Return true if git tracks this file, or a file in this folder; false outside of git."""
+    if not path.exists():
+        return False
+    folder = path if path.is_dir() else path.parent
+    command = ["git", "-C", str(folder), "ls-files", "--", str(path.resolve())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return done.returncode == 0 and bool(done.stdout.strip())

@@ -103,7 +103,7 @@ class Meter:
         is_done = self._is_done()
         parts = [self.amount()]
         if self.total is not None:
-            parts.append(f"{100 if is_done else min(99, round(100 * self.done / self.total))} %")
+            parts.append(f"{100 if is_done else min(99, round(100 * self.done / self.total))}%")
         if rate := self.rate():
             parts.append(rate)
         remaining_s = self.remaining_s()
@@ -222,7 +222,7 @@ def progress(
     description : str
         What is being done: ``"querying movielens"``.
     total : int or None
-        How many items there are, in `unit`; None while nobody knows: set the meter's `total` once
+        How many items there are, in `unit`; None while unknown: set the meter's `total` once
         somebody does, at the latest when all is done.
     unit : str
         What is counted: ``"dialogues"``; ``"bytes"`` are shown as megabytes, with their rate.

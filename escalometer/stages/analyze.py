@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from escalometer import layout
 from escalometer.analysis.decisions import load_decisions, load_design, measure_decisions
 from escalometer.analysis.flat_metrics import flat_metrics
-from escalometer.analysis.profile import build_profile, profile_of
+from escalometer.analysis.profile import profile_of
 from escalometer.config import Params
 from escalometer.documents.document import write_document
 from escalometer.reporting.curve_figure import escalation_curve_figure
@@ -55,7 +55,11 @@ def run(model: str, params: Params, root: Path = Path()) -> None:
     write_document(profile, layout.profile_file(model, root))
     write_json(flat_metrics(profile), layout.metrics_file(model, root))
     by_domain = {
-        domain: flat_metrics(build_profile(decisions, model, layout.PIPELINE, params, [domain]))
+        domain: flat_metrics(
+            profile_of(
+                measured.on(domain), decisions.slice(0, 0), model, layout.PIPELINE, params, None
+            )
+        )
         for domain in params.domains
     }
     write_json(by_domain, layout.domain_metrics_file(model, root))

@@ -45,22 +45,19 @@ def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
         provenance.append({**read, "domain": domain})
         path = layout.conditions_file(domain, root)
         conditions += read_table(path, CONDITIONS).to_pylist()
-    samples: list[dict[str, Any]] = []
-    statuses: list[dict[str, Any]] = []
-    for model in params.models:
-        for domain in params.domains:
-            path = layout.decisions_file(model, domain, root)
-            decisions = read_table(path, DECISIONS)
-            statuses += counted(decisions)
-            samples += sampled(decisions)
+    decisions = [
+        layout.decisions_file(model, domain, root)
+        for model in params.models
+        for domain in params.domains
+    ]
     page = (out or layout.report_folder(root)) / layout.report_file().name
     content = ReportContent(
         profiles=profiles,
         cost_ratio=params.analyze.headline_ratio,
         provenance=provenance,
         validation=_validation(root),
-        samples=samples,
-        statuses=statuses,
+        samples=sampled(decisions, DECISIONS),
+        statuses=counted(decisions),
         conditions=conditions,
         # Adapters that were evaluated; most projects have none.
         probes=[read_document(Probes, path) for path in layout.all_probes_files(root)],
@@ -69,7 +66,7 @@ def run(params: Params, root: Path = Path(), out: Path | None = None) -> Path:
         git_commit=git_commit(root),
     )
     write_report(content, page)
-    write_plots_template(page.parent / "plots_template.html")
+    write_plots_template(page.parent / "plots_template.html", root)
     return page
 
 

@@ -39,7 +39,8 @@ def run(domain: str, params: Params, root: Path = Path()) -> None:
     plugin = catalog.load(domain, root)
     cases = stage_table(plugin, params, layout.raw_folder(domain, root))
     sampled = sample_scenarios(plugin, cases, params)
-    for note in sampled.notes:
+    warnings = plugin.warnings() if plugin.warnings is not None else []
+    for note in [*sampled.notes, *warnings]:
         print(f"warning: {domain}: {note}", file=sys.stderr)
     provenance = read_json(layout.provenance_file(domain, root))
     write_table(sampled.cases, sampled.cases.schema, layout.cases_file(domain, root))
@@ -52,6 +53,7 @@ def run(domain: str, params: Params, root: Path = Path()) -> None:
         "is_main": plugin.is_main,
         "edition": provenance["edition_name"],
         "order": params.sample.order,
+        "warnings": list(warnings),
         "task": {
             "question": plugin.task.question,
             "decider": plugin.task.decider,

@@ -45,7 +45,7 @@ def run(name: str, params: Params, workspace: Workspace) -> None:
     recipe = card.training
     starts = draw_beginnings(adapter, recipe, params, workspace)
     answers = first_answers(card, starts, adapter, params, workspace)
-    rng = np.random.default_rng([params.seed, 2])
+    rng = np.random.default_rng([adapter.seed_in(params.seed), 2])
     rows: list[dict[str, Any]] = []
     answered = [pair for pair in zip(starts, answers, strict=True) if pair[1] is not None]
     for number, (start, answer) in enumerate(answered):

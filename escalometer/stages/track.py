@@ -71,9 +71,10 @@ def _domain_run(
 ) -> tracking.RunRecord:
     decisions = layout.decisions_file(model, domain, root)
     provenance = read_json(layout.provenance_file(domain, root))
-    rows = read_table(decisions, DECISIONS).to_pylist()
+    rows = read_table(decisions, DECISIONS)
+    n_traces = min(-(-params.track.n_traces // len(params.domains)), rows.num_rows)
     # Spread over the table, not its first rows: those are all of one condition.
-    chosen = np.unique(np.linspace(0, len(rows) - 1, params.track.n_traces).astype(int))
+    chosen = np.unique(np.linspace(0, rows.num_rows - 1, n_traces).astype(int))
     return tracking.RunRecord(
         name=f"{model} · {domain}",
         parameters={"model": model, "domain": domain, **_flat({"provenance": provenance})},
@@ -84,7 +85,7 @@ def _domain_run(
             f"{domain}-conditions": layout.conditions_file(domain, root),
             f"{domain}-decisions": decisions,
         },
-        dialogues=[rows[i] for i in chosen] if params.track.n_traces else [],
+        dialogues=rows.take(chosen).to_pylist(),
     )
 
 

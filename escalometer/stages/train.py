@@ -46,13 +46,13 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
     """
     adapter = adapters.adapter_named(name, params)
     card = adapters.check_base(adapter.model, workspace.root)
-    recipe = card.training
+    recipe, seed = card.training, adapter.seed_in(params.seed)
     table = layout.examples_file(name, workspace.root)
     rows = read_table(table, EXAMPLES).to_pylist()
     settings = {
         "model": card.id,
         "revision": weights.revision(card),
-        "seed": params.seed,
+        "seed": seed,
         **{f"adapter.{key}": value for key, value in adapter.model_dump(mode="json").items()},
         **{f"recipe.{key}": value for key, value in recipe.model_dump(mode="json").items()},
         "examples_sha256": digest(table),
@@ -62,10 +62,10 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
     work_folder = workspace.cache / "training" / f"{name}-{settings_digest[:16]}"
     work_folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    from escalometer.training import trainer
+    from escalometer.training import size_reduction, trainer
 
     if not trainer.is_first():  # of several under `accelerate launch`: another one keeps the record
-        fit_adapter(rows, card, recipe, adapter, params.seed, work_folder, workspace, None)
+        fit_adapter(rows, card, recipe, adapter, seed, work_folder, workspace, None)
         return
     run = tracking.TrainingRun.open(
         name,
@@ -76,11 +76,12 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
         work_folder / "mlflow.json",
     )
     try:
-        trained = fit_adapter(rows, card, recipe, adapter, params.seed, work_folder, workspace, run)
+        trained = fit_adapter(rows, card, recipe, adapter, seed, work_folder, workspace, run)
     except BaseException:
         run.abort()
         raise
     fresh = work_folder / "adapter"
+    size_reduction.reduce_size(fresh, recipe.stored_rank, recipe.stored_type)
     normalize_files(fresh, card)
     record = {
         "name": name,
@@ -98,5 +99,5 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(fresh, out)
     shutil.rmtree(work_folder)
-    unit = "nats a target token" if adapter.method == "sft" else "nats a pair (DPO's loss)"
+    unit = "nats per target token" if adapter.method == "sft" else "nats per pair (DPO loss)"
     print(f"models/adapters/{name}: {trained.loss:.4f} {unit}", file=sys.stderr)

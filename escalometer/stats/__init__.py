@@ -1,4 +1,4 @@
-"""Fits and intervals that SQL cannot do: resamples of counts, least squares, logit.
+"""Fits and intervals that SQL cannot do: resamples of counts, corrected lines and logits.
 
 A condition is a row of four counts (see `outcome_counts`), so that a resample of it is one
 multinomial draw and no dialogue is ever copied. Three resamplings answer three questions: dialogues
@@ -6,9 +6,9 @@ within conditions, "what of these conditions?"; whole conditions, "what beyond t
 scenarios, "what if dialogues about one scenario go together?".
 """
 
-from escalometer.stats.fits import FLAT, crossing, fit_lines, fit_logits, fit_overdispersed
+from escalometer.stats.fits import FLAT, crossing, fit_lines, fit_logits
+from escalometer.stats.interval_ends import MIN_DEFINED, percentiles, t_ends
 from escalometer.stats.intervals import (
-    MIN_DEFINED,
     NO_INTERVAL,
     Interval,
     Resamples,
@@ -16,10 +16,10 @@ from escalometer.stats.intervals import (
     generator,
     interval,
     part,
-    percentiles,
     plain,
 )
 from escalometer.stats.resamples import (
+    N_GROUPS,
     RIGHT_ESCALATED,
     RIGHT_IMPLEMENTED,
     WRONG_ESCALATED,
@@ -27,6 +27,7 @@ from escalometer.stats.resamples import (
     Counts,
     Floats,
     escalation_rates,
+    leave_scenarios_out,
     multiplicities,
     outcome_counts,
     predictive_accuracies,
@@ -39,7 +40,9 @@ from escalometer.stats.thresholds import (
     Fit,
     Kind,
     Status,
+    calibration_bias_interval,
     fit,
+    self_estimate_interval,
     self_estimates,
     threshold,
     threshold_fit,
@@ -50,6 +53,7 @@ __all__ = [
     "FLAT",
     "MIN_DEFINED",
     "NO_INTERVAL",
+    "N_GROUPS",
     "RIGHT_ESCALATED",
     "RIGHT_IMPLEMENTED",
     "WRONG_ESCALATED",
@@ -62,14 +66,15 @@ __all__ = [
     "Resamples",
     "Statistic",
     "Status",
+    "calibration_bias_interval",
     "crossing",
     "escalation_rates",
     "fit",
     "fit_lines",
     "fit_logits",
-    "fit_overdispersed",
     "generator",
     "interval",
+    "leave_scenarios_out",
     "multiplicities",
     "outcome_counts",
     "part",
@@ -80,7 +85,9 @@ __all__ = [
     "resample_conditions",
     "resample_dialogues",
     "resample_scenarios",
+    "self_estimate_interval",
     "self_estimates",
+    "t_ends",
     "threshold",
     "threshold_fit",
     "weighted_mean",

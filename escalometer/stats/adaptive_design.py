@@ -61,7 +61,7 @@ class Estimate:
     estimate : float or None
         An accuracy; null where there is no line, or a flat one.
     low, high : float or None
-        Ends of the 95 % interval; null where the status is *unidentified*.
+        Ends of the 95% interval; null where the status is *unidentified*.
     status : {"ok", "extrapolated", "unidentified"}
         As in `estimates.threshold_fit`.
     """
@@ -121,7 +121,7 @@ class Design:
         Cases of label 0 and of label 1 that the condition's scenarios are drawn from, each drawn as
         often as any other; those drawn already are counted too.
     precision : float
-        Half-width of the 95 % interval to reach, an accuracy in (0, 1).
+        Half-width of the 95% interval to reach, an accuracy in (0, 1).
     pilot : int
         Dialogues of every condition before the first judgement, at least 5.
 
@@ -154,7 +154,7 @@ class Design:
         self._share = cases / np.maximum(self._n_cases, 1)[:, None]
 
     def estimate(self, counts: Counts) -> Estimate:
-        """Return the implicit threshold with its 95 % interval and status.
+        """Return the implicit threshold with its 95% interval and status.
 
         Parameters
         ----------

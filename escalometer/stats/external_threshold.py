@@ -113,7 +113,7 @@ def external_threshold(
         ``n_wrong_implemented`` and ``cost`` of the external threshold; the same of the model with
         ``own_`` before them; ``difference`` (own cost minus external: above 0 where the model's
         own escalation loses by comparison) with ``difference_low`` and ``difference_high``, its
-        95 % interval clustered by scenario; ``always_implement_cost``, ``always_escalate_cost``.
+        95% interval clustered by scenario; ``always_implement_cost``, ``always_escalate_cost``.
         Costs are per dialogue, in units of one escalation.
     str or None
         The reason that there are no rows, if there are none.
@@ -219,7 +219,7 @@ def _row(
 
 
 def _half_width(sums: Floats, sizes: NDArray[np.intp], mean: float) -> float:
-    """Return half of the 95 % interval of a mean over dialogues in clusters, two at least."""
+    """Return half of the 95% interval of a mean over dialogues in clusters, two at least."""
     from scipy.special import stdtrit
 
     n_clusters = len(sums)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from escalometer.stats.resamples import Floats, ratios
-from escalometer.stats.shares import Z95
 
 #: A slope below this is what rounding leaves of a flat line, as in implicit_threshold.sql.
 FLAT = 1e-9
 
 _MAX_NEWTON_STEPS = 60
-_MAX_LOGIT_STEP = 3.0  # longest step of a linear predictor: keeps Newton from overshooting
+#: Longest step of a linear predictor: keeps Newton's method from overshooting.
+MAX_LOGIT_STEP = 3.0
 
 
 def fit_lines(
@@ -54,8 +53,8 @@ def fit_lines(
         (w * dx * dy).sum(axis=1),
         (w * dy * dy).sum(axis=1),
     )
-    # Exact, where a sum of squares may leave rounding: all the same is all the same.
-    has_line, is_flat = _spread(accuracy, weight) > 0, _spread(rate, weight) == 0
+    # Exact, where a sum of squares may leave rounding: equal values give exactly 0.
+    has_line, is_flat = spread(accuracy, weight) > 0, spread(rate, weight) == 0
     slope = np.where(has_line, ratios(sxy, sxx), np.nan)
     slope = np.where(np.abs(slope) < FLAT, 0.0, slope)
     intercept = mean_y - slope * mean_x
@@ -63,11 +62,11 @@ def fit_lines(
     return slope, intercept, r_squared
 
 
-def _spread(values: Floats, weight: Floats | None) -> Floats:
+def spread(values: Floats, weight: Floats | None) -> Floats:
     """Return the range of the values that count at all."""
     if weight is None or bool((weight > 0).all()):
-        spread: Floats = np.ptp(values, axis=1)
-        return spread
+        whole: Floats = np.ptp(values, axis=1)
+        return whole
     counts = weight > 0
     highest = np.where(counts, values, -np.inf).max(axis=1)
     return highest - np.where(counts, values, np.inf).min(axis=1)  # type: ignore[no-any-return]
@@ -102,7 +101,7 @@ def fit_logits(accuracy: Floats, escalated: Floats, n: Floats) -> tuple[Floats, 
     active = np.arange(todo.size)
     for _ in range(_MAX_NEWTON_STEPS):
         xa, ka, na = x[active], k[active], total[active]
-        mean = _logistic(level[active, None] + tilt[active, None] * xa)
+        mean = logistic(level[active, None] + tilt[active, None] * xa)
         residual, weight = ka - na * mean, na * mean * (1 - mean)
         g0, g1 = residual.sum(axis=1), (residual * xa).sum(axis=1)
         h00, h01, h11 = (
@@ -114,7 +113,7 @@ def fit_logits(accuracy: Floats, escalated: Floats, n: Floats) -> tuple[Floats, 
         d0 = ratios(h11 * g0 - h01 * g1, determinant)
         d1 = ratios(h00 * g1 - h01 * g0, determinant)
         longest = np.abs(d0[:, None] + d1[:, None] * xa).max(axis=1)
-        shrink = np.minimum(1.0, _MAX_LOGIT_STEP / np.maximum(longest, 1e-300))
+        shrink = np.minimum(1.0, MAX_LOGIT_STEP / np.maximum(longest, 1e-300))
         level[active] += shrink * d0
         tilt[active] += shrink * d1
         active = active[~(longest < 1e-9)]
@@ -122,10 +121,10 @@ def fit_logits(accuracy: Floats, escalated: Floats, n: Floats) -> tuple[Floats, 
             break
     tilt[active] = np.nan  # did not settle
     slope[todo], intercept[todo] = tilt, level - tilt * center
-    mean = _logistic(level[:, None] + tilt[:, None] * x)
-    spread = _deviance(k, total, mean)
+    mean = logistic(level[:, None] + tilt[:, None] * x)
+    unexplained = _deviance(k, total, mean)
     explained[todo] = 1 - ratios(
-        spread, _deviance(k, total, np.broadcast_to(rate[:, None], x.shape))
+        unexplained, _deviance(k, total, np.broadcast_to(rate[:, None], x.shape))
     )
     return slope, intercept, explained
 
@@ -145,7 +144,8 @@ def _has_logit(accuracy: Floats, escalated: Floats, n: Floats) -> NDArray[np.boo
     return has_fit
 
 
-def _logistic(values: Floats) -> Floats:
+def logistic(values: Floats) -> Floats:
+    """Return 1 / (1 + exp(−values))."""
     # tanh does not overflow where exp does.
     result: Floats = 0.5 * (1 + np.tanh(0.5 * values))
     return result
@@ -162,48 +162,3 @@ def _deviance(k: Floats, n: Floats, mean: Floats) -> Floats:
 def crossing(slope: Floats, intercept: Floats, level: Floats | float) -> Floats:
     """Return the accuracy at which the lines reach `level`, NaN where a line is flat."""
     return ratios(np.asarray(level - intercept, dtype=np.float64), slope)
-
-
-def fit_overdispersed(
-    accuracy: Floats, escalated: Floats, n: Floats
-) -> tuple[float | None, float | None, float | None]:
-    """Return the dispersion of a logit fit and the threshold's interval that allows for it.
-
-    Conditions differ by more than the chance of their dialogues: their rates scatter about the
-    curve. Pearson's statistic measures by how much, and widens what the fit says of itself.
-
-    Parameters
-    ----------
-    accuracy, escalated, n : ndarray, shape (n_conditions,)
-        As in `fit_logits`, for one fit.
-
-    Returns
-    -------
-    tuple of float or None
-        Dispersion (1: no more than chance), and the ends of the 95 % interval; nulls where there is
-        no fit, fewer than three conditions, or an interval without end.
-
-    References
-    ----------
-    McCullagh and Nelder 1989, section 4.5 (dispersion from Pearson's statistic); Fieller 1954.
-    """
-    slope, intercept, _ = (
-        float(part[0]) for part in fit_logits(*(v[None] for v in (accuracy, escalated, n)))
-    )
-    if len(accuracy) < 3 or not np.isfinite(slope) or not np.isfinite(intercept):
-        return None, None, None
-    mean = _logistic(np.asarray(intercept + slope * accuracy))
-    weight = n * mean * (1 - mean)
-    dispersion = float(((escalated - n * mean) ** 2 / weight).sum() / (len(accuracy) - 2))
-    design = np.column_stack([np.ones_like(accuracy), accuracy])
-    # A dispersion below one is chance: it makes no interval narrower.
-    covariance = np.linalg.inv(design.T @ (weight[:, None] * design)) * max(dispersion, 1.0)
-    z = float(student.ppf(0.975, len(accuracy) - 2)) if dispersion > 1 else Z95
-    # All t with (intercept + slope t)^2 <= z^2 var: a quadratic in t.
-    a = slope**2 - z**2 * covariance[1, 1]
-    b = 2 * (intercept * slope - z**2 * covariance[0, 1])
-    c = intercept**2 - z**2 * covariance[0, 0]
-    if a <= 0 or b * b < 4 * a * c:
-        return dispersion, None, None
-    root = float(np.sqrt(b * b - 4 * a * c))
-    return dispersion, float((-b - root) / (2 * a)), float((-b + root) / (2 * a))

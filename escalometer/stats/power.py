@@ -1,6 +1,6 @@
 """Sample sizes for a difference between two arms, and the power of a given number.
 
-All for two-sided tests at 5 %. An arm is one side of a comparison: a model, a release or an
+All for two-sided tests at 5%. An arm is one side of a comparison: a model, a release or an
 intervention. Dialogues are taken as independent; repeated scenarios have less information than
 their number of dialogues.
 """

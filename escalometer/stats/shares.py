@@ -90,7 +90,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     Returns
     -------
     list of float or None
-        Those below 0.05 are significant with a chance of 5 % that any of them is so wrongly,
+        Those below 0.05 are significant with a chance of 5% that any of them is so wrongly,
         however the tests depend on each other.
 
     References
@@ -109,7 +109,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def wilson(k: float, n: int) -> tuple[float, float]:
-    """Return the 95 % score interval of k out of n, n above 0."""
+    """Return the 95% score interval of k out of n, n above 0."""
     share, spread = k / n, Z95 * Z95 / n
     half = Z95 * math.sqrt(share * (1 - share) / n + spread / (4 * n))
     low = 0.0 if k == 0 else (share + spread / 2 - half) / (1 + spread)
@@ -118,7 +118,7 @@ def wilson(k: float, n: int) -> tuple[float, float]:
 
 
 def newcombe(k1: int, n1: int, k2: int, n2: int) -> Bounds:
-    """Return the 95 % interval of the difference of two independent shares.
+    """Return the 95% interval of the difference of two independent shares.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def newcombe(k1: int, n1: int, k2: int, n2: int) -> Bounds:
 
 
 def paired_interval(both: int, first_only: int, second_only: int, neither: int) -> Bounds:
-    """Return the 95 % interval of the difference of two paired shares, first minus second.
+    """Return the 95% interval of the difference of two paired shares, first minus second.
 
     Parameters
     ----------

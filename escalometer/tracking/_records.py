@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from escalometer.runtime.files import digest
 from escalometer.tracking._store import EXPERIMENT, connected, default_uri
+
+#: Hexadecimal digits of a file's digest; MLflow keeps no more than 36.
+_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -92,12 +98,30 @@ def _log_run(record: RunRecord, nested: bool) -> str:
 
 
 def _log_table(name: str, path: Path) -> None:
+    """Log a table by name, digest of its file and columns; its rows are not loaded."""
     import mlflow
-    import pandas as pd
+    import pyarrow.parquet as pq
+    from mlflow.data.dataset_source_registry import resolve_dataset_source
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.types import ColSpec, Schema
 
-    frame = pd.read_parquet(path)
-    data = mlflow.data.from_pandas(frame, source=str(path), name=name)
+    columns = [ColSpec(_type(field.type), field.name) for field in pq.read_schema(path)]
+    data = MetaDataset(
+        resolve_dataset_source(str(path)),
+        name=name,
+        digest=digest(path)[:_DIGITS],
+        schema=Schema(columns),
+    )
     mlflow.log_input(data, context="evaluation")
+
+
+def _type(kind: pa.DataType) -> str:
+    """Return MLflow's name of a column's type."""
+    if pa.types.is_boolean(kind):
+        return "boolean"
+    if pa.types.is_floating(kind):
+        return "double"
+    return "long" if pa.types.is_integer(kind) else "string"
 
 
 def _log_dialogue(row: Mapping[str, Any]) -> None:

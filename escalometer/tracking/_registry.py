@@ -127,11 +127,11 @@ def fetch_adapter(
     try:
         digest = digest_of_files(adapter_files(partial))
     except FileNotFoundError as error:
-        raise ProviderError(f"{what} is no adapter: {error.filename} is not there") from error
+        raise ProviderError(f"{what} is not an adapter: {error.filename} is missing") from error
     if digest != registered.tags.get(_DIGEST):
         raise ProviderError(
-            f"{what} has sha256 {digest[:12]}…, but {str(registered.tags.get(_DIGEST))[:12]}… was "
-            "registered: its files were damaged or exchanged. Train it again"
+            f"{what} has sha256 {digest[:12]}…, but {str(registered.tags.get(_DIGEST))[:12]}… "
+            "was registered: the files are damaged or were replaced. Train it again"
         )
     partial.replace(folder)
     return folder

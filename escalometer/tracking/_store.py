@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,19 +34,20 @@ def connected(root: Path, uri: str | None) -> Iterator[Any]:
     ProviderError
         If MLflow refuses or cannot be reached, now or while the context lasts.
     """
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["DO_NOT_TRACK"] = "true"
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import logging
     import warnings
 
-    import mlflow
     from mlflow.exceptions import MlflowException
+
+    from escalometer.tracking._database import create
+    from escalometer.tracking._library import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     # These warn of schemas for serving and of data sources, neither of which a record needs.
     warnings.filterwarnings("ignore", module="mlflow")
     address = uri or default_uri(root)
+    if uri is None:
+        create(mlflow_file(root))
     try:
         mlflow.set_tracking_uri(address)
         experiment = mlflow.get_experiment_by_name(EXPERIMENT)

@@ -18,8 +18,9 @@ from escalometer.config import (
 )
 from escalometer.dialogue.providers.local.adapters import folder
 from escalometer.errors import UsageError, unknown_name
-from escalometer.layout import adapter_files, card_file, cards_folder
+from escalometer.layout import adapter_files, adapter_folder, card_file, cards_folder
 from escalometer.runtime.files import digest_of_files
+from escalometer.runtime.git import is_tracked
 
 #: Budget of a tuned model's answer: the chain before its marker has some 60 to 100 tokens.
 ANSWER_TOKENS = 128
@@ -69,9 +70,9 @@ def check_base(model: str, root: Path = Path()) -> ModelCard:
     card = load_card(model, cards_folder(root))
     if card.provider != "local":
         raise UsageError(
-            f"{model} is asked over a network: only weights on this machine can be fine-tuned. "
-            "`escalometer models add OWNER/NAME@COMMIT` (or a folder of safetensors) makes a card "
-            "of a local model; models/README.md shows one"
+            f"{model} is a remote model: only weights on this machine can be fine-tuned. "
+            "`escalometer models add OWNER/NAME@COMMIT` (or a folder of safetensors) adds a "
+            "card of a local model; models/README.md has an example"
         )
     if card.adapter is not None:
         raise UsageError(
@@ -86,15 +87,19 @@ def check_name(name: str, model: str, root: Path = Path()) -> None:
     Raises
     ------
     UsageError
-        If models/<name>.yaml is a card of something else.
+        If models/<name>.yaml is the card of another model, or of an adapter in git: DVC cannot
+        write a folder that git tracks.
     """
     if name == model:
         raise UsageError(f"{name} is the base model itself: give the tuned one another --name")
     if name not in model_names(cards_folder(root)):
         return
     if load_card(name, cards_folder(root)).adapter != name:
+        raise UsageError(f"models/{name}.yaml is the card of another model: choose another --name")
+    if is_tracked(adapter_folder(name, root)):
         raise UsageError(
-            f"models/{name}.yaml is the card of another model, and stays: choose another --name"
+            f"the adapter {name} comes with the repository, and git tracks its files: choose "
+            "another --name. README.md in its folder contains the command that trains it again"
         )
 
 
@@ -163,7 +168,7 @@ def seal(name: str, root: Path = Path()) -> str:
     """
     card = load_card(name, cards_folder(root))
     if card.adapter != name:
-        raise UsageError(f"models/{name}.yaml is no card of the adapter {name!r}: nothing to seal")
+        raise UsageError(f"models/{name}.yaml is not a card of the adapter {name!r}")
     sha256 = digest_of_files(adapter_files(folder(card, root)))
     if card.adapter_sha256 != sha256:
         edit_card(name, {"adapter_sha256": sha256}, cards_folder(root))

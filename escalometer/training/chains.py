@@ -1,7 +1,7 @@
 """The chain of thought of the training targets: writing, parsing, and its mistakes.
 
 One line of arithmetic, digit by digit and in whole per cent, so that a small model can follow it.
-What acting costs is in units of one escalation, whose cost, 1, is 100 %::
+What acting costs is in units of one escalation, whose cost, 1, is 100%::
 
     The signal says 78%, so 20% + 2% = 22% are wrong. Acting costs 4 x 22% = 80% + 8% = 88% < 100%:
     implement.

@@ -34,13 +34,13 @@ PERCENTS = tuple(p for p in range(50, 100) if p not in UNTRAINED_PERCENTS)
 _RATIOS = tuple(r for r in range(2, 61) if r not in UNTRAINED_RATIOS)
 _TRAINED_FRAMINGS = (*FRAMINGS, *MORE_FRAMINGS)
 
-#: Percentages of another matter, so that the model learns which one to read.
+#: Percentages about something else, so that the model learns which one to read.
 _ASIDES = (
     "A note on file says that {other}% of last year's cases were reopened.",
     "The office was {other}% full that week.",
     "By the way, {other}% of records of this kind are typed by hand.",
 )
-#: Conditions of no domain, with other numbers in them.
+#: Conditions that belong to no domain, with other numbers in them.
 _DRILL_PHRASES = (
     "the rate is over {number}%",
     "the share is under {number}%",

@@ -36,8 +36,8 @@ def draw_beginnings(
         ]
         if not pools[name]:
             raise DataError(
-                f"{name} has no scenario to train on: raise sample.train_share, or leave it out "
-                "(`--domains`)"
+                f"{name} has no scenario to train on: raise sample.train_share, or remove it "
+                "from `--domains`"
             )
     n, _ = examples.n_trees(recipe, adapter)
     beginnings = []

@@ -75,9 +75,9 @@ def prepare(
         n_learned = sum(answer.n_learned for answer in encoded)
         pairs.append(Pair(list(row["messages"]), chosen, rejected, n_tokens, n_learned))
     if not pairs:
-        raise DataError("the examples hold no pairs: make them anew with `method: dpo`")
+        raise DataError("the examples contain no pairs: create them again with `method: dpo`")
     if n_out:
-        print(f"{n_out} pairs longer than {recipe.max_length} tokens left out", file=sys.stderr)
+        print(f"{n_out} pairs longer than {recipe.max_length} tokens excluded", file=sys.stderr)
     return pairs
 
 

@@ -164,9 +164,9 @@ def tree_of(examples: Sequence[Encoded]) -> Tree:
     n = min(n, *(begin - 1 for begin in begins)) if len(others) > 1 else begins[0] - 1
     inner = [e for e in inner if len(e.tokens) <= n]
     if len(inner) + len(others) < len(examples) or len(inner) > 1:
-        raise ValueError("these examples make no tree: one ends within the branches of others")
+        raise ValueError("these examples form no tree: one ends within the branches of others")
     if n == 0 or (len(others) == 1 and not inner):
-        raise ValueError("a tree needs two examples or more that begin alike")
+        raise ValueError("a tree needs at least two examples with a common beginning")
     labels = [IGNORED] * n
     if inner:
         labels[: len(inner[0].labels)] = inner[0].labels

@@ -43,8 +43,8 @@ def adapter_cards(
     base, tuned = (load_card(model, layout.cards_folder(root)) for model in (adapter.model, name))
     if tuned.adapter != name:
         raise UsageError(
-            f"models/{name}.yaml is the card of no adapter {name!r} (adapter: {tuned.adapter}); "
-            f"train it: `escalometer train {adapter.model} --name {name}`"
+            f"models/{name}.yaml is not the card of the adapter {name!r} (adapter: "
+            f"{tuned.adapter}); train it: `escalometer train {adapter.model} --name {name}`"
         )
     return adapter, (base, tuned)
 
@@ -73,8 +73,8 @@ def plan_probes(
         ) from error
     if not asked:
         raise DataError(
-            "no probe has a dialogue: raise a size under train.probes in params.yaml, or draw "
-            "scenarios for evaluation (sample.signal_share and train_share take the others)"
+            "no probe has a dialogue: raise a size under train.probes in params.yaml, or keep "
+            "scenarios for evaluation (lower sample.signal_share or train_share)"
         )
     return asked, {domain: cell.task for domain, cell in cells.items()}
 

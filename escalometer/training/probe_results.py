@@ -39,7 +39,7 @@ PUBLISHED = Published(
             model="Qwen2.5-7B-Instruct",
             overall=None,
             held_out=None,
-            said="close to 100 % of cells",
+            said="close to 100% of cells",
         ),
         PublishedModel(model="Qwen3.5-4B", overall=0.957, held_out=0.967, said=None),
         PublishedModel(model="Qwen3.5-9B", overall=0.873, held_out=0.892, said=None),

@@ -139,7 +139,7 @@ def prepare(
             "under `training` in the model's card"
         )
     if n_out:
-        print(f"{n_out} examples longer than {recipe.max_length} tokens left out", file=sys.stderr)
+        print(f"{n_out} examples longer than {recipe.max_length} tokens excluded", file=sys.stderr)
     return items
 
 

@@ -1,13 +1,15 @@
-"""The only door to DuckDB: reading raw files, running the statements under sql/."""
+"""The only door to DuckDB: reading raw files, running the statements under sql/, suites in SQL."""
 
 from escalometer.warehouse._raw import load_raw, read_raw
-from escalometer.warehouse._recorded import (
-    convert_recorded,
-    count_same,
-    number_scenarios,
-    read_recorded,
-    recorded_columns,
-    refuse_twins,
+from escalometer.warehouse._recorded import recorded_columns, refuse_twins
+from escalometer.warehouse._recorded_rows import RecordedRows
+from escalometer.warehouse._rows import (
+    choose_rows,
+    count_rows,
+    count_rows_of,
+    has_values,
+    read_rows,
+    sample_rows,
 )
 from escalometer.warehouse._statements import (
     Connection,
@@ -15,6 +17,7 @@ from escalometer.warehouse._statements import (
     add_view,
     connect,
     dependents,
+    fetch_file,
     load_macros,
     members,
     metric_files,
@@ -23,29 +26,38 @@ from escalometer.warehouse._statements import (
     spread_rows,
     view_decisions,
 )
+from escalometer.warehouse.suites import Verdict, broken_rows, judge, satisfies
 from escalometer.warehouse.table_files import RawFile, RawTable
 
 __all__ = [
     "Connection",
     "RawFile",
     "RawTable",
+    "RecordedRows",
+    "Verdict",
     "add_table",
     "add_view",
+    "broken_rows",
+    "choose_rows",
     "connect",
-    "convert_recorded",
-    "count_same",
+    "count_rows",
+    "count_rows_of",
     "dependents",
+    "fetch_file",
+    "has_values",
+    "judge",
     "load_macros",
     "load_raw",
     "members",
     "metric_files",
-    "number_scenarios",
     "read_raw",
-    "read_recorded",
+    "read_rows",
     "recorded_columns",
     "refuse_twins",
     "run_file",
     "run_metrics",
+    "sample_rows",
+    "satisfies",
     "spread_rows",
     "view_decisions",
 ]

@@ -67,7 +67,7 @@ def _unreadable(raw_table: RawTable, path: Path, error: Exception) -> DataError:
         except UnicodeDecodeError as found:
             return not_utf8(path, n_rows + 1, found)
         except (csv.Error, OSError, EOFError, zlib.error):
-            pass  # DuckDB has said it better
+            pass  # DuckDB's message is clearer
     return DataError(f"{path} is not readable: {first_lines(error)}")
 
 
@@ -90,8 +90,8 @@ def _check_quotes(
         if "unterminated quote" in str(error):
             line = re.search(r"Line: (\d+)", str(error))
             raise DataError(
-                f"{path}{f', line {line[1]}' if line else ''}: a quotation mark opens and none "
-                "closes: put quotation marks within a text twice, or get the file again"
+                f"{path}{f', line {line[1]}' if line else ''}: unbalanced quotation mark: "
+                "double quotation marks within a text, or download the file again"
             ) from error
 
 
@@ -177,7 +177,12 @@ def _conversion(name: str, kind: str) -> tuple[str, str]:
     return value, f"{column} is not null and {bad}"
 
 
-def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: Path) -> int:
+def read_raw(
+    connection: duckdb.DuckDBPyConnection,
+    raw_table: RawTable,
+    path: Path,
+    is_numbered: bool = True,
+) -> int:
     """Load a raw file as the table `raw_table.name` and return its number of rows.
 
     The table has the declared columns in their declared types (others are left out), and
@@ -192,6 +197,9 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
         The columns to expect.
     path : Path
         A `.csv` or `.tsv` (UTF-8, header, commas or tabs; plain or `.gz`) or `.parquet` file.
+    is_numbered : bool, default True
+        Whether to add `source_row`. Where it is left out, which saves a copy, rows are in the
+        file's order; it may be there nevertheless.
 
     Raises
     ------
@@ -213,7 +221,7 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
     except (duckdb.Error, OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is not readable: {first_lines(error)}") from error
     if not found:
-        raise DataError(f"{path} is empty: it needs a header row and at least one row below it")
+        raise DataError(f"{path} is empty: it needs a header row and at least one row")
     lacking = [name for name in raw_table.columns if name not in found]
     if lacking:
         raise DataError(
@@ -227,14 +235,14 @@ def read_raw(connection: duckdb.DuckDBPyConnection, raw_table: RawTable, path: P
         n_quotes = 0 if _ending(path) == "parquet" else _n_quotes(path)
         if n_quotes % 2:
             _check_quotes(connection, raw_table, path, found)
-        if not _load_typed(connection, raw_table, path, found, has_quotes=n_quotes > 0):
+        if not _load_typed(connection, raw_table, path, found, n_quotes > 0, is_numbered):
             _load_text(connection, raw_table, path, found)
     except (duckdb.Error, OSError, EOFError, zlib.error) as error:
         raise _unreadable(raw_table, path, error) from error
     counted = connection.execute(f"select count(*) from {identifier(raw_table.name)}")  # noqa: S608
     n_rows = int(counted.fetchall()[0][0])
     if n_rows == 0:
-        raise DataError(f"{path} has a header and no rows below it")
+        raise DataError(f"{path} has a header but no rows")
     return n_rows
 
 
@@ -252,7 +260,7 @@ def _other_delimiter(raw_table: RawTable, path: Path, found: list[str]) -> str:
 
 
 def first_lines(error: Exception) -> str:
-    # DuckDB adds paragraphs of advice on its own options, which a user of ours cannot set.
+    # DuckDB adds advice on its options, which users of escalometer cannot set.
     return " ".join(line.strip() for line in str(error).splitlines()[:3] if line.strip())
 
 
@@ -281,6 +289,7 @@ def _load_typed(
     path: Path,
     found: list[str],
     has_quotes: bool,
+    is_numbered: bool = True,
 ) -> bool:
     """Load a file in one fast pass, or return False: some value or column does not fit."""
     read = {name: _typed(name, kind) for name, kind in raw_table.columns.items()}
@@ -295,13 +304,16 @@ def _load_typed(
         first, source = 2, _csv_source(raw_table, path, columns, parallel)
     values = ", ".join(f"{value} as {identifier(name)}" for name, (_, value) in read.items())
     names = ", ".join(identifier(name) for name in read)
+    target = "temp table _typed" if is_numbered else f"table {identifier(raw_table.name)}"
     try:
         connection.execute(
-            f"create or replace temp table _typed as select {values} from {source}",  # noqa: S608
+            f"create or replace {target} as select {values} from {source}",  # noqa: S608
             {"path": str(path)},
         )
     except (duckdb.ConversionException, duckdb.InvalidInputException):
         return False
+    if not is_numbered:
+        return True
     # Rows keep their order, whatever the number of threads; row_number() would forbid a second one.
     connection.execute(
         f"create or replace table {identifier(raw_table.name)} as "  # noqa: S608 (names are quoted)

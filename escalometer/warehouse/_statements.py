@@ -26,6 +26,24 @@ def connect(n_threads: int = 2) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+#: What a database file may use of memory; the rest goes to its folder.
+MEMORY_LIMIT = "700MB"
+
+
+def open_file(folder: Path, n_threads: int = 2) -> duckdb.DuckDBPyConnection:
+    """Return a connection to a fresh database file in `folder`, whose memory is bounded."""
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "threads": n_threads,
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(folder / "spilled"),
+        "max_temp_directory_size": "1TB",
+    }
+    connection = duckdb.connect(str(folder / "rows.duckdb"), config=settings)
+    connection.execute("set autoinstall_known_extensions = false")
+    connection.execute("set autoload_known_extensions = false")
+    return connection
+
+
 def run_file(
     connection: duckdb.DuckDBPyConnection, path: Path, values: Mapping[str, Any] | None = None
 ) -> pa.Table:
@@ -40,12 +58,25 @@ def run_file(
     values : mapping, optional
         Values to bind by name; those that the statement does not name are left aside.
     """
+    return _selected(connection, path, values or {}).to_arrow_table()
+
+
+def fetch_file(
+    connection: duckdb.DuckDBPyConnection, path: Path, values: Mapping[str, Any] | None = None
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Return what the one statement in `path` selects, by column; as `run_file`."""
+    return _selected(connection, path, values or {}).fetchnumpy()
+
+
+def _selected(
+    connection: duckdb.DuckDBPyConnection, path: Path, values: Mapping[str, Any]
+) -> duckdb.DuckDBPyRelation:
     statements = connection.extract_statements(path.read_text(encoding="utf-8"))
     if len(statements) != 1:
-        raise ValueError(f"{path} must hold one statement, not {len(statements)}")
+        raise ValueError(f"{path} must contain one statement, not {len(statements)}")
     wanted = statements[0].named_parameters
-    bound = {name: value for name, value in (values or {}).items() if name in wanted}
-    return connection.sql(statements[0].query, params=bound).to_arrow_table()
+    bound = {name: value for name, value in values.items() if name in wanted}
+    return connection.sql(statements[0].query, params=bound)
 
 
 def spread_rows(connection: duckdb.DuckDBPyConnection, name: str, most: int) -> pa.Table:
@@ -71,7 +102,7 @@ def members(cases: pa.Table, predicates: Mapping[str, str]) -> dict[str, np.ndar
     Raises
     ------
     DataError
-        If a predicate is no expression over the columns.
+        If a predicate is not an expression over the columns.
     """
     found = {}
     with connect() as connection:
@@ -86,7 +117,7 @@ def members(cases: pa.Table, predicates: Mapping[str, str]) -> dict[str, np.ndar
                 holds = connection.execute(query).fetchnumpy()["holds"]
             except duckdb.Error as error:
                 raise DataError(
-                    f"condition {condition}: {predicate!r} does not work as a condition: "
+                    f"condition {condition}: {predicate!r} is not a valid condition: "
                     f"{first_lines(error)}. Columns: {', '.join(cases.column_names)}"
                 ) from error
             if holds.dtype != bool or len(holds) != cases.num_rows:
@@ -138,7 +169,7 @@ def metric_sources(path: Path) -> list[str]:
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("-- source:"):
             return [name.strip() for name in line.removeprefix("-- source:").split(",")]
-    raise ValueError(f"{path} must name what it reads: -- source: decisions")
+    raise ValueError(f"{path} must name its source: -- source: decisions")
 
 
 def metric_files(folder: Path = SQL_FOLDER) -> Iterator[Path]:

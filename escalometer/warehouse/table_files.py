@@ -102,8 +102,8 @@ def archive_members(path: Path) -> list[str]:
                 while archive.fileobj and archive.fileobj.read(1 << 20):
                     pass  # on to the checksum of what the archive is packed in
     except DAMAGE as error:
-        raise DataError(f"{path} cannot be unpacked: {error}; get it again") from error
-    # What macOS adds beside each file is none of ours.
+        raise DataError(f"{path} cannot be unpacked: {error}; download it again") from error
+    # Files that macOS adds beside each file are ignored.
     return [n for n in names if name_parts(n)[1] and not n.startswith("__MACOSX")]
 
 
@@ -121,7 +121,7 @@ def _stream(raw: RawFile) -> Iterator[IO[bytes]]:
         else:
             stream = stack.enter_context(tarfile.open(raw.path)).extractfile(raw.member)
         if stream is None:
-            raise DataError(f"{raw} is no file")
+            raise DataError(f"{raw} is not a file")
         if name.lower().endswith(".gz"):
             stream = cast(IO[bytes], gzip.GzipFile(fileobj=stream))
         yield stream
@@ -139,7 +139,7 @@ def read_unpacked(raw: RawFile) -> bytes:
         with _stream(raw) as stream:
             return stream.read()
     except DAMAGE as error:
-        raise DataError(f"{raw} cannot be unpacked: {error}; get it again") from error
+        raise DataError(f"{raw} cannot be unpacked: {error}; download it again") from error
 
 
 @contextlib.contextmanager
@@ -161,11 +161,11 @@ def opened(raw: RawFile) -> Iterator[Path]:
             with _stream(raw) as source, path.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
         except DAMAGE as error:
-            raise DataError(f"{raw} cannot be unpacked: {error}; get it again") from error
+            raise DataError(f"{raw} cannot be unpacked: {error}; download it again") from error
         yield path
 
 
-#: How files begin that are no text, whatever their names say, and what their names should end in.
+#: How files begin that are not text, whatever their names say, and what their names should end in.
 _MAGIC = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"PAR1": ".parquet"}
 
 
@@ -191,18 +191,18 @@ def csv_header(lines: Iterable[str], delimiter: str) -> list[str]:
 
 
 def read_csv_header(path: Path, delimiter: str = ",") -> list[str]:
-    """Return the column names of a CSV file as they stand there.
+    """Return the column names of a CSV file, unchanged.
 
     Raises
     ------
     DataError
-        If the file is no text, or not UTF-8.
+        If the file is not text, or not UTF-8.
     """
     with path.open("rb") as file:
         start = file.read(4)
     for magic, ending in _MAGIC.items():
         if start.startswith(magic) and not path.name.endswith(ending):
-            raise DataError(f"{path} is no text but a {ending} file: name it so")
+            raise DataError(f"{path} is not text but a {ending} file: rename it")
     try:
         header = next(csv.reader(decoded_lines(path), strict=True, delimiter=delimiter), [])
     except UnicodeDecodeError as error:
@@ -237,7 +237,7 @@ def decoded(path: Path, data: bytes) -> bytes:
         If they are not; the message names the row and says how to convert the file.
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data[:4096]:
-        raise DataError(f"{path} is in UTF-16, or no text: save it as CSV in UTF-8")
+        raise DataError(f"{path} is UTF-16, or not text: save it as CSV in UTF-8")
     data = data.removeprefix(b"\xef\xbb\xbf")
     if data[:4] == b"PK\x03\x04":
         raise DataError(f"{path} is a spreadsheet or an archive, not a CSV: save it as CSV (UTF-8)")

@@ -72,7 +72,7 @@ worded as (
 )
 
 -- Amounts go down to the next 500: accepted ones are more often odd (24% are no multiple of 500,
--- of the rejected 4%), since an amount that the lender cut stands there as cut. Below 1,000 and
+-- of the rejected 4%), since an amount that the lender reduced is recorded as reduced. Below 1,000 and
 -- over 40,000 LendingClub lent nothing. Scores go down to the next 5: accepted ones are published
 -- in such bands, rejected ones are any whole number; 0 and scores over 850 are on no scale of
 -- today. Ratios have one decimal; -1, exactly 100 and 999 or more are codes rather than ratios:

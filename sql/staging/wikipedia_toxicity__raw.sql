@@ -9,7 +9,7 @@ with judged_comments as (
     group by rev_id
 )
 
--- Comments without a judgement are no decisions.
+-- Comments without a judgement are not decisions.
 select
     published_comments.source_row,
     cast(published_comments.rev_id as bigint) as rev_id,

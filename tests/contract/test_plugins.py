@@ -43,7 +43,7 @@ def test_an_intervention_gives_protocols_in_its_own_name(name):
 def test_an_intervention_says_in_a_line_what_changes(name):
     module = importlib.import_module(f"escalometer.dialogue.interventions.{name}")
     assert module.__doc__.splitlines()[0].endswith(".")
-    assert f"| `{name}` |" in (ROOT / "README.md").read_text("utf-8")
+    assert f"| `{name}` |" in (ROOT / "docs" / "how-to" / "interventions.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", shipped())

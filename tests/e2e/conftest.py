@@ -22,7 +22,7 @@ def evaluated(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluate
     Tests read it; one that changes something does so in a copy.
     """
     root = shutil.copytree(clone, tmp_path_factory.mktemp("evaluated") / "project")
-    return Evaluated(root, run(root, "escalometer", "evaluate", "tiny"))
+    return Evaluated(root, run(root, "escalometer", "evaluate", "tiny", "--timings"))
 
 
 @pytest.fixture(scope="package")  # it works a little while it waits: end it with these tests

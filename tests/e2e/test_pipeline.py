@@ -56,6 +56,25 @@ def test_nothing_is_left_to_do_for_dvc(evaluated: Evaluated):
     assert "up to date" in again.stdout
 
 
+def test_nothing_is_left_to_do_for_a_second_evaluation(evaluated: Evaluated):
+    again = run(evaluated.root, "escalometer", "evaluate", "tiny")
+    assert "stages are current: nothing to run" in again.stderr
+    assert "starting Prefect" not in again.stderr
+    assert again.stdout == evaluated.done.stdout
+
+
+def test_stages_ran_in_the_warm_process_and_their_time_is_shown(evaluated: Evaluated):
+    _, _, said = evaluated.done.stderr.partition("\nTimings\n")
+    rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if "@" in line}
+    assert {"ingest@movielens", "query@tiny", "analyze@tiny", "track@tiny"} <= set(rows)
+    for wall_s, stage_s, run_s, peak_mib in rows.values():
+        assert float(wall_s) > 0
+        assert 0 < float(stage_s) < 600
+        assert 0 <= float(run_s) < 60
+        assert 50 < float(peak_mib.replace(",", "")) < 20_000
+    assert "s of processor time, imports and start-up included" in said
+
+
 def test_dvc_shows_the_metrics(evaluated: Evaluated):
     assert "predictive_accuracy" in run(evaluated.root, "dvc", "metrics", "show").stdout
 
@@ -89,7 +108,7 @@ def test_without_any_output_the_store_answers(without_outputs: Path, evaluated: 
         *(("ingest", domain) for domain in DOMAINS),
         *(("sample", domain) for domain in DOMAINS),
         ("design", "tiny"),
-        ("query", "tiny,movielens"),
+        ("query", "tiny"),
     ):
         done = command_line.run(without_outputs, "stage", name, "--cell", keys)
         assert done.returncode == 0, done.stderr
@@ -99,7 +118,7 @@ def test_without_any_output_the_store_answers(without_outputs: Path, evaluated: 
 
 @pytest.mark.long
 def test_dvc_brings_decisions_back_from_the_store(without_outputs: Path, evaluated: Evaluated):
-    done = run(without_outputs, "dvc", "repro", "query@tiny-movielens")
+    done = run(without_outputs, "dvc", "repro", "query@tiny")
     check_answered_from_the_store(without_outputs, evaluated, "movielens", done.stderr)
 
 

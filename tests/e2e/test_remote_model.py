@@ -143,7 +143,7 @@ def test_a_parameter_that_differs_is_named(place: Place, again: Ran):
         explained = place.store("explain", "remote", "hmda_mortgages")
     finally:
         path.write_text(before, "utf-8")
-    assert "max_tokens: 7 is asked, 6 is kept" in explained.stdout
+    assert "max_tokens: 7 is requested, 6 is stored" in explained.stdout
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ def stopped(root: Path, how: signal.Signals, *command: str) -> tuple[int, str]:
 def test_an_interrupt_keeps_what_was_answered(ready: Path):
     done = command_line.run(ready, "stage", "design", "--cell", "tiny")
     assert done.returncode == 0, done.stderr
-    query = ("escalometer", "stage", "query", "--cell", "tiny,hmda_mortgages")
+    query = ("escalometer", "stage", "query", "--cell", "tiny")
     code, said = stopped(ready, signal.SIGINT, *query)
     assert code == 130
     assert "kept" in said
@@ -58,7 +58,7 @@ def test_an_interrupt_keeps_what_was_answered(ready: Path):
 
 
 def test_a_killed_run_leaves_nothing_running_and_goes_on_where_it_was(ready: Path):
-    address = "query@tiny-hmda_mortgages"
+    address = "query@tiny"
     stopped(ready, signal.SIGKILL, "dvc", "repro", address)
     time.sleep(2)
     kept = n_stored(ready)

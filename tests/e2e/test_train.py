@@ -78,7 +78,7 @@ def champion(client: mlflow.MlflowClient) -> Any:
 
 def test_train_says_what_it_wrote_and_what_to_do_next(trained: Trained):
     said = trained.done.stdout
-    assert f"{NAME} beside tiny" in said
+    assert f"{NAME} compared with tiny" in said
     for path in (f"models/adapters/{NAME}", f"models/{NAME}.yaml", f"data/probes/{NAME}"):
         assert str(trained.root / path) in said
         assert (trained.root / path).exists()
@@ -208,6 +208,21 @@ def stopped(
     return process.returncode, said
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1100)  # two trainings and their probes, each stage a process
+def test_two_seeds_give_two_adapters_and_their_spread(trained: Trained, settings: dict[str, str]):
+    root = trained.root
+    few = ("--examples", "16", "--probes", "small", "--name", "twice")
+    done = run(root, "escalometer", "train", "tiny", *few, "--seeds", "2", **settings)
+    assert "twice: escalation accuracy over 2 training seeds" in done.stdout
+    records = [
+        read_json(root / "models" / "adapters" / name / "training.json")
+        for name in ("twice", "twice-seed2")
+    ]
+    assert records[1]["seed"] == records[0]["seed"] + 1
+    assert records[0]["examples_sha256"] != records[1]["examples_sha256"]
+
+
 @pytest.mark.long  # tests/integration/test_train.py kills a training stage in every run
 def test_a_training_goes_on_after_kill_9_and_after_an_interrupt(
     trained: Trained, settings: dict[str, str]
@@ -221,7 +236,7 @@ def test_a_training_goes_on_after_kill_9_and_after_an_interrupt(
     assert last_step(root) == reached >= 10  # nothing of it is left running
     code, said = stopped(root, reached - reached % 10 + 10, signal.SIGINT, settings)
     assert code == 130, said
-    assert "run the same command to go on" in said
+    assert "run the same command to resume" in said
     run(root, *LONG, **settings)
 
     mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import yaml
+
 from escalometer.config import ModelCard, Price
 
 PRICE = Price(input_usd_per_million=1.0, output_usd_per_million=10.0)
@@ -23,6 +25,16 @@ def card(url: str, **endpoint) -> ModelCard:
         "price": PRICE.model_dump(mode="json"),
     }
     return ModelCard.model_validate(content)
+
+
+def ask_remote(project: Path, url: str) -> None:
+    """Let a project ask the model of the server at `url`, with `KEY`, about one domain."""
+    content = card(url, key_env="THE_KEY").model_dump(mode="json", exclude_none=True)
+    (project / "models" / "remote.yaml").write_text(yaml.safe_dump(content), "utf-8")
+    path = project / "params.yaml"
+    params = yaml.safe_load(path.read_text("utf-8"))
+    params |= {"models": ["remote"], "domains": ["hmda_mortgages"]}
+    path.write_text(yaml.safe_dump(params), "utf-8")
 
 
 def stored_keys(path: Path) -> set[str]:

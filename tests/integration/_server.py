@@ -1,7 +1,7 @@
 """An OpenAI-compatible server whose answers depend on the messages alone, with faults on request.
 
 In a test: ``with running(latency=0.1, faults=[{"kind": "reset", "times": 3}]) as server:`` (in a
-thread), or ``with in_process(latency=0.1) as server:`` (a process of its own, with the same
+thread), or ``with in_process(latency=0.1) as server:`` (a separate process, with the same
 attributes through its control routes). By hand or in a benchmark::
 
     python -m tests.integration._server --port 0 --latency 0.1 --faults '[{"kind": "html"}]'
@@ -51,7 +51,7 @@ def running(**options: Any) -> Iterator[Server]:
 
 
 class Remote:
-    """A server in a process of its own."""
+    """A server in a separate process."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -77,7 +77,7 @@ class Remote:
 
 @contextlib.contextmanager
 def in_process(**options: Any) -> Iterator[Remote]:
-    """Run a server in a process of its own; options as `Server`."""
+    """Run a server in a separate process; options as `Server`."""
     command = [sys.executable, "-m", "tests.integration._server", "--ends-with-input"]
     command += ["--options", json.dumps(options)]
     process = subprocess.Popen(  # its standard input closes when this process ends, and ends it

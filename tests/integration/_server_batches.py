@@ -103,7 +103,7 @@ class Batches:
         kinds = {fault.kind for fault in self._faults[name]}
         if "batch_failed" in kinds:
             batch["status"] = "failed"
-            wrong = {"code": "invalid_json_line", "message": "Line 1 is no JSON.", "line": 1}
+            wrong = {"code": "invalid_json_line", "message": "Line 1 is not JSON.", "line": 1}
             batch["errors"] = {"object": "list", "data": [wrong]}
             return
         lines = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]

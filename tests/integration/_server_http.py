@@ -86,6 +86,8 @@ class Server:
         self.statuses: Counter[int] = Counter()
         self.bodies: list[dict[str, Any]] = []
         self.keeps_bodies = True
+        self.models: list[str] | None = [answers.MODEL]  # None: it has no list
+        self.n_listed = 0
         self.n_now = 0
         self.peak = 0
         self.port = 0
@@ -214,8 +216,10 @@ class _Connection(asyncio.Protocol):
             self.send({"error": error}, 401, {"x-request-key": given})
         elif path == "/v1/chat/completions":
             self._chat(raw, headers)
-        elif path == "/v1/models":
-            self.send({"object": "list", "data": [{"id": answers.MODEL, "object": "model"}]})
+        elif path == "/v1/models" and server.models is not None:
+            server.n_listed += 1
+            data = [{"id": name, "object": "model"} for name in server.models]
+            self.send({"object": "list", "data": data})
         elif path.startswith(("/v1/files", "/v1/batches")):
             self.send(*server.batches.route(method, path.removeprefix("/v1"), headers, raw))
         else:

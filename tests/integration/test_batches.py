@@ -99,7 +99,7 @@ def test_what_a_batch_did_not_come_to_is_asked_again_and_the_rest_kept(ending):
 
 
 def test_a_batch_that_failed_says_why():
-    failed = pytest.raises(ProviderError, match="no results: failed: Line 1 is no JSON")
+    failed = pytest.raises(ProviderError, match="no results: failed: Line 1 is not JSON")
     with running(key=KEY, faults=[{"kind": "batch_failed"}]) as server, failed:
         held(server)
 

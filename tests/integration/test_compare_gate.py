@@ -1,4 +1,4 @@
-"""compare and gate from the command line: verdicts as exit codes, JSON, JUnit, and what breaks."""
+"""Commands compare and gate: exit codes, JSON, JUnit and errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RELEASES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which six releases have been asked, on the same scenarios."""
+    """A project with decisions of six releases on the same scenarios."""
     root = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "sql", root / "sql")
     (root / "models").mkdir()
@@ -41,6 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store(release(name, **about), root)
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
     params |= {"models": list(RELEASES), "domains": list(DOMAINS)}
+    params["gate"]["intervention"] = "baseline"
     params["analyze"]["n_bootstrap"] = 200
     (root / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     return root
@@ -48,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def rules(place: Path) -> Iterator[Any]:
-    """Edits the gate's section of params.yaml for one test."""
+    """Edit the section `gate` of params.yaml for one test."""
     path = place / "params.yaml"
     before = path.read_text("utf-8")
 
@@ -97,16 +98,16 @@ def test_a_process_has_the_exit_code_too(place: Path, arguments: list[str], code
     assert done.returncode == code, done.stderr
 
 
-def test_the_text_says_verdict_rules_and_reasons(place: Path) -> None:
+def test_the_text_contains_verdict_rules_and_reasons(place: Path) -> None:
     done = run(place, "gate", "bold", "--against", "used")
     assert done.returncode == 1
-    assert "Gate for bold, against used: FAIL" in done.stdout
+    assert "Gate for bold, compared with used: FAIL" in done.stdout
     assert "implicit threshold near τ*" in done.stdout
     assert "corrected p < 0.001" in done.stdout
     assert done.stderr == ""
 
 
-def test_the_record_is_whole(place: Path) -> None:
+def test_the_verdict_file_is_complete(place: Path) -> None:
     made = json.loads(run(place, "gate", "good", "--against", "used", "--json").stdout)
     assert made["resolved_models"] == {"good": ["good-2026-11-01"], "used": []}
     assert set(made["files"]) == {
@@ -119,7 +120,7 @@ def test_the_record_is_whole(place: Path) -> None:
     assert {"version", "python", "judged_at", "seed", "n_bootstrap", "source"} <= set(made)
 
 
-def test_params_say_what_it_is_held_against(place: Path, rules: Any) -> None:
+def test_params_set_the_release_in_use_and_the_rules(place: Path, rules: Any) -> None:
     rules(against="used", max_threshold_distance=0.02, intervention="baseline")
     done = run(place, "gate", "good", "--json")
     assert json.loads(done.stdout)["against"] == "used"
@@ -158,9 +159,7 @@ def test_a_wrong_rule_exits_3_and_names_it(place: Path, rules: Any) -> None:
     assert "unknown key 'gate.max_regrets'. Did you mean 'max_regret'?" in done.stderr
 
 
-def test_decisions_that_are_not_there_exit_4_and_are_no_verdict(
-    place: Path, tmp_path: Path
-) -> None:
+def test_missing_decisions_exit_4_without_a_verdict(place: Path, tmp_path: Path) -> None:
     path = place / "data" / "decisions" / "good" / f"{DOMAINS[0]}.parquet"
     moved = path.rename(tmp_path / "away.parquet")
     junit = tmp_path / "gate.xml"
@@ -173,8 +172,8 @@ def test_decisions_that_are_not_there_exit_4_and_are_no_verdict(
     assert (suite.get("failures"), suite.get("errors")) == ("0", "1")
 
 
-def test_an_error_that_nobody_foresaw_is_no_verdict(place: Path, tmp_path: Path) -> None:
-    """A statement that does not run, as after a broken update: traceback, 70, JUnit's error."""
+def test_an_unexpected_error_exits_70_without_a_verdict(place: Path, tmp_path: Path) -> None:
+    """An invalid SQL statement: traceback, exit code 70, JUnit `error`."""
     path = place / "sql" / "metrics" / "escalation_curve.sql"
     before = path.read_text("utf-8")
     path.write_text(before.replace("from outcome_counts", "from nothing_at_all"), "utf-8")
@@ -210,13 +209,13 @@ def test_compare_prints_one_document_or_text_and_writes_all_disagreements(
     assert len(made["disagreements"]["dialogues"]) == 100
     text = run(place, "compare", "used", "bold")
     assert text.returncode == 0
-    assert "Differences B − A" in text.stdout and "Where they disagree" in text.stdout
+    assert "Differences B − A" in text.stdout and "Disagreements" in text.stdout
     parquet = tmp_path / "differ.parquet"
     assert run(place, "compare", "used", "bold", "--out", str(parquet)).returncode == 0
     assert parquet.exists()
 
 
-def test_it_runs_on_a_terminal_that_knows_ascii_only(place: Path) -> None:
+def test_it_runs_on_an_ascii_terminal(place: Path) -> None:
     bare = {"PYTHONIOENCODING": "ascii", "PATH": "", "HOME": str(place)}
     done = process(place, "compare", "used", "good", **bare)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The design stage: fixed as drawn, or adaptive until the threshold is known; against a server."""
+"""The design stage: fixed, or adaptive until the threshold is precise; with a server."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def designed(place: Workspace):
     )
 
 
-def test_the_fixed_design_asks_nothing_and_is_what_was_drawn(place):
+def test_the_fixed_design_sends_no_requests_and_is_the_drawn_sample(place):
     design.run("remote", params(), place)
     rows, about = designed(place)
     assert about == {"model": "remote", "kind": "fixed"}
@@ -61,13 +61,13 @@ def test_the_fixed_design_asks_nothing_and_is_what_was_drawn(place):
     assert not (place.root / "completions.sqlite").exists()
 
 
-def test_an_adaptive_design_is_what_was_asked_and_the_queries_find_it_in_the_store(place):
+def test_an_adaptive_design_contains_its_dialogues_and_queries_use_the_store(place):
     wanted = params(sample={"precision": 0.05}, ask={"max_requests": 1500})
     with running() as server:
         write_card(place, server.url)
         design.run("remote", wanted, place)
         rows, about = designed(place)
-        # The server's answers do not depend on the case: there is no threshold to be found.
+        # The server's answers do not depend on the case, so no threshold is identified.
         assert about["kind"] == "adaptive"
         assert about["stopped_by"] in ("no more scenarios", "budget")
         assert about["status"] == "unidentified"
@@ -75,7 +75,7 @@ def test_an_adaptive_design_is_what_was_asked_and_the_queries_find_it_in_the_sto
         assert about["n_dialogues"] == len(rows) > 12 * 10
         assert min(Counter(row["condition"] for row in rows).values()) >= 10
         n_asked = server.n_asked
-        query.run("remote", DOMAIN, wanted, place)
+        query.run("remote", wanted, place)
         assert server.n_asked == n_asked
         assert set(server.asked.values()) == {1}
     (place.root / "data" / "validation").mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def test_an_adaptive_design_is_what_was_asked_and_the_queries_find_it_in_the_sto
     assert any("drawn adaptively" in note for note in profile["notes"])
 
 
-def test_a_budget_that_ends_it_is_told_and_a_larger_one_goes_on(place):
+def test_a_design_stopped_by_the_budget_resumes_with_a_larger_one(place):
     with running() as server:
         write_card(place, server.url)
         small = params(sample={"precision": 0.05}, ask={"max_requests": 100})

@@ -219,8 +219,8 @@ def test_values_out_of_range_are_named_with_their_rows_in_other_formats(root, ki
         ({"label": "yes"}, "must be a whole number", "found 'yes'"),
         ({"label": "0.5"}, "must be a whole number", "found '0.5'"),
         ({"signal_accuracy": "75%"}, "must be a finite number", "divide by 100"),
-        ({"signal_accuracy": "0,75"}, "must be a finite number", "a decimal point is wanted"),
-        ({"signal_accuracy": "nan"}, "must be a finite number", "leave it empty"),
+        ({"signal_accuracy": "0,75"}, "must be a finite number", "use a decimal point"),
+        ({"signal_accuracy": "nan"}, "must be a finite number", "leave missing values empty"),
         ({"has_signal": "2"}, "must be true or false (or 1 or 0)", "found '2'"),
         ({"has_signal": "maybe"}, "must be true or false (or 1 or 0)", "found 'maybe'"),
     ],
@@ -253,7 +253,7 @@ def test_lines_that_are_no_objects_are_named(root):
         file.write('\n[1]\n{"model": \n{"label": NaN}\n{"a": 1, "a": 2}\n{"model": "\\ud800"}\n')
     said = refusal(path, root)
     assert "each line must be one JSON object; 4 rows break this" in said
-    for piece in ("row 14: found a list", "row 15:", "NaN is no value in JSON", "a key stands in"):
+    for piece in ("row 14: found a list", "row 15:", "NaN is not valid JSON", "duplicate key"):
         assert piece in said
     assert "half of a surrogate pair" in said
 
@@ -295,7 +295,7 @@ def test_other_separators_and_columns_without_a_name_are_said(root):
     path.write_text(path.read_text("utf-8").replace(",", ";"), "utf-8")
     assert "values must be separated by commas, not semicolons" in refusal(path, root)
     write_csv([{"": i, **row} for i, row in enumerate(base_rows())], path)
-    assert take(path, root)["warnings"] == ["a column without a name is left out"]
+    assert take(path, root)["warnings"] == ["a column without a name is ignored"]
 
 
 def test_a_column_that_stands_there_twice_is_refused(root):
@@ -363,7 +363,7 @@ def test_files_that_cannot_be_read(root):
             take(root / name, root)
 
 
-# --- rows that stand there twice ---------------------------------------------------------------
+# --- duplicate rows ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -393,7 +393,9 @@ def without_ids(n: int, prompts: bool) -> Rows:
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_file_that_was_pasted_again_is_refused(root, prompts, times):
     said = refusal(write_csv(without_ids(30, prompts) * times, root / "d.csv"), root)
-    assert f"the same 30 rows {'twice' if times == 2 else 'three times'}, from row 32 on" in said
+    assert (
+        f"the same 30 rows {'twice' if times == 2 else 'three times'}, again from row 32 on" in said
+    )
 
 
 def test_rows_that_follow_a_pattern_were_not_pasted(root):
@@ -401,7 +403,7 @@ def test_rows_that_follow_a_pattern_were_not_pasted(root):
     for row in rows:
         del row["scenario_id"]
     about = take(write_csv(rows, root / "d.csv"), root)
-    assert "no scenario_id, nor a prompt in every row" in " ".join(about["warnings"])
+    assert "no scenario_id, and no prompt in every row" in " ".join(about["warnings"])
 
 
 def test_prompts_name_scenarios_where_nothing_else_does(root):
@@ -411,7 +413,7 @@ def test_prompts_name_scenarios_where_nothing_else_does(root):
     ]
     about = take(write_csv(rows, root / "d.csv"), root)
     assert "dialogues of one domain with the same prompt and label" in about["warnings"][0]
-    assert "1 of 61 rows (1.6 %) are like an earlier one" in about["warnings"][1]
+    assert "1 of 61 rows (1.6%) are identical to an earlier one" in about["warnings"][1]
     table = recorded_sources.load("theirs", root)
     a, b = (table.filter(pc.field("model") == name) for name in "ab")
     assert a["scenario_id"].to_pylist()[:30] == b["scenario_id"].to_pylist()
@@ -458,13 +460,15 @@ def test_prompts_shuffled_against_their_answers_are_noticed(root, n, share, how)
     assert code == 0
     for model in ("model 0", "model 1"):
         [said] = [line for line in err.splitlines() if line.startswith(f"warning: {model}: ")]
-        assert "answers seem not to belong to their prompts. tickets:" in said
+        assert "answers do not seem to match their prompts. tickets:" in said
         assert how in said
-        assert re.search(r"[\d,]+ of [\d,]+ answers with quotes quote what their prompt", said)
-        assert re.search(r"such as rows \d+, \d+, \d+", said)
+        assert re.search(
+            r"[\d,]+ of [\d,]+ answers with quotations quote something that their prompt", said
+        )
+        assert re.search(r"e\.g\. rows \d+, \d+, \d+", said)
     code, out, _ = command("profile", "model 0", "--source", "theirs", "--json")
     notes = json.loads(out)["notes"]
-    assert any("On import: model 0: answers seem" in note for note in notes)
+    assert any("On import: model 0: answers do not seem" in note for note in notes)
     assert not any("model 1" in note for note in notes)
 
 
@@ -479,8 +483,8 @@ def test_a_model_whose_texts_belong_is_not_blamed_for_the_other(root):
 def test_answers_that_quote_nothing_cannot_be_checked(root):
     rows = [row | {"prediction_text": "It looks fine. PREDICTION: 1"} for row in with_texts()]
     [said, _] = take(write_csv(rows, root / "d.csv"), root)["warnings"]
-    assert "model 0: whether answers belong to their prompts cannot be checked in tickets" in said
-    assert "there is nothing to check" in said
+    assert "model 0: the match of answers and prompts cannot be checked in tickets" in said
+    assert "answers quote too few numbers" in said
 
 
 def _as_file(table: pa.Table, prompts: np.ndarray, path: Path) -> Path:
@@ -529,7 +533,7 @@ def test_importing_again(root):
     write_csv(base_rows(24), root / "d.csv")
     code, out, err = command("import", "d.csv", "--as", "theirs")
     assert (code, out) == (3, "")
-    assert "exists, from another file" in err
+    assert "exists already, imported from another file" in err
     assert "--replace" in err
     (root / "data/recorded/theirs/report").mkdir()
     assert command("import", "d.csv", "--as", "theirs", "--replace")[0] == 0
@@ -594,7 +598,7 @@ def test_import_prints_what_came_in_and_what_to_do_next(root):
     assert "models: model 0 (6), model 1 (6)" in out
     assert "interventions: baseline (9), no_signal (3)" in out
     assert "escalometer profile 'model 0' --source theirs" in out
-    assert "warning: unknown columns are kept aside, in extra.parquet: batch, note" in err
+    assert "warning: unknown columns are stored in extra.parquet: batch, note" in err
     code, out, _ = command("import", "d.csv", "--as", "theirs", "--json")
     about = json.loads(out)
     assert code == 0
@@ -660,7 +664,7 @@ def test_the_report_of_a_source_says_where_its_rows_are_from(root):
     assert code == 0
     page = (root / "page" / "index.html").read_text("utf-8")
     assert out.strip() == str(root / "page" / "index.html")
-    for piece in (about["sha256"], "d.csv", "model 0", "model 1", "answers seem not to belong"):
+    for piece in (about["sha256"], "d.csv", "model 0", "model 1", "answers do not seem to match"):
         assert piece in page
     assert 'id="conditions"' not in page
     assert "Sample dialogues" in page

@@ -67,7 +67,7 @@ def test_a_model_answers_and_a_cut_off_or_refused_answer_is_told():
 
 @needs_inspect
 def test_a_provider_that_does_not_exist_is_an_error_to_mend():
-    with pytest.raises(ProviderError, match="inspect_ai cannot make this model"):
+    with pytest.raises(ProviderError, match="inspect_ai cannot load this model"):
         ask(inspected("nobody/nothing"), [request()])
 
 

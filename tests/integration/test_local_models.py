@@ -299,13 +299,16 @@ def flip_a_bit(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (flip_a_bit, r"is not the one that models/tiny\.yaml means.*dvc checkout.*seal --cell"),
+        (
+            flip_a_bit,
+            r"is not the one that models/tiny\.yaml names.*git checkout.*dvc checkout.*seal --cell",
+        ),
         (spoil_weights, "is not the one"),
         (change(lora_alpha=16), "is not the one"),
         (change(base_model_name_or_path="someone/other"), "trained on someone/other"),
         (train_on_others, r"was trained on other \(sha256:0123\), but the card's weights are"),
         (pickle_weights, "pickled adapter_model.bin is not read"),
-        (lambda folder: (folder / "adapter_config.json").write_text("[]"), "it is no mapping"),
+        (lambda folder: (folder / "adapter_config.json").write_text("[]"), "it is not a mapping"),
         (lambda folder: (folder / "training.json").write_text("{"), "a broken training.json"),
     ],
 )

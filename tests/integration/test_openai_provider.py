@@ -378,7 +378,7 @@ def test_thinking_is_switched_and_kept_apart():
 
 
 def test_a_model_that_cannot_think_says_so():
-    with pytest.raises(UsageError, match="cannot be told to think"):
+    with pytest.raises(UsageError, match="does not support thinking"):
         hasty("http://127.0.0.1:1/v1").parameters(request(is_thinking=True))
 
 

@@ -1,7 +1,8 @@
-"""The paper's numbers from its own decisions, to the printed digit."""
+"""The paper's numbers, computed from its decisions, to the printed digit."""
 
 from __future__ import annotations
 
+import csv
 import re
 from functools import cache
 from typing import Any
@@ -51,8 +52,8 @@ def _per_cent(value: float, digits: int) -> str:
     ("model", "threshold", "digits"),
     [("Qwen3.5-4B", "60.98", 2), ("Qwen3.5-9B", "56.03", 2), ("gpt-5-mini", "57.3", 1)],
 )
-def test_linear_threshold(model: str, threshold: str, digits: int) -> None:
-    fit = _profile(model).implicit_threshold.linear
+def test_the_threshold_of_the_study_line(model: str, threshold: str, digits: int) -> None:
+    fit = _profile(model).implicit_threshold.study_line
     assert _per_cent(fit.estimate, digits) == threshold
     assert fit.status == "ok"
     assert fit.low < fit.estimate < fit.high
@@ -67,9 +68,9 @@ def test_linear_threshold(model: str, threshold: str, digits: int) -> None:
     ],
 )
 def test_self_estimated_and_predictive_accuracy(model: str, own: str, accuracy: str) -> None:
-    """Both are means in which every condition counts once; the mean rate is inverted once."""
+    """Both are means over conditions with equal weight; the mean rate is inverted once."""
     made = _profile(model)
-    assert _per_cent(made.self_estimated_accuracy.estimate, 1) == own
+    assert _per_cent(made.implicit_threshold.study_line.self_estimated_accuracy, 1) == own
     assert _per_cent(made.predictive_accuracy.estimate, 1) == accuracy
 
 
@@ -77,10 +78,10 @@ def test_self_estimated_and_predictive_accuracy(model: str, own: str, accuracy: 
     ("model", "matched", "paper"),
     [("Qwen3.5-4B", "4.5", "5.6"), ("Qwen3.5-9B", "17.3", "18.1"), ("gpt-5-mini", "0.8", "2.8")],
 )
-def test_matched_bias_beside_the_one_against_accuracy_with_signal(
+def test_matched_bias_and_bias_relative_to_accuracy_with_signal(
     model: str, matched: str, paper: str
 ) -> None:
-    """Against the same conditions' accuracy: without signal (matched) and with it."""
+    """Relative to the accuracy of the same conditions: without signal (matched) and with it."""
     [row] = [
         row
         for row in _tables()["self_estimate_summary"].to_pylist()
@@ -88,7 +89,24 @@ def test_matched_bias_beside_the_one_against_accuracy_with_signal(
     ]
     assert _per_cent(row["calibration_bias"], 1) == matched
     assert _per_cent(row["calibration_bias_signalled"], 1) == paper
-    assert _profile(model).calibration_bias.estimate == pytest.approx(row["calibration_bias"])
+
+
+@pytest.mark.parametrize(
+    ("model", "threshold"),
+    [("Qwen3.5-4B", "61.43"), ("Qwen3.5-9B", "56.67"), ("gpt-5-mini", "58.45")],
+)
+def test_the_threshold_corrected_for_noise(model: str, threshold: str) -> None:
+    """As ../shared/docs/method.md has it, computed there by other code."""
+    made = _profile(model)
+    fit = made.implicit_threshold.linear
+    assert _per_cent(fit.estimate, 2) == threshold
+    bias = made.self_estimated_accuracy.estimate - made.calibration_bias.estimate
+    [row] = [
+        row
+        for row in _tables()["self_estimate_summary"].to_pylist()
+        if row["model"] == model and row["domain"] is None
+    ]
+    assert bias == pytest.approx(row["predictive_accuracy"])
 
 
 def _score(model: str, effort: str | None, stated: bool, without: str | None) -> dict[str, Any]:
@@ -131,7 +149,7 @@ def test_escalation_accuracy_of_gpt_5_mini(
     ("stated", "n", "share", "n_pooled", "pooled"),
     [(False, 9813, "62.28", 19766, "59.0"), (True, 9947, "63.22", 19901, "59.8")],
 )
-def test_escalation_accuracy_of_qwen_with_isolated_runs_apart_and_pooled(
+def test_escalation_accuracy_of_qwen_with_isolated_runs_separate_and_pooled(
     stated: bool, n: int, share: str, n_pooled: int, pooled: str
 ) -> None:
     rows = [
@@ -167,27 +185,30 @@ def _scores(profile: Profile, intervention: str) -> InterventionScores:
 
 
 @pytest.mark.parametrize(("stated", "n", "share"), [(False, 19766, "59.0"), (True, 19901, "59.8")])
-def test_the_pooled_profile_prints_what_the_paper_prints(stated: bool, n: int, share: str) -> None:
+def test_the_pooled_profile_equals_the_paper(stated: bool, n: int, share: str) -> None:
     row = _pooled(stated)
     assert (row.n, _per_cent(row.escalation_accuracy.estimate, 1)) == (n, share)
 
 
 def _obtained() -> dict[str, str]:
-    """The values that docs/reproduction.md must list as obtained, by its first column."""
+    """Return the values that docs/reproduction.md must list as obtained, by its first column."""
     found = {}
     for model in ("Qwen3.5-4B", "Qwen3.5-9B", "gpt-5-mini"):
         made = _profile(model)
         for name, interval in (
-            ("linear threshold", made.implicit_threshold.linear),
-            ("self-estimated accuracy", made.self_estimated_accuracy),
+            ("threshold, study's line", made.implicit_threshold.study_line),
+            ("threshold, corrected", made.implicit_threshold.linear),
+            ("self-estimated accuracy, corrected", made.self_estimated_accuracy),
             ("predictive accuracy", made.predictive_accuracy),
         ):
             found[f"{model}, {name}"] = _spelt(interval, 2)
+        own = made.implicit_threshold.study_line.self_estimated_accuracy
+        found[f"{model}, self-estimated accuracy, study's line"] = f"{_per_cent(own, 2)}%"
     for effort in ("minimal", "medium"):
         for stated in (False, True):
             row = _score("gpt-5-mini", effort, stated, without="movielens")
             found[f"gpt-5-mini, {effort}, {'cost 4' if stated else 'no cost'}"] = (
-                f"{_per_cent(row['escalation_accuracy'], 2)} % "
+                f"{_per_cent(row['escalation_accuracy'], 2)}% "
                 f"[{_per_cent(row['escalation_accuracy_low'], 1)}, "
                 f"{_per_cent(row['escalation_accuracy_high'], 1)}], n = {row['n']:,}"
             )
@@ -203,11 +224,30 @@ def _obtained() -> dict[str, str]:
 
 def _spelt(interval: Interval, digits: int) -> str:
     value, low, high = interval.estimate, interval.low, interval.high
-    return f"{_per_cent(value, digits)} % [{_per_cent(low, 1)}, {_per_cent(high, 1)}]"
+    return f"{_per_cent(value, digits)}% [{_per_cent(low, 1)}, {_per_cent(high, 1)}]"
 
 
-def test_the_document_says_what_is_obtained() -> None:
+def test_the_document_lists_the_obtained_values() -> None:
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|", DOCUMENT.read_text("utf-8"), re.M)
     written = {name.strip(): obtained.strip() for name, _, obtained in rows}
     for name, obtained in _obtained().items():
         assert written.get(name) == obtained, name
+
+
+def test_the_picture_of_escalation_curves_shows_the_recorded_decisions() -> None:
+    with (ROOT / "docs" / "pictures" / "recorded-curves.csv").open(encoding="utf-8") as file:
+        drawn = list(csv.DictReader(file))
+    rows = [
+        row
+        for row in decisions().to_pylist()
+        if row["intervention"] == "baseline" and row["domain"] != "moral_machine"
+    ]
+    for line in drawn:
+        keys = ("model", "domain", "condition")
+        own = [row for row in rows if all(row[key] == line[key] for key in keys)]
+        right = sum(row["prediction"] == row["label"] for row in own)
+        escalated = sum(bool(row["escalate"]) for row in own)
+        assert len(own) == int(line["n"])
+        assert right / len(own) == pytest.approx(float(line["predictive_accuracy"]), abs=5e-5)
+        assert escalated / len(own) == pytest.approx(float(line["escalation_rate"]), abs=5e-5)
+    assert {line["model"] for line in drawn} == {"Qwen3.5-4B", "Qwen3.5-9B"}

@@ -246,12 +246,13 @@ def project_with(root: Path, url: str, **endpoint) -> list[str]:
     )
     params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
     params["models"] = ["remote"]
+    params["domains"] = ["hmda_mortgages"]
     params["sample"]["n_per_condition"] = 8
     (root / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     for name in ("ingest", "sample"):
         done = command_line.run(root, "stage", name, "--cell", "hmda_mortgages")
         assert done.returncode == 0, done.stderr
-    return [*COMMAND, "stage", "query", "--cell", "remote,hmda_mortgages"]
+    return [*COMMAND, "stage", "query", "--cell", "remote"]
 
 
 def start(root: Path, command: list[str], **changes) -> subprocess.Popen:

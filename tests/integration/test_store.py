@@ -58,7 +58,7 @@ def test_a_store_that_cannot_be_written_for_long_ends_in_words(store, capsys):
     with pytest.raises(UsageError, match="cannot be written"):
         writer.flush()
     assert writer.is_stuck
-    assert "waiting for room" in capsys.readouterr().err
+    assert "waiting for disk space" in capsys.readouterr().err
     with pytest.raises(UsageError):
         writer.close()
 
@@ -156,16 +156,16 @@ def test_keys_are_made_fast_and_the_same(messages, parameters, replicate, reads_
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"max_tokens": 32}, "max_tokens: 16 is asked, 32 is kept"),
-        ({"replicate": 1}, "replicate: 0 is asked, 1 is kept"),
-        ({"is_thinking": True}, "is_thinking: false is asked, true is kept"),
-        ({"reads_choice": True}, "reads_choice: nothing is asked, true is kept"),
+        ({"max_tokens": 32}, "max_tokens: 16 is requested, 32 is stored"),
+        ({"replicate": 1}, "replicate: 0 is requested, 1 is stored"),
+        ({"is_thinking": True}, "is_thinking: false is requested, true is stored"),
+        ({"reads_choice": True}, "reads_choice: nothing is requested, true is stored"),
         (
             {"messages": (("user", "Cloud number 8. Rain?"),)},
-            'message 1 (user), from character 14: "Cloud number 7. Rain?" is asked, '
-            '"Cloud number 8. Rain?" is kept',
+            'message 1 (user), from character 14: "Cloud number 7. Rain?" is requested, '
+            '"Cloud number 8. Rain?" is stored',
         ),
-        ({"messages": (*ASKED.messages, ("assistant", "x"))}, "1 are asked, 2 are kept"),
+        ({"messages": (*ASKED.messages, ("assistant", "x"))}, "1 are requested, 2 are stored"),
     ],
 )
 def test_which_part_of_the_key_differs(changed, said):
@@ -180,6 +180,6 @@ def test_parts_inside_of_parts_are_named():
     asked = {"identity": IDENTITY, "parameters": {"temperature": 0.0}}
     kept = {"identity": {**IDENTITY, "base_url": "http://g/v1"}, "parameters": {"temperature": 1.0}}
     assert differences(asked, kept) == [
-        'identity.base_url: "http://h/v1" is asked, "http://g/v1" is kept',
-        "parameters.temperature: 0.0 is asked, 1.0 is kept",
+        'identity.base_url: "http://h/v1" is requested, "http://g/v1" is stored',
+        "parameters.temperature: 0.0 is requested, 1.0 is stored",
     ]

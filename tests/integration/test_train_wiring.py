@@ -72,18 +72,21 @@ def untouched(tmp_path_factory, clone, tiny_weights) -> Path:
         (["remote"], "only weights on this machine can be fine-tuned"),
         (["done"], "has an adapter already (other): fine-tune its base"),
         (["tiny", "--name", "tiny"], "is the base model itself"),
-        (["tiny", "--name", "remote"], "is the card of another model, and stays"),
-        (["tiny", "--name", "done"], "is the card of another model, and stays"),
+        (["tiny", "--name", "remote"], "is the card of another model: choose another"),
+        (["tiny", "--name", "done"], "is the card of another model: choose another"),
         (["tiny", "--name", "a.b"], "train.adapters.a.b"),
         (["tiny", "--name", "../a"], "train.adapters"),
         (["tiny", "--holdout", "movielense"], "Did you mean 'movielens'?"),
-        (["tiny", "--holdout", "lending_club"], "add it to `domains` there to hold it out"),
-        (["tiny", "--domains", "lending_club"], "add it to `domains` there to train on it"),
-        (["tiny", "--domains", "movielens"], "is held out, so it cannot be trained on"),
-        (["tiny", "--cost-ratios", "4,6"], "6 is never trained on: probes ask at 3, 6, 15, 30"),
-        (["tiny", "--cost-ratios", "1"], "numbers above 1, not 1"),
+        (["tiny", "--holdout", "lending_club"], "add it to `domains` to hold it out"),
+        (["tiny", "--domains", "lending_club"], "add it to `domains` to train on it"),
+        (["tiny", "--domains", "movielens"], "is held out and cannot be trained on"),
+        (
+            ["tiny", "--cost-ratios", "4,6"],
+            "6 is reserved for probes and cannot be trained on (reserved: 3, 6, 15, 30)",
+        ),
+        (["tiny", "--cost-ratios", "1"], "numbers above 1, found 1"),
         (["tiny", "--cost-ratios", "four"], "numbers above 1"),
-        (["tiny", "--framings", "euros"], "'euros' is never trained on"),
+        (["tiny", "--framings", "euros"], "'euros' is reserved for probes"),
         (["tiny", "--framings", "dolars"], "Did you mean 'dollars'?"),
         (["tiny", "--examples", "7"], "--examples"),
         (["tiny", "--method", "rl"], "--method"),
@@ -114,7 +117,10 @@ def test_no_domain_is_left_to_train_on(project):
 
 
 def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards):
-    shutil.copy(ROOT / "params.yaml", more_cards / "params.yaml")
+    text = (ROOT / "params.yaml").read_text("utf-8")
+    domains = "domains: [movielens, hmda_mortgages]"
+    text = text.replace("domains: [movielens]", domains)
+    (more_cards / "params.yaml").write_text(text, "utf-8")
     (more_cards / "flows" / "finetune.py").write_text("raise SystemExit(4)\n", "utf-8")
     done = run(
         more_cards,
@@ -145,7 +151,7 @@ def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards):
         "n_scenarios": 1,
     }
     text = (more_cards / "params.yaml").read_text("utf-8")
-    assert "# what `escalometer train` was asked for, by name" in text
+    assert "# adapters of `escalometer train`, by name" in text
     card = load_card(name, more_cards / "models")
     base = load_card("tiny2.5", more_cards / "models")
     assert (card.adapter, card.adapter_sha256) == (name, None)
@@ -208,7 +214,7 @@ def test_dvc_has_stages_for_each_adapter_and_evaluations_leave_them_out(project)
         f"{stage}@{adapter}" for stage in FINE_TUNING for adapter in ("first", "second")
     }
     # The card says which adapter it means, so what is asked comes after it is trained.
-    assert found.index("seal@first") < found.index("query@first-movielens")
+    assert found.index("seal@first") < found.index("query@first")
     needed = [a.rpartition(":")[2] for a in stage_addresses(project, of=["probe@first"])]
     assert needed[-6:] == [
         "validate_scenarios",
@@ -219,7 +225,7 @@ def test_dvc_has_stages_for_each_adapter_and_evaluations_leave_them_out(project)
         "probe@first",
     ]
     assert {name(address) for address in needed[:-6]} == {"ingest", "validate_raw", "sample"}
-    with pytest.raises(UsageError, match="has not all of the stages probe@third"):
+    with pytest.raises(UsageError, match="lacks one of the stages probe@third"):
         stage_addresses(project, of=["probe@third"])
     listed = subprocess.run(
         [BIN / "dvc", "stage", "list", "--name-only"],
@@ -247,18 +253,18 @@ def trained(project, tiny_adapter, monkeypatch) -> Path:
 
 
 def test_another_adapter_makes_the_tuned_models_card_another_one(trained):
-    assert bring_up_to_date("seal@careful")
+    assert bring_up_to_date(["seal@careful"])
     card = load_card("careful")
     folder = Path("models") / "adapters" / "careful"
     assert card.adapter_sha256 == digest_of_files(adapter_files(folder))
     text = Path("models/careful.yaml").read_text("utf-8")
     assert text.startswith("# Tuned: tiny with")
-    assert not bring_up_to_date("seal@careful")
+    assert not bring_up_to_date(["seal@careful"])
     about = json.loads((folder / "adapter_config.json").read_text("utf-8"))
     (folder / "adapter_config.json").write_text(json.dumps({**about, "lora_alpha": 16}), "utf-8")
     with pytest.raises(ProviderError, match="is not the one that models/careful"):
         digest(card, Path(), "sha256:…")
-    assert bring_up_to_date("seal@careful")
+    assert bring_up_to_date(["seal@careful"])
     trained = digest_of_files(adapter_files(folder))
     assert load_card("careful").adapter_sha256 == trained != card.adapter_sha256
     with_digest = digest(load_card("careful"), Path(), "sha256:…")
@@ -266,7 +272,7 @@ def test_another_adapter_makes_the_tuned_models_card_another_one(trained):
     # A price that a person puts in stays, and the stage with it.
     changed = Path("models/careful.yaml").read_text("utf-8").replace("2.0", "3.0")
     Path("models/careful.yaml").write_text(changed, "utf-8")
-    bring_up_to_date("seal@careful")
+    bring_up_to_date(["seal@careful"])
     assert Path("models/careful.yaml").read_text("utf-8") == changed
     ignored = subprocess.run(
         ["git", "check-ignore", "models/adapters/careful", "models/careful.yaml"],
@@ -278,7 +284,7 @@ def test_another_adapter_makes_the_tuned_models_card_another_one(trained):
 
 
 def test_a_card_of_something_else_is_not_sealed(trained):
-    with pytest.raises(UsageError, match="is no card of the adapter 'tiny'"):
+    with pytest.raises(UsageError, match="is not a card of the adapter 'tiny'"):
         adapters.seal("tiny")
     shutil.rmtree(Path("models/adapters/careful"))
     with pytest.raises(ProviderError, match="lacks adapter_config"):
@@ -304,10 +310,15 @@ def test_there_is_a_report_once_everything_was_asked(tmp_path):
     from flows.finetune import can_report
 
     params = load_params(ROOT / "params.yaml")
-    (model,) = params.models
-    profile = tmp_path / "data" / "profiles" / model / "profile.json"
-    decisions = [tmp_path / "data" / "decisions" / model / f"{d}.parquet" for d in params.domains]
-    for path in (profile, *decisions):
+    model, other = params.models
+    models = (model, other)
+    profiles = [tmp_path / "data" / "profiles" / name / "profile.json" for name in models]
+    decisions = [
+        tmp_path / "data" / "decisions" / name / f"{domain}.parquet"
+        for name in models
+        for domain in params.domains
+    ]
+    for path in (*profiles, *decisions):
         assert not can_report(params, tmp_path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

@@ -1,4 +1,4 @@
-"""Trainings in MLflow: one run through crashes, the adapter registered, brought back the same."""
+"""Trainings in MLflow: one run across crashes; the registered adapter is unchanged."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def logits(weights: Path, adapter: Path) -> torch.Tensor:
         return tuned(torch.arange(3, 40)[None]).logits
 
 
-def test_what_was_registered_answers_as_what_was_trained(
+def test_the_registered_adapter_gives_the_same_answers_as_the_trained_one(
     tiny_adapter, tiny_weights, table, tmp_path
 ):
     run = opened(tmp_path, table)
@@ -80,11 +80,11 @@ def test_what_was_registered_answers_as_what_was_trained(
     assert "examples.parquet" in {artifact.path for artifact in artifacts}
 
 
-def test_a_killed_training_goes_on_in_its_run_and_logs_no_step_twice(table, tmp_path):
+def test_a_killed_training_resumes_its_run_and_logs_no_step_twice(table, tmp_path):
     first = opened(tmp_path, table)
     for step in (1, 2, 3):
         first.log(step, {"loss": float(step)})
-    # Killed here; its last checkpoint was that of step 1.
+    # Killed here; the last checkpoint is that of step 1.
     again = opened(tmp_path, table)
     assert (again.run_id, again.last_step) == (first.run_id, 3)
     for step in (2, 3, 4):
@@ -106,7 +106,7 @@ def test_a_killed_training_goes_on_in_its_run_and_logs_no_step_twice(table, tmp_
     assert client(tmp_path).get_run(third.run_id).info.status == "FAILED"
 
 
-def test_a_run_that_is_gone_is_made_anew(table, tmp_path):
+def test_a_deleted_run_is_created_again(table, tmp_path):
     first = opened(tmp_path, table)
     client(tmp_path).delete_run(first.run_id)
     second = opened(tmp_path, table)
@@ -117,10 +117,10 @@ def test_a_run_that_is_gone_is_made_anew(table, tmp_path):
     assert opened(tmp_path, table).last_step == -1
 
 
-def test_a_second_training_challenges_the_champion(tiny_adapter, table, tmp_path):
+def test_a_second_training_becomes_the_challenger(tiny_adapter, table, tmp_path):
     run = opened(tmp_path, table)
     assert run.finish(tiny_adapter, {}, TAGS)["version"] == "1"
-    assert run.finish(tiny_adapter, {}, TAGS)["version"] == "1"  # killed after it, and run again
+    assert run.finish(tiny_adapter, {}, TAGS)["version"] == "1"  # run again after a kill
     (tmp_path / "kept" / "mlflow.json").unlink()
     assert opened(tmp_path, table).finish(tiny_adapter, {}, TAGS)["version"] == "2"
     aliases = client(tmp_path).get_registered_model("careful").aliases
@@ -129,18 +129,18 @@ def test_a_second_training_challenges_the_champion(tiny_adapter, table, tmp_path
     assert (back / "adapter_config.json").exists()
 
 
-def test_files_that_were_exchanged_in_mlflow_are_refused(tiny_adapter, table, tmp_path):
+def test_files_exchanged_in_mlflow_are_refused(tiny_adapter, table, tmp_path):
     opened(tmp_path, table).finish(tiny_adapter, {}, TAGS)
     (kept,) = (tmp_path / "mlruns").rglob("adapter_model.safetensors")
     kept.write_bytes(kept.read_bytes()[:-4] + b"\0\1\0\1")
-    with pytest.raises(ProviderError, match="damaged or exchanged"):
+    with pytest.raises(ProviderError, match="damaged or were replaced"):
         tracking.fetch_adapter("careful", "1", tmp_path / "back", tmp_path)
     assert not (tmp_path / "back").exists()
     with pytest.raises(ProviderError, match=r"MLflow at .*nobody"):
         tracking.fetch_adapter("nobody", "1", tmp_path / "back", tmp_path)
 
 
-def test_probes_are_logged_once_and_with_the_training(tiny_adapter, table, tmp_path):
+def test_probes_are_logged_once_in_the_run_of_the_training(tiny_adapter, table, tmp_path):
     made = opened(tmp_path, table).finish(tiny_adapter, {}, TAGS)
     (tiny_adapter / "training.json").write_text(json.dumps({"mlflow": made}))
     metrics = {"held_out_domain.tuned.escalation_accuracy": 0.97}
@@ -160,7 +160,7 @@ def test_probes_are_logged_once_and_with_the_training(tiny_adapter, table, tmp_p
     assert track(other) == track(other) != made["run_id"]
 
 
-def test_an_mlflow_that_cannot_be_reached_is_a_provider_error(table, tmp_path, monkeypatch):
+def test_an_unreachable_mlflow_is_a_provider_error(table, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ProviderError, match=r"MLflow at http://127.0.0.1:9"):
         TrainingRun.open("careful", {}, {}, tmp_path, "http://127.0.0.1:9", tmp_path / "m.json")

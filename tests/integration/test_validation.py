@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ from escalometer.config import Params, SampleParams
 from escalometer.errors import DataError
 from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table, write_table
 from escalometer.stages import ingest, sample, validate
+from tests.conftest import ROOT
 
 DOMAIN = "hmda_mortgages"
 RAW = Path("data/raw/hmda_mortgages/hmda_mortgages_applications.csv")
@@ -71,7 +74,7 @@ def test_good_rows_pass(embedded, tmp_path):
     ]
 
 
-def test_a_label_that_is_none_names_file_row_and_rule(embedded, tmp_path):
+def test_an_invalid_label_names_file_row_and_rule(embedded, tmp_path):
     supply(tmp_path, replaced(replaced(embedded, 17, "deny", "maybe"), 40, "deny", "perhaps"))
     message = refusal(tmp_path)
     assert str(tmp_path / RAW) in message
@@ -80,14 +83,14 @@ def test_a_label_that_is_none_names_file_row_and_rule(embedded, tmp_path):
     assert "row 40: found deny = 'perhaps'" in message
 
 
-def test_an_earlier_success_does_not_outlive_a_failure(embedded, tmp_path):
+def test_a_changed_file_fails_after_an_earlier_success(embedded, tmp_path):
     supply(tmp_path, embedded)
     validate.run("raw", PARAMS, tmp_path)
     supply(tmp_path, replaced(embedded, 2, "chist", "9"))
     assert "a code from 1 (best) to 6" in refusal(tmp_path)
 
 
-def test_all_broken_rules_are_named_at_once(embedded, tmp_path):
+def test_all_broken_rules_are_reported_together(embedded, tmp_path):
     text = replaced(replaced(embedded, 5, "lvrat", "-1"), 6, "afam", "")
     supply(tmp_path, text)
     message = refusal(tmp_path)
@@ -96,14 +99,14 @@ def test_all_broken_rules_are_named_at_once(embedded, tmp_path):
     assert "row 6: found afam = nothing" in message
 
 
-def test_more_offending_rows_than_are_shown_are_counted(embedded, tmp_path):
+def test_offending_rows_that_are_not_listed_are_counted(embedded, tmp_path):
     supply(tmp_path, embedded.replace("\nno,", "\nnope,"))
     message = refusal(tmp_path)
     assert "2095 rows break this" in message
     assert "and 2085 more" in message
 
 
-def test_a_missing_column_is_named_with_those_present(embedded, tmp_path):
+def test_a_missing_column_is_reported_with_the_present_columns(embedded, tmp_path):
     supply(tmp_path, embedded.replace("lvrat", "loan_to_value", 1))
     message = refusal(tmp_path)
     assert f"{tmp_path / RAW}, row 1: lacks the column lvrat; it has deny, pirat" in message
@@ -121,9 +124,9 @@ def test_an_empty_file_is_refused(text, tmp_path):
     assert "is empty: it needs a header row" in refusal(tmp_path)
 
 
-def test_a_header_alone_is_refused(embedded, tmp_path):
+def test_a_file_with_only_a_header_is_refused(embedded, tmp_path):
     supply(tmp_path, embedded.splitlines()[0] + "\n")
-    assert "has a header and no rows below it" in refusal(tmp_path)
+    assert "has a header but no rows" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +138,7 @@ def test_a_header_alone_is_refused(embedded, tmp_path):
         ("pirat", "nan", "a finite number"),
     ],
 )
-def test_a_value_of_another_type_names_row_and_column(embedded, tmp_path, column, value, rule):
+def test_a_value_of_a_wrong_type_names_row_and_column(embedded, tmp_path, column, value, rule):
     supply(tmp_path, replaced(embedded, 33, column, value))
     message = refusal(tmp_path)
     assert (
@@ -143,7 +146,7 @@ def test_a_value_of_another_type_names_row_and_column(embedded, tmp_path, column
     )
 
 
-def test_a_row_of_too_many_values_is_refused(embedded, tmp_path):
+def test_a_row_with_too_many_values_is_refused(embedded, tmp_path):
     lines = embedded.splitlines()
     lines[8] += ",yes,yes"
     path = supply(tmp_path, "\n".join(lines) + "\n")
@@ -152,24 +155,25 @@ def test_a_row_of_too_many_values_is_refused(embedded, tmp_path):
     assert "9" in message
 
 
-def test_bytes_that_are_no_text_are_refused(embedded, tmp_path):
+def test_a_file_that_is_not_text_is_refused(embedded, tmp_path):
     path = supply(tmp_path, embedded.encode() + b"\xff\xfe\x00\n")
     assert str(path) in refusal(tmp_path)
 
 
-def test_columns_of_the_users_own_are_left_out(embedded, tmp_path):
+def test_additional_columns_are_ignored(embedded, tmp_path):
     lines = [
         line + (",source_row" if i == 0 else ",x") for i, line in enumerate(embedded.splitlines())
     ]
-    supply(tmp_path, "\ufeff" + "\r\n".join(lines) + "\r\n")  # as a spreadsheet saves it
+    # Spreadsheets write a byte order mark and these line ends.
+    supply(tmp_path, "\ufeff" + "\r\n".join(lines) + "\r\n")
     validate.run("raw", PARAMS, tmp_path)
 
 
-def test_a_file_that_is_not_there_is_told_how_to_get(tmp_path):
+def test_the_error_for_a_missing_file_states_how_to_get_it(tmp_path):
     assert "escalometer stage ingest" in refusal(tmp_path)
 
 
-def test_parquet_stands_in_for_csv(tmp_path):
+def test_parquet_is_accepted_in_place_of_csv(tmp_path):
     raw = RawTable("t", {"n": "INTEGER", "name": "VARCHAR"})
     table = pa.table({"name": ["a", "b"], "n": [1.0, 2.0], "other": [0, 0]})
     write_table(table, table.schema, tmp_path / "t.parquet")
@@ -181,7 +185,7 @@ def test_parquet_stands_in_for_csv(tmp_path):
         warehouse.read_raw(connection, raw, tmp_path / "u.parquet")
 
 
-def test_scenarios_pass_and_a_draw_outside_eval_does_not(embedded, tmp_path):
+def test_scenarios_pass_and_a_drawn_scenario_outside_eval_fails(embedded, tmp_path):
     sampled(embedded, tmp_path)
     validate.run("scenarios", PARAMS, tmp_path)
     record = json.loads((tmp_path / "data/validation/scenarios.json").read_text())
@@ -198,7 +202,7 @@ def test_scenarios_pass_and_a_draw_outside_eval_does_not(embedded, tmp_path):
     assert "label must be a whole number from 0 to 25" in message
 
 
-def test_a_label_that_is_not_the_domains_is_refused(embedded, tmp_path):
+def test_a_label_outside_the_domain_is_refused(embedded, tmp_path):
     sampled(embedded, tmp_path)
     path = tmp_path / "data" / "scenarios" / DOMAIN / "table.parquet"
     table = pq.read_table(path)
@@ -227,7 +231,7 @@ def test_a_text_in_two_splits_is_refused(embedded, tmp_path):
     assert f"scenario_id {train['scenario_id']}" in message
 
 
-def test_a_percentage_that_is_not_that_of_its_rows_is_refused(embedded, tmp_path):
+def test_a_signal_percentage_that_differs_from_its_rows_is_refused(embedded, tmp_path):
     sampled(embedded, tmp_path)
     path = tmp_path / "data" / "scenarios" / DOMAIN / "conditions.parquet"
     rows = read_table(path, CONDITIONS).to_pylist()
@@ -299,24 +303,48 @@ def test_decisions_pass_with_every_status(tmp_path):
         ({"status": "forced"}, "force_answer must be true where the status is forced"),
     ],
 )
-def test_decisions_that_break_a_rule_are_named(tmp_path, changes, rule):
+def test_decisions_that_break_a_rule_are_reported(tmp_path, changes, rule):
     decide(tmp_path, decision(), decision(scenario_id="f" * 16, **changes))
     message = refusal(tmp_path, "decisions")
     assert rule in message
     assert f"row 2, scenario_id {'f' * 16}, intervention baseline" in message
 
 
-def test_a_dialogue_that_stands_twice_is_refused(tmp_path):
+def test_tables_that_pass_are_validated_without_great_expectations(embedded, tmp_path):
+    sampled(embedded, tmp_path)
+    decide(tmp_path, decision(), decision(scenario_id="1" * 16, status="forced", force_answer=True))
+    script = f"""
+import sys
+from pathlib import Path
+from tests.integration.test_validation import PARAMS
+from escalometer.stages import validate
+for kind in ("raw", "scenarios", "decisions"):
+    validate.run(kind, PARAMS, Path({str(tmp_path)!r}))
+assert "escalometer.warehouse.suites" in sys.modules
+assert "great_expectations" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+def test_sql_confirms_every_status_and_great_expectations_agrees(tmp_path):
+    rows = [decision(), decision(scenario_id="2" * 16, status="refused", escalate=None, detail="d")]
+    table = validation.number_rows(pa.Table.from_pylist(rows, schema=DECISIONS))
+    suite = validation.read_suite("decisions", ROOT / "expectations")
+    assert warehouse.satisfies(table, suite)
+    assert validation.evaluated(table, suite, "decisions", Path("d")).passed
+
+
+def test_a_duplicate_dialogue_is_refused(tmp_path):
     decide(tmp_path, decision(), decision())
     assert "a dialogue may stand once; 2 rows break this" in refusal(tmp_path, "decisions")
 
 
-def test_no_decisions_are_refused(tmp_path):
+def test_an_empty_table_of_decisions_is_refused(tmp_path):
     decide(tmp_path)
     assert "the table must have rows" in refusal(tmp_path, "decisions")
 
 
-def test_an_expectation_that_cannot_be_evaluated_is_a_failure(tmp_path):
+def test_an_expectation_that_cannot_be_evaluated_fails(tmp_path):
     suite = {
         "name": "t",
         "expectations": [
@@ -339,18 +367,18 @@ def test_an_expectation_that_cannot_be_evaluated_is_a_failure(tmp_path):
         ("{", "is not JSON"),
         (
             '{"name": "t", "expectations": [{"type": "expect_luck", "kwargs": {}}]}',
-            "does not know expect_luck",
+            "unknown to Great Expectations: expect_luck",
         ),
     ],
 )
-def test_a_suite_that_checks_nothing_is_an_error(tmp_path, content, message):
+def test_an_empty_suite_is_an_error(tmp_path, content, message):
     (tmp_path / "t.json").write_text(content)
     table = validation.number_rows(pa.table({"a": [1]}))
     with pytest.raises(DataError, match=message):
         validation.check(table, "t", Path("t.csv"), folder=tmp_path)
 
 
-def test_a_suite_that_a_domain_brings_is_used_where_there_is_no_file(tmp_path):
+def test_the_suite_of_a_domain_is_used_if_there_is_no_file(tmp_path):
     def rule(least):
         kwargs = {"column": "a", "min_value": least}
         expectation = {"type": "expect_column_values_to_be_between", "kwargs": kwargs}
@@ -359,7 +387,7 @@ def test_a_suite_that_a_domain_brings_is_used_where_there_is_no_file(tmp_path):
     table = validation.number_rows(pa.table({"a": [1]}))
     given = (table, "t", Path("t.csv"), (), rule(2))
     assert not validation.check(*given, folder=tmp_path).passed
-    (tmp_path / "t.json").write_text(json.dumps(rule(0)))  # a file of that name comes first
+    (tmp_path / "t.json").write_text(json.dumps(rule(0)))  # a file with that name takes precedence
     assert validation.check(*given, folder=tmp_path).passed
 
 

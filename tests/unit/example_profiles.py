@@ -1,6 +1,6 @@
-"""Profiles as JSON has them, for tests of the text and the page that are made of one.
+"""Profiles in JSON form, for tests of the text and the page of a profile.
 
-Tests change a profile as they need it and read it with `typed`.
+Tests change a profile and convert it with `typed`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from escalometer.documents import Profile
 
-#: A profile as JSON has it, as the typed document.
+#: Converts a profile from JSON form to the typed document.
 typed = Profile.model_validate
 
 
@@ -26,7 +26,7 @@ def interval(estimate: float | None, low: float | None, high: float | None) -> d
 
 
 def bounded(value: dict[str, Any], *bounds: float | None) -> dict[str, Any]:
-    """The interval with bounds for missing answers; without them, such as change nothing."""
+    """Return the interval with bounds for missing answers; by default they equal the estimate."""
     low, high = bounds or (value["estimate"], value["estimate"])
     return {**value, "bound_low": low, "bound_high": high}
 
@@ -35,7 +35,7 @@ NULL = interval(None, None, None)
 
 
 def fit(base: dict[str, Any], slope: float | None, status: str) -> dict[str, Any]:
-    """An implicit threshold, with the keys of every kind of fit."""
+    """Return an implicit threshold, with the keys of every kind of fit."""
     return {
         **base,
         "slope": slope,
@@ -48,9 +48,12 @@ def fit(base: dict[str, Any], slope: float | None, status: str) -> dict[str, Any
 
 
 def thresholds(linear: dict[str, Any], logit: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Both fits; of the same numbers if one is given."""
-    overdispersed = {"dispersion": 1.0, "overdispersed_low": None, "overdispersed_high": None}
-    return {"linear": bounded(linear), "logit": bounded(logit or linear) | overdispersed}
+    """Return all fits; with only one given, all have the same numbers."""
+    return {
+        "linear": bounded(linear),
+        "logit": bounded(logit or linear),
+        "study_line": bounded(linear) | {"self_estimated_accuracy": 0.75},
+    }
 
 
 IDENTIFIED = fit(interval(0.62, 0.58, 0.66), -1.6, "ok")
@@ -72,7 +75,7 @@ NOBODY = dict.fromkeys(name for name in VARIANT if name != "cost_ratio")
 
 
 def scored(variant: dict[str, Any], cost_ratio: float = 4.0) -> dict[str, Any]:
-    """The variant as its decisions are scored at a cost ratio."""
+    """Return the variant with its scores at a cost ratio."""
     return {
         **variant,
         "cost_ratio": cost_ratio,
@@ -81,7 +84,7 @@ def scored(variant: dict[str, Any], cost_ratio: float = 4.0) -> dict[str, Any]:
 
 
 def small_profile() -> dict[str, Any]:
-    """Headline numbers, a curve and scores; nothing that a model need not have."""
+    """Return a profile with headline numbers, a curve and scores, without optional parts."""
     curve = [
         {
             "domain": domain,
@@ -150,7 +153,7 @@ def small_profile() -> dict[str, Any]:
 
 
 def candidate(variant: dict[str, Any] | None, policy: str, cost: dict[str, Any]) -> dict[str, Any]:
-    """A variant or, without one, a fixed rule."""
+    """Return a candidate: a variant or, without one, a fixed rule."""
     named = NOBODY if variant is None else {name: variant[name] for name in NOBODY}
     return {
         **named,
@@ -193,7 +196,7 @@ def curve_of(variant: dict[str, Any], slope: float) -> dict[str, Any]:
 
 
 def full_profile() -> dict[str, Any]:
-    """A profile in which nothing is empty but the design."""
+    """Return a profile in which every part but the design has content."""
     bias = bounded(interval(0.3, 0.2, 0.34))
     domains = [
         {

@@ -1,4 +1,4 @@
-"""Report pages of tests: written from example profiles, and read back as a browser would."""
+"""Report pages for tests: written from example profiles and parsed as in a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOSTILE = (
 
 
 class Page(HTMLParser):
-    """The page as a browser reads it: its elements, references and text."""
+    """A parsed page: its elements, references and text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ PARAMETERS = {"seed": 7, "query": {"force_answer": False, "interventions": ["bas
 
 
 def written(profiles: list[dict[str, Any]], path: Path, **changes: Any) -> str:
-    """The page of profiles as JSON has them."""
+    """Return the parsed page for profiles in JSON form."""
     content: dict[str, Any] = {
         "provenance": [PROVENANCE],
         "validation": [{"stage": "raw", **SUITE}],

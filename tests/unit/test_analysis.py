@@ -1,4 +1,4 @@
-"""Profiles beyond their headlines: bounds, pairs, costs, recommendations, scores."""
+"""Parts of a profile: bounds, paired differences, costs, recommendations, calibration."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _score(made: Profile, intervention: str, against: str) -> InterventionScores
     return row
 
 
-def test_nothing_missing_leaves_no_room() -> None:
+def test_without_missing_answers_bounds_equal_the_estimate() -> None:
     made = _profile(_rows())
     fit = made.implicit_threshold.linear
     assert fit.bound_low == fit.bound_high == fit.estimate
@@ -66,11 +66,11 @@ def test_nothing_missing_leaves_no_room() -> None:
     assert score.bound_low == score.bound_high == score.estimate
 
 
-def test_bounds_are_what_missing_answers_could_have_made_of_it() -> None:
+def test_bounds_are_the_extremes_over_outcomes_of_missing_answers() -> None:
     missing = {"status": "refused", "prediction": None, "escalate": None}
     rows = _rows(20)
     made = _profile([*rows, {"condition": "e", "signal_accuracy": 0.95, "times": 5, **missing}])
-    # Right, escalated: each of 5 that are missing in condition e either all or none.
+    # The 5 missing answers in condition e are either all right or all wrong.
     right = [r["prediction"] for r in rows if r["condition"] == "e"]
     others = [np.mean([r["prediction"] for r in rows if r["condition"] == c]) for c in "abcd"]
     low, high = ((sum(others) + (sum(right) + k) / 25) / 5 for k in (0, 5))
@@ -80,13 +80,13 @@ def test_bounds_are_what_missing_answers_could_have_made_of_it() -> None:
     fit = made.implicit_threshold.linear
     assert fit.bound_low < fit.estimate < fit.bound_high
     score = _score(made, "baseline", "signal_accuracy").escalation_accuracy
-    # At signal 0.95 implementing is right: all missing ones escalated, or all implemented.
+    # At signal 0.95 implementing is optimal: the missing answers all escalate or all implement.
     n_right = round(score.estimate * 100)
     assert score.bound_low == pytest.approx(n_right / 105)
     assert score.bound_high == pytest.approx((n_right + 5) / 105)
 
 
-def test_a_threshold_that_missing_answers_could_undo_has_no_bound() -> None:
+def test_a_threshold_has_no_bound_if_missing_answers_could_make_it_unidentified() -> None:
     missing = {"status": "unparsed", "prediction": None, "escalate": None, "times": 400}
     made = _profile([*_rows(), {"condition": "e", "signal_accuracy": 0.95, **missing}])
     fit = made.implicit_threshold.linear
@@ -96,7 +96,7 @@ def test_a_threshold_that_missing_answers_could_undo_has_no_bound() -> None:
 
 def test_interventions_are_paired_by_scenario() -> None:
     baseline = _rows()
-    # The same predictions; costs make it escalate in condition a alone, always.
+    # The same predictions; with the cost stated, condition a always escalates.
     framed = [
         {**row, "intervention": "cost_framing", "cost_ratio": 4.0, "framing": "ratio"}
         | ({"escalate": 1} if row["condition"] == "a" else {})
@@ -133,7 +133,7 @@ def test_without_scenarios_dialogues_are_independent() -> None:
     assert made.overlap == ()
 
 
-def test_a_scenario_under_several_conditions_is_worth_less() -> None:
+def test_overlapping_scenarios_reduce_the_effective_sample_size() -> None:
     rows = [{**row, "scenario_id": row["scenario_id"][1:]} for row in _rows()]
     rows = [{**row, "escalate": int(int(row["scenario_id"]) % 2)} for row in rows]
     [overlap] = _profile(rows).overlap
@@ -154,7 +154,7 @@ def test_scenario_intervals_are_wider_where_scenarios_overlap() -> None:
     assert accuracy.scenario_high - accuracy.scenario_low > 1.7 * width
 
 
-def test_costs_against_every_ratio() -> None:
+def test_cost_curves_cover_all_ratios() -> None:
     [curve] = _profile(_rows(), human_error_rate=0.01).cost_curves
     assert curve.cost_ratios == tuple(float(ratio) for ratio in range(1, 101))
     assert curve.always_escalate_cost == pytest.approx([1 + 0.01 * r for r in range(1, 101)])
@@ -163,7 +163,7 @@ def test_costs_against_every_ratio() -> None:
     assert curve.optimal_cost[0] == pytest.approx(curve.always_implement_cost[0])
 
 
-def test_the_recommendation_is_what_costs_least() -> None:
+def test_the_recommendation_is_the_cheapest_option() -> None:
     perfect = [
         {**row, "intervention": "thinking", "is_thinking": True, "escalate": 1 - row["prediction"]}
         for row in _rows(200)
@@ -177,7 +177,7 @@ def test_the_recommendation_is_what_costs_least() -> None:
     assert found.realized_cost.estimate == pytest.approx(n_wrong / len(perfect))
 
 
-def test_what_saves_too_little_to_be_seen_is_not_shown() -> None:
+def test_savings_within_the_noise_are_not_shown() -> None:
     few, many = (
         [{**row, "escalate": 0} for row in _rows(n) if row["condition"] == "d"] for n in (4, 2000)
     )
@@ -187,7 +187,7 @@ def test_what_saves_too_little_to_be_seen_is_not_shown() -> None:
     assert shown.saves.estimate == pytest.approx(1 - shown.realized_cost.estimate)
 
 
-def test_a_reckless_model_is_advised_against() -> None:
+def test_always_escalating_is_recommended_for_an_inaccurate_model() -> None:
     rows = [{**row, "escalate": 0} for row in _rows(200) if row["condition"] in "ab"]
     [found] = _profile(rows).recommendations
     assert found.policy == "always_escalate" and found.intervention is None
@@ -195,7 +195,7 @@ def test_a_reckless_model_is_advised_against() -> None:
     assert found.escalation_rate == 1.0
 
 
-def test_what_was_asked_of_few_conditions_is_not_recommended() -> None:
+def test_an_intervention_with_few_conditions_is_not_recommended() -> None:
     thinking = _rows(intervention="thinking", is_thinking=True)
     [found] = _profile(
         [*_rows(), *[row for row in thinking if row["condition"] == "e"]]
@@ -204,7 +204,7 @@ def test_what_was_asked_of_few_conditions_is_not_recommended() -> None:
     assert len(found.conditions) == 5
 
 
-def test_candidates_are_compared_on_the_conditions_that_they_share() -> None:
+def test_candidates_are_compared_on_their_common_conditions() -> None:
     perfect = [
         {**row, "intervention": "thinking", "is_thinking": True, "escalate": 1 - row["prediction"]}
         for row in _rows(200)
@@ -235,18 +235,18 @@ def test_scores_are_calibrated_and_compared_with_the_models_own_escalation() -> 
     assert calibration.smooth_calibration_error.low < 0.05
     assert sum(own.n for own in calibration.reliability) == len(rows)
     [external] = made.external_threshold
-    # The score knows when the model is wrong, its own escalations do not.
+    # The score predicts errors; the escalations of the model do not.
     assert external.difference.low > 0 and external.reason is None
     assert external.cost < external.always_escalate_cost
 
 
-def test_too_few_scores_are_named() -> None:
+def test_too_few_scores_give_a_reason() -> None:
     made = _profile([{**row, "stated_confidence": 0.9} for row in _rows(2)])
     [external] = made.external_threshold
     assert "recalibration needs" in external.reason and external.n == 10
 
 
-def test_isolated_runs_apart_and_pooled() -> None:
+def test_isolated_runs_are_separate_or_pooled() -> None:
     rows = [*_rows(), *_rows(seed=4, intervention="isolated", is_isolated=True)]
     apart = build_profile(decisions(rows), "m", "here", PARAMS)
     pooled = build_profile(decisions(rows), "m", "here", PARAMS, is_pooled=True)
@@ -264,7 +264,7 @@ def test_each_intervention_has_its_own_threshold() -> None:
     )
 
 
-def test_biases_are_over_the_conditions_that_were_asked_without_a_signal() -> None:
+def test_biases_use_only_conditions_that_have_dialogues_without_a_signal() -> None:
     rows = _rows(200)
     unsignalled = _rows(200, seed=9, intervention="no_signal", has_signal=False)
     some = [row for row in unsignalled if row["condition"] in "cd"]
@@ -275,12 +275,12 @@ def test_biases_are_over_the_conditions_that_were_asked_without_a_signal() -> No
     own = made.self_estimated_accuracy.estimate
     bias = made.calibration_bias_signalled
     assert bias.estimate == pytest.approx(own - (means["c"] + means["d"]) / 2)
-    # The interval is of the same number, not of one over all five conditions.
+    # The interval uses the same two conditions as the estimate, not all five.
     assert bias.low < bias.estimate < bias.high
     assert 0.02 < bias.high - bias.low < 0.25
 
 
-def test_each_interventions_points_lie_beside_its_line() -> None:
+def test_each_intervention_has_points_near_its_line() -> None:
     unsignalled = _rows(seed=9, intervention="no_signal", has_signal=False)
     arms = {row.intervention: row for row in _profile([*_rows(300), *unsignalled]).arms}
     assert arms["no_signal"].implicit_threshold is None
@@ -297,6 +297,35 @@ def test_order_of_rows_changes_no_number_and_no_interval() -> None:
     assert _profile(rows) == _profile(shuffled)
 
 
-def test_what_an_alias_stood_for_is_on_record() -> None:
+def test_the_model_behind_an_alias_is_recorded() -> None:
     rows = [{**row, "resolved_model": "m-2026-05-01"} for row in _rows(2)]
     assert _profile(rows).resolved_models == ("m-2026-05-01",)
+
+
+def test_a_threshold_that_rests_on_few_dialogues_is_noted() -> None:
+    for seed in range(20):
+        noisy = _profile(_rows(n=12, seed=seed))
+        fit, study_line = noisy.implicit_threshold.linear, noisy.implicit_threshold.study_line
+        share = 1 - (study_line.slope or 0) / (fit.slope or 1)
+        if fit.status != "unidentified" and share > 0.3:
+            break
+    words = " ".join(noisy.notes)
+    assert f"{share:.0%} of the spread of the measured accuracies is noise" in words
+    precise = _profile(_rows(n=400))
+    assert not any("is noise" in note or "points wide" in note for note in precise.notes)
+
+
+def test_actions_near_the_optimal_threshold_are_scored_by_a_reference_that_both_share() -> None:
+    rows = [*_rows(n=60), *_rows(n=60, intervention="self_check")]
+    made = _profile(rows)
+    # The same dialogues twice: whatever chance made of the accuracies, nothing differs.
+    (row,) = [r for r in made.differences if r.scored_against == "predictive_accuracy"]
+    assert row.escalation_accuracy.estimate == 0
+    assert row.p_value == 1
+    scores = _score(made, "baseline", "predictive_accuracy").escalation_accuracy
+    signal = _score(made, "baseline", "signal_accuracy").escalation_accuracy
+    assert scores.low is not None and scores.high is not None and scores.estimate is not None
+    assert scores.low <= scores.estimate <= scores.high
+    assert signal.low is not None and signal.high is not None
+    # One condition is at τ*: which action is optimal there is not known.
+    assert scores.high - scores.low > signal.high - signal.low

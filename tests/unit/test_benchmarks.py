@@ -1,4 +1,4 @@
-"""Benchmarks are run by hand, so a name that they import may vanish unnoticed: it is looked up."""
+"""Imports of the benchmarks, which no other test runs, exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 
 def missing_imports(source: str) -> list[str]:
-    """The names that a program imports from the package, anywhere in it, and that are not there."""
+    """Return the names that a program imports from the package and that do not exist."""
     missing: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith(
@@ -31,10 +31,10 @@ def missing_imports(source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
-def test_what_a_benchmark_imports_exists(path: Path) -> None:
+def test_imports_of_a_benchmark_exist(path: Path) -> None:
     assert missing_imports(path.read_text("utf-8")) == []
 
 
-def test_a_name_that_is_gone_is_found() -> None:
+def test_a_removed_name_is_reported() -> None:
     gone = "def run():\n    from escalometer.analysis.profile import assemble, build_profile\n"
     assert missing_imports(gone) == ["escalometer.analysis.profile.assemble"]

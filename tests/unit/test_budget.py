@@ -100,6 +100,6 @@ def test_a_forecast_in_words():
     both = Forecast(1000, 1.0, 0.5, 2.0, 0) + Forecast(500, 1.0, 0.5, 2.0, 0)
     assert both.spell().startswith("1,500 requests, about $2.00 ($1.00 to $4.00; tokens assumed")
     unpriced = forecast([request(9)], 7, [], None)
-    assert unpriced.spell() == "7 requests, at a price that nobody knows"
-    assert (both + unpriced).spell().endswith("nobody knows")
+    assert unpriced.spell() == "7 requests, price unknown"
+    assert (both + unpriced).spell().endswith("price unknown")
     assert forecast([], 0, [], PRICE) == Forecast(0, 0.0, 0.0, 0.0, 0)

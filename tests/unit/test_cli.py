@@ -91,7 +91,7 @@ def untouched(tmp_path_factory, clone) -> Path:
         (["evaluate", "tiny", "--max-cost", "0"], "'--max-cost': 0.0 is not in the range x>0"),
         (["profile", "nope"], "unknown model 'nope'"),
         (["profile", "tiny", "--source", "elsewhere"], "unknown source 'elsewhere'"),
-        (["stage", "query", "--cell", "tiny"], "model,domain"),
+        (["stage", "query", "--cell", "tiny,movielens"], "stage query takes model as --cell"),
         (["stage", "nope"], "'nope' is not one of 'ingest', "),
         (["nope"], "No such command"),
     ],
@@ -124,4 +124,4 @@ def test_a_profile_before_any_decisions_says_how_to_make_them(project):
     done = run(project, "profile", "tiny", "--json")
     assert done.returncode == 4
     assert done.stdout == ""
-    assert "does not exist" in done.stderr
+    assert "run `escalometer evaluate tiny" in done.stderr

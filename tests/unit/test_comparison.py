@@ -1,4 +1,4 @@
-"""Comparisons of two models: differences by hand, pairs, what is left out, the text."""
+"""Comparisons of two models: differences, pairs, exclusions, text."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_difference_is_the_second_minus_the_first() -> None:
 
 
 @pytest.mark.parametrize("domain", [None, *DOMAINS])
-def test_every_metric_is_compared_in_all_and_in_each_domain(domain: str | None) -> None:
+def test_every_metric_is_compared_in_total_and_per_domain(domain: str | None) -> None:
     made = _paired()
     for metric in ("predictive_accuracy", "implicit_threshold", "realized_cost", "escalation_rate"):
         assert _row(made, metric, domain).p_value is not None
@@ -108,7 +108,7 @@ def test_paired_shares_are_tested_by_mcnemar_and_the_rest_by_resamples_of_scenar
     assert cost.difference.low == cost.difference.scenario_low
 
 
-def test_a_scenario_in_two_conditions_is_no_two_independent_pairs() -> None:
+def test_a_scenario_in_two_conditions_is_not_two_independent_pairs() -> None:
     both = [
         [*release(model, 40), *[{**r, "condition": "again"} for r in release(model, 40)]]
         for model in ("old", "new")
@@ -130,7 +130,7 @@ def test_pairing_makes_intervals_narrower() -> None:
         assert narrow < 0.6 * wide
 
 
-def test_without_scenarios_it_says_that_nothing_is_paired() -> None:
+def test_without_scenarios_a_note_states_that_nothing_is_paired() -> None:
     made = _compare(
         release("old", 40, has_scenarios=False), release("new", 40, has_scenarios=False)
     )
@@ -142,7 +142,7 @@ def test_without_scenarios_it_says_that_nothing_is_paired() -> None:
     assert any("independent" in note for note in made.notes)
 
 
-def test_the_same_release_twice_differs_in_nothing() -> None:
+def test_identical_releases_have_no_differences() -> None:
     old = release("old", 40)
     made = _compare(old, [{**row, "model": "new"} for row in old])
     for row in made.differences:
@@ -167,7 +167,7 @@ def test_disagreements_are_listed_and_counted_by_condition() -> None:
     assert [d.second_status for d in found.dialogues] == ["ok", "ok", "refused"]
 
 
-def test_a_threshold_that_cannot_be_read_off_is_null_and_says_whose() -> None:
+def test_an_unidentified_threshold_is_null_and_names_its_model() -> None:
     made = _compare(release("old", 60), [{**row, "escalate": 0} for row in release("new", 60)])
     row = _row(made, "implicit_threshold")
     assert row.difference.estimate is None
@@ -176,23 +176,23 @@ def test_a_threshold_that_cannot_be_read_off_is_null_and_says_whose() -> None:
     assert row.p_corrected is None
 
 
-def test_a_threshold_beyond_the_accuracies_seen_is_marked() -> None:
+def test_an_extrapolated_threshold_is_marked() -> None:
     made = _compare(release("old", 60), release("new", 60, threshold=0.45, width=0.2))
     assert _row(made, "implicit_threshold").statuses == ("ok", "extrapolated")
-    assert "¹ outside of the accuracies seen" in comparison_text(made)
+    assert "¹ outside of the observed accuracies" in comparison_text(made)
 
 
-def test_only_conditions_that_both_have_count_and_the_rest_is_named() -> None:
+def test_only_common_conditions_count_and_the_others_are_listed() -> None:
     new = [row for row in release("new", 40) if row["condition"] != "c0"]
     new += release("new", 40, intervention="isolated", is_isolated=True)
     made = _compare(release("old", 40), new)
     assert _row(made, "realized_cost").n_conditions == 14
     assert _row(made, "realized_cost").n == (560, 560)
-    assert any("Only new has: isolated" in note for note in made.notes)
+    assert any("Only new has isolated" in note for note in made.notes)
     assert any("2 conditions lack" in note for note in made.notes)
 
 
-def test_statuses_are_compared_where_they_vary() -> None:
+def test_statuses_are_compared_if_they_vary() -> None:
     made = _compare(release("old", 60), release("new", 60, unanswered=0.1))
     answered, unparsed = (_row(made, name) for name in ("share_answered", "share_unparsed"))
     assert answered.difference.estimate == pytest.approx(-unparsed.difference.estimate)
@@ -220,7 +220,7 @@ def test_p_values_are_corrected_over_the_whole_table() -> None:
     assert all(row.p_corrected >= row.p_value for row in known)
 
 
-def test_the_p_value_goes_with_the_interval() -> None:
+def test_the_p_value_agrees_with_the_interval() -> None:
     assert interval_p(0.2, 0.0, 0.4, 100) == pytest.approx(0.05)
     assert interval_p(-0.2, -0.9, 0.0, 100) == pytest.approx(0.05)
     assert interval_p(0.2, 0.1, 0.3, 100) < 0.05 < interval_p(0.2, -0.1, 0.3, 100)
@@ -234,7 +234,7 @@ def test_a_release_with_one_effort_is_compared_with_one_with_another() -> None:
     rows = table(release("old", 30), release("new", 30, reasoning_effort="low"))
     aligned, notes = align_efforts(rows, moved="old", kept="new")
     assert aligned.column("reasoning_effort").unique().to_pylist() == ["low"]
-    assert "old was asked at reasoning effort none" in notes[0]
+    assert "old was evaluated at reasoning effort none" in notes[0]
     made = _compare(release("old", 30), release("new", 30, reasoning_effort="low"))
     assert _row(made, "realized_cost").reasoning_effort == "low"
     several = table(release("old", 1), release("new", 1), release("new", 1, reasoning_effort="low"))
@@ -246,17 +246,17 @@ def test_a_release_with_one_effort_is_compared_with_one_with_another() -> None:
     assert "new at high" in notes[0]
 
 
-def test_an_alias_is_resolved_and_one_that_moved_is_pointed_out() -> None:
+def test_an_alias_is_resolved_and_a_changed_one_is_noted() -> None:
     new = release("new", 30, resolved_model="m-2026-01")
     new[0]["resolved_model"] = "m-2026-02"
     made = _compare(release("old", 30), new)
     assert made.resolved_models == {"old": (), "new": ("m-2026-01", "m-2026-02")}
-    assert any("several models under one name" in note for note in made.notes)
+    assert any("Several models answered under the name new" in note for note in made.notes)
     empty = table([]).select(["model", "resolved_model"])
     assert resolved_models(empty, ["x"]) == {"x": ()}
 
 
-def test_names_from_strangers_are_made_visible() -> None:
+def test_control_characters_in_names_are_escaped() -> None:
     new = [
         {**row, "condition": "c\x1b[31m\u202e", "domain": "movielens"}
         for row in release("new", 30, domains=("movielens",))
@@ -267,7 +267,7 @@ def test_names_from_strangers_are_made_visible() -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_next_to_nothing_gives_a_document_all_the_same(n: int) -> None:
+def test_almost_no_dialogues_still_give_a_document(n: int) -> None:
     made = _compare(release("old", 1)[:n], release("new", 1))
     assert made.n_dialogues == (n, 16)
 
@@ -280,6 +280,7 @@ def test_the_recorded_models_have_their_published_thresholds(recorded) -> None:
     rows = rows.filter(pc.field("model").isin(names))
     made, _ = build_comparison(rows, *names, "recorded", PARAMS)
     row = _row(made, "implicit_threshold")
-    assert [f"{100 * (value or 0):.2f}" for value in (row.first, row.second)] == ["60.98", "56.03"]
-    assert f"{100 * row.difference.estimate:.2f}" == "-4.95"
+    # Corrected for noise (method.md); the study's plain line has 60.98 and 56.03.
+    assert [f"{100 * (value or 0):.2f}" for value in (row.first, row.second)] == ["61.43", "56.67"]
+    assert f"{100 * row.difference.estimate:.2f}" == "-4.76"
     assert row.difference.low < row.difference.estimate < row.difference.high < 0

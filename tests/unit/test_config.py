@@ -33,7 +33,7 @@ def test_a_misspelt_key_is_named_with_its_neighbours(params_file):
     ("line", "broken", "said"),
     [
         ("cost_ratios: [4] ", "cost_ratios: [0.5] ", "cost_ratios"),
-        ("signal_share: 0.5", "signal_share: 0.9", "stay below 1"),
+        ("signal_share: 0.5", "signal_share: 0.9", "be below 1"),
         ("framings: [ratio]", "framings: [rato]", "framings"),
         ("seed: 20260408", "seed: -1", "seed"),
         ("models: [smoll", "models: [../smoll", "models"),

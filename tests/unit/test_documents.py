@@ -1,4 +1,4 @@
-"""The typed documents: what they refuse, how they are stored, and that their reference is fresh."""
+"""Typed documents: validation, storage, and an up-to-date reference."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _models(base: type[BaseModel] = Document) -> list[type[BaseModel]]:
     return [one for model in base.__subclasses__() for one in (model, *_models(model))]
 
 
-def test_the_reference_and_the_schemas_are_fresh() -> None:
+def test_the_reference_and_the_schemas_are_up_to_date() -> None:
     assert _script().stale() == [], "run `make docs`"
 
 
@@ -55,7 +55,7 @@ def test_the_schemas_name_all_keys_and_refuse_others() -> None:
         schema = json.loads(_script().schema_of(page))
         for name, part in (("", schema), *schema["$defs"].items()):
             assert part["additionalProperties"] is False
-            if not name.endswith("Params"):  # of params.yaml, whose keys have defaults
+            if not name.endswith("Params"):  # a section of params.yaml: its keys have defaults
                 assert set(part["required"]) == set(part["properties"])
 
 
@@ -67,7 +67,9 @@ def test_the_schemas_name_all_keys_and_refuse_others() -> None:
         ({"estimate": float("nan"), "low": 0.4, "high": 0.6}, "finite number"),
     ],
 )
-def test_a_document_refuses_what_it_does_not_know(numbers: dict[str, Any], reason: str) -> None:
+def test_a_document_refuses_unknown_keys_and_bad_values(
+    numbers: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(ValidationError, match=reason):
         SimpleInterval(**numbers)
 
@@ -78,14 +80,14 @@ def test_a_document_is_frozen() -> None:
         interval.low = 0.3  # type: ignore[misc]
 
 
-def test_a_document_comes_back_as_it_was_stored(tmp_path: Path) -> None:
+def test_a_stored_document_is_read_back_unchanged(tmp_path: Path) -> None:
     probes = Probes.model_validate(grown_probes())
     write_document(probes, tmp_path / "probes.json")
     assert read_document(Probes, tmp_path / "probes.json") == probes
 
 
 @pytest.mark.parametrize("content", ["{}", "[", '{"adapter": 1}'])
-def test_a_stored_document_that_does_not_fit_names_the_file_and_what_to_run(
+def test_an_invalid_stored_document_names_the_file_and_the_command(
     tmp_path: Path, content: str
 ) -> None:
     path = tmp_path / "probes.json"
@@ -106,7 +108,7 @@ def test_the_key_of_a_variant_is_defined_once() -> None:
 
 
 @pytest.mark.parametrize(("is_stated", "ratio"), [(True, 4.0), (False, None)])
-def test_a_scored_variant_knows_the_cost_that_its_prompt_stated(
+def test_a_scored_variant_has_the_cost_stated_in_its_prompt(
     is_stated: bool, ratio: float | None
 ) -> None:
     scored = ScoredVariant(**SCORED, is_cost_stated=is_stated)
@@ -114,9 +116,9 @@ def test_a_scored_variant_knows_the_cost_that_its_prompt_stated(
     assert scored.variant.intervention == "cost_framing"
 
 
-def test_intervals_of_every_kind_are_written_alike() -> None:
+def test_intervals_of_every_kind_have_one_format() -> None:
     ends = {"estimate": 0.613, "low": 0.58, "high": 0.644}
     undefined = dict.fromkeys(Interval.model_fields)
-    assert with_span(Interval(**{**undefined, **ends})) == "61.3 % [58.0, 64.4]"
-    assert with_span(SimpleInterval(**ends)) == "61.3 % [58.0, 64.4]"
+    assert with_span(Interval(**{**undefined, **ends})) == "61.3% [58.0, 64.4]"
+    assert with_span(SimpleInterval(**ends)) == "61.3% [58.0, 64.4]"
     assert with_span(Interval(**undefined)) == DASH

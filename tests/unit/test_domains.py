@@ -215,7 +215,7 @@ def test_a_condition_with_too_few_cases_is_left_out_and_named(root, capsys):
         sample.run("hmda_mortgages", PARAMS, root)
     assert "payments_over_45" not in names
     assert memberships == names
-    assert "condition payments_over_45 is left out" in capsys.readouterr().err
+    assert "condition payments_over_45 is excluded" in capsys.readouterr().err
     assert rows_of(root, "hmda_mortgages", "conditions") == before
 
 
@@ -234,8 +234,8 @@ def test_a_case_that_reads_like_one_of_another_split_is_passed_over_and_noted(ro
     passed = set(cases.column("case_id").to_pylist()) - set(
         sampled.cases.column("case_id").to_pylist()
     )
-    (note,) = [note for note in sampled.notes if "read like cases of another split" in note]
-    assert note.startswith(f"{len(passed)} cases are passed over")
+    (note,) = [note for note in sampled.notes if "resembles cases of another split" in note]
+    assert note.startswith(f"{len(passed)} cases are excluded")
     kept = sampled.cases.column("text").to_pylist()
     rows = visible(plugin, cases).to_pylist()
     assert passed
@@ -263,6 +263,7 @@ def test_what_later_stages_need_to_know_of_the_domain_stands_in_one_file(root, d
         "is_main": True,
         "edition": plugin.editions[0].name,
         "order": "published",
+        "warnings": [],
         "task": {
             "question": plugin.task.question,
             "decider": plugin.task.decider,

@@ -1,4 +1,4 @@
-"""A threshold from outside: scores that tell all or nothing, ties, halves, order, coverage."""
+"""External threshold: perfect and useless scores, ties, splits, order of rows, coverage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATIOS = [2, 4.0, 10]
 
 
 @given(st.lists(st.tuples(st.integers(0, 20).map(lambda k: k / 20), st.booleans()), min_size=1))
-def test_steps_are_sklearns_isotonic_regression(rows):
+def test_steps_equal_isotonic_regression_of_scikit_learn(rows):
     score, correct = np.array([s for s, _ in rows]), np.array([c for _, c in rows])
     theirs = IsotonicRegression().fit(score, correct.astype(float)).predict(score)
     steps = fit_steps(score, correct)
@@ -32,7 +32,7 @@ def test_steps_are_sklearns_isotonic_regression(rows):
     assert sum(n for _, n in steps.counts) == len(rows)
 
 
-def test_steps_beyond_and_between_what_was_seen():
+def test_steps_beyond_and_between_the_fitted_scores():
     steps = fit_steps([0.2, 0.4, 0.8], [False, True, True])
     assert steps.counts == ((0, 1), (2, 2))
     assert [steps.accuracy(x) for x in (0.0, 0.29, 0.31, 1.0)] == [0, 0, 1, 1]
@@ -46,8 +46,8 @@ def _simulate(rng, n_scenarios=400, informative=True, escalation=0.3):
     return score, right, escalate, [f"s{i}" for i in range(n_scenarios)]
 
 
-def test_perfect_score_costs_what_its_errors_foreseen_cost():
-    """A score that tells right from wrong: every wrong prediction is escalated, and no other."""
+def test_perfect_score_escalates_exactly_the_wrong_predictions():
+    """A score that separates right from wrong: only wrong predictions are escalated."""
     right = np.arange(200) % 4 > 0
     rows, reason = external_threshold(
         right.astype(float), right, ~right, [str(i) for i in range(200)], RATIOS, 0.01
@@ -73,7 +73,7 @@ def test_miscalibrated_but_informative_score_finds_the_optimal_policy():
         assert row["difference_low"] < own - best < row["difference_high"]
 
 
-def test_score_that_says_nothing_equals_the_best_single_action():
+def test_uninformative_score_costs_the_same_as_the_best_single_action():
     score, right, escalate, scenario = _simulate(np.random.default_rng(2), 4000, informative=False)
     rows, _ = external_threshold(score, right, escalate, scenario, RATIOS)
     for row in rows:
@@ -97,17 +97,17 @@ def test_ties_implement(n_right, escalated):
     assert rows[0]["always_escalate_cost"] == pytest.approx(1.2)
 
 
-def test_nothing_is_judged_by_its_own_scenario():
-    """Labels that a map could only know from their own scenario's other dialogues."""
+def test_no_row_is_scored_by_a_map_fitted_on_its_scenario():
+    """Only other dialogues of the same scenario could predict these labels."""
     rng = np.random.default_rng(4)
-    score = np.repeat(rng.random(100), 10)  # a score of its own for each scenario
+    score = np.repeat(rng.random(100), 10)  # a different score for each scenario
     right = np.repeat(rng.random(100) < 0.5, 10)
     scenario = np.repeat(np.arange(100), 10).tolist()
     rows, _ = external_threshold(score, right, np.zeros(1000, bool), scenario, [2])
-    assert rows[0]["cost"] > 0.8  # knowing the labels would cost a half
+    assert rows[0]["cost"] > 0.8  # a map that predicts the labels would cost 0.5
 
 
-def test_order_of_rows_changes_nothing_and_the_seed_may():
+def test_the_result_depends_on_the_seed_and_not_on_the_order_of_rows():
     rng = np.random.default_rng(5)
     score, right, escalate, _ = _simulate(rng, 600)
     scenario = [f"s{k}" for k in rng.integers(0, 150, 600)]
@@ -116,13 +116,13 @@ def test_order_of_rows_changes_nothing_and_the_seed_may():
     second = external_threshold(
         score[order], right[order], escalate[order], [scenario[i] for i in order], RATIOS, 0.02, 7
     )
-    assert first == second  # to the last bit
+    assert first == second  # identical to the last bit
     assert first[0][0]["n_scenarios"] == len(set(scenario))
     splits = {tuple(_is_second(seed, name) for name in scenario) for seed in range(5)}
     assert len(splits) == 5
 
 
-def test_too_little_gives_a_reason_and_no_row():
+def test_too_few_rows_give_a_reason_and_no_result():
     few = 2 * MIN_DIALOGUES - 1
     rows, reason = external_threshold(
         [0.5] * few, [True, False] * (few // 2) + [True], [0] * few, range(few), [4]
@@ -134,15 +134,15 @@ def test_too_little_gives_a_reason_and_no_row():
         assert rows == [] and said in reason
 
 
-def test_nonsense_is_refused():
+def test_invalid_arguments_are_refused():
     with pytest.raises(ValueError, match="same length"):
         external_threshold([0.5], [True, False], [0, 0], ["a", "b"], [4])
     with pytest.raises(ValueError, match="number"):
         external_threshold([float("nan")], [True], [0], ["a"], [4])
 
 
-def test_interval_covers_with_scenarios_that_repeat():
-    """Own minus external, given the maps: the truth is known once they are."""
+def test_interval_covers_with_repeated_scenarios():
+    """Own minus external cost, given the maps, for which the true value is known."""
     rng, covered = np.random.default_rng(6), []
     for _ in range(300):
         n_scenarios, repeats = 120, 4
@@ -152,7 +152,7 @@ def test_interval_covers_with_scenarios_that_repeat():
         escalate = np.repeat(rng.random(n_scenarios) < 0.5, repeats)
         scenario = np.repeat(np.arange(n_scenarios), repeats).tolist()
         row = external_threshold(score, right, escalate, scenario, [4])[0][0]
-        # The maps find the optimal policy nearly always: escalate at 0.5, implement at 0.97.
+        # The maps give the optimal policy almost always: escalate at 0.5, implement at 0.97.
         expected = (0.5 + 0.5 * 4 * (0.5 + 0.03) / 2) - (1 + 4 * 0.03) / 2
         covered.append(row["difference_low"] <= expected <= row["difference_high"])
     assert 0.92 <= np.mean(covered) <= 0.98

@@ -1,4 +1,4 @@
-"""Fits against independent implementations, resamples against theory, and degenerate counts."""
+"""Fits compared with other implementations, resamples with theory, and degenerate counts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from sklearn.linear_model import LogisticRegression
 
 from escalometer import stats
 from escalometer.stats import Counts
+from escalometer.stats.corrected_fits import noise
+from escalometer.stats.interval_ends import root_ends
+from escalometer.stats.resamples import leave_dialogues_out
 
 ACCURACIES = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 0.97])
 
 
 def _counts(rates: np.ndarray, n: int = 200, accuracies: np.ndarray = ACCURACIES) -> Counts:
-    """Conditions whose escalations are spread evenly over right and wrong predictions."""
+    """Return counts with escalations spread evenly over right and wrong predictions."""
     right = np.round(n * accuracies).astype(int)
     right_escalated = np.round(right * rates).astype(int)
     wrong_escalated = np.round((n - right) * rates).astype(int)
@@ -85,19 +88,23 @@ def test_resamples_keep_the_totals_and_the_means() -> None:
     assert times.mean(axis=0) == pytest.approx(np.ones(6), abs=0.1)
 
 
-def test_a_weight_counts_a_condition_more_than_once() -> None:
+def test_a_weight_repeats_a_condition() -> None:
     rng = np.random.default_rng(4)
     counts = rng.integers(1, 40, size=(5, 4))
-    times = np.array([2.0, 0.0, 1.0, 3.0, 1.0])
-    for kind in ("linear", "logit"):
+    for kind, times in (
+        ("study_line", np.array([2.0, 0.0, 1.0, 3.0, 1.0])),
+        ("logit", np.array([2.0, 0.0, 1.0, 3.0, 1.0])),
+        # A condition that counts twice has one noise, two conditions have two.
+        ("linear", np.array([1.0, 0.0, 1.0, 1.0, 0.0])),
+    ):
         weighted = stats.fit(kind, counts[None], times[None])  # type: ignore[arg-type]
         repeated = np.repeat(counts, times.astype(int), axis=0)[None]
-        plain = stats.fit(kind, repeated, np.ones((1, 7)))  # type: ignore[arg-type]
+        plain = stats.fit(kind, repeated, np.ones((1, int(times.sum()))))  # type: ignore[arg-type]
         assert np.concatenate(weighted) == pytest.approx(np.concatenate(plain), rel=1e-6)
 
 
-def test_scenario_resamples_take_all_of_a_scenarios_dialogues_along() -> None:
-    # Three scenarios; the first stands under both conditions, escalated both times.
+def test_scenario_resamples_keep_all_dialogues_of_a_scenario() -> None:
+    # Three scenarios; the first belongs to both conditions and escalates in both.
     scenario, cell = np.array([0, 0, 1, 2]), np.array([0, 1, 0, 1])
     outcome = np.array([stats.RIGHT_ESCALATED] * 2 + [stats.RIGHT_IMPLEMENTED] * 2)
     drawn = stats.resample_scenarios(
@@ -109,7 +116,7 @@ def test_scenario_resamples_take_all_of_a_scenarios_dialogues_along() -> None:
     assert (n_drawn == 3).all()
 
 
-def test_what_else_is_measured_changes_no_interval() -> None:
+def test_other_rows_do_not_change_an_interval() -> None:
     counts = _counts(np.clip(1.3 - ACCURACIES, 0, 1))
     names = [("a", i) for i in range(6)]
     alone = stats.Resamples.draw(names, names, counts, 1, 300)
@@ -123,20 +130,87 @@ def test_what_else_is_measured_changes_no_interval() -> None:
     assert fits[0] == fits[1]
 
 
-def test_dispersion_shows_conditions_that_scatter() -> None:
-    rng = np.random.default_rng(2)
-    accuracy, n = np.linspace(0.5, 0.95, 40), np.full(40, 200.0)
-    line = -8 * (accuracy - 0.7)
-    widths = []
-    for extra in (0.0, 1.0):
-        rate = 1 / (1 + np.exp(-(line + extra * rng.normal(size=40))))
-        found = stats.fit_overdispersed(accuracy, rng.binomial(200, rate).astype(float), n)
-        dispersion, low, high = found
-        assert dispersion is not None and low is not None and high is not None
-        assert low < 0.7 < high
-        widths.append((dispersion, high - low))
-    assert 0.6 < widths[0][0] < 1.5 < 5 < widths[1][0]
-    assert widths[1][1] > 2 * widths[0][1]
+def _noisy(rng: np.random.Generator, n_conditions: int, n: int) -> Counts:
+    """Return counts of conditions whose rates lie on a line that reaches one half at 0.7."""
+    accuracy = np.linspace(0.5, 0.97, n_conditions)
+    rate = 0.5 - 1.3 * (accuracy - 0.7)
+    cells = np.stack(
+        [
+            accuracy * (1 - rate),
+            (1 - accuracy) * (1 - rate),
+            accuracy * rate,
+            (1 - accuracy) * rate,
+        ],
+        axis=1,
+    )
+    return rng.multinomial(n, cells)
+
+
+def test_the_noise_of_accuracies_is_estimated_without_bias() -> None:
+    rng = np.random.default_rng(8)
+    cells, n = np.array([0.5, 0.1, 0.15, 0.25]), 12
+    drawn = rng.multinomial(n, cells, size=40_000)
+    variance, covariance = (values.mean() for values in noise(drawn))
+    x, y = stats.predictive_accuracies(drawn), stats.escalation_rates(drawn)
+    assert variance == pytest.approx(x.var(), rel=0.03)
+    assert covariance == pytest.approx(np.cov(x, y)[0, 1], rel=0.05)
+    assert [float(v) for v in noise(np.array([1, 0, 0, 0]))] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", ["linear", "logit"])
+def test_many_noisy_conditions_do_not_flatten_the_corrected_line(kind: stats.Kind) -> None:
+    rng, ones = np.random.default_rng(3), np.ones((1, 500))
+    counts = [_noisy(rng, 500, 25)[None] for _ in range(40)]
+    corrected = [float(stats.threshold(kind)(c, ones)[0]) for c in counts]
+    plain = [float(stats.threshold("study_line")(c, ones)[0]) for c in counts]
+    error = np.std(corrected) / np.sqrt(len(counts))
+    assert np.mean(corrected) == pytest.approx(0.7, abs=4 * error)
+    assert np.mean(plain) < 0.7 - 4 * error
+
+
+def test_groups_left_out_partition_the_dialogues() -> None:
+    rng = np.random.default_rng(5)
+    counts = np.array([9, 0, 30, 2])
+    groups = counts - leave_dialogues_out(rng, counts)
+    assert (groups.sum(axis=0) == counts).all()
+    assert set(groups.sum(axis=1)) == {1, 2}
+    scenario = np.array([0, 0, 1, 2, 3])  # the first one belongs to both cells
+    cell, outcome, n = np.array([0, 1, 0, 1, 1]), np.array([0, 3, 1, 2, 2]), np.ones(5, dtype=int)
+    total = np.array([[1, 1, 0, 0], [0, 0, 2, 1]])
+    left = stats.leave_scenarios_out(rng, scenario, cell, outcome, n, 2)
+    together = [tuple((total - counts).sum(axis=1)) for counts in left]
+    assert sorted(together)[-4:] == [(0, 1), (0, 1), (1, 0), (1, 1)]
+
+
+def test_fiellers_interval_has_no_end_where_the_divisor_may_be_zero() -> None:
+    noise_of_b = np.array([-1.0, 1.0] * 12)
+    flat = root_ends(0.5, -0.1, np.full(24, 0.5), -0.1 + noise_of_b)
+    assert flat == (None, None)
+    low, high = root_ends(0.5, -1.0, np.full(24, 0.5), -1.0 + 0.02 * noise_of_b)
+    assert low is not None and high is not None
+    assert low < 0.5 < high
+    assert 0.5 - low < high - 0.5  # a ratio is skewed
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        np.array([[0, 0, 0, 1], [1, 0, 0, 0]]),
+        np.array([[0, 25, 0, 0], [25, 0, 0, 0]]),
+        np.array([[0, 0, 0, 25], [25, 0, 0, 0]]),
+        np.tile([[5, 5, 5, 5]], (30, 1)),
+        np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]] * 10),
+        _noisy(np.random.default_rng(1), 10_000, 5),
+    ],
+    ids=["one each", "0 and 1", "both extreme", "one accuracy", "one dialogue", "ten thousand"],
+)
+def test_extreme_conditions_give_a_number_or_a_status(counts: Counts) -> None:
+    for kind in ("linear", "logit", "study_line"):
+        fit = _fit(kind, counts)
+        json.dumps(fit, allow_nan=False)
+        assert (fit["low"] is None) == (fit["status"] == "unidentified")
+        if fit["low"] is not None:
+            assert fit["low"] <= fit["estimate"] <= fit["high"]  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("kind", ["linear", "logit"])
@@ -188,7 +262,7 @@ def test_degenerate_counts_give_nulls(kind: str, counts: Counts) -> None:
     json.dumps(fit, allow_nan=False)
 
 
-def test_separated_actions_have_no_logit() -> None:
+def test_separated_actions_have_no_logit_fit() -> None:
     counts = _counts(np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]))
     fit = _fit("logit", counts)
     assert fit["estimate"] is None and fit["slope"] is None

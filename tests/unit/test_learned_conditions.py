@@ -248,10 +248,10 @@ def test_where_there_is_nothing_to_learn_nothing_is_learned(columns, labels):
 @pytest.mark.parametrize(
     ("feature", "values", "message"),
     [
-        (LEAD, ["12", 3], "kind 'number'.*'12'"),
-        (LEAD, [True, False], "kind 'number'.*True"),
-        (REPEATED, [0, 2], "kind 'boolean'.*2"),
-        (COMMENT, ["a", 1], "kind 'words'.*1"),
+        (LEAD, ["12", 3], "declared as 'number'.*'12'"),
+        (LEAD, [True, False], "declared as 'number'.*True"),
+        (REPEATED, [0, 2], "declared as 'boolean'.*2"),
+        (COMMENT, ["a", 1], "declared as 'words'.*1"),
         (Feature("absent", "number", "{value}", "{value}"), [1, 2], "unknown column 'absent'"),
         (Feature("lead_time", "number", "over", "under {value}"), [1, 2], "'over' must have"),
         (Feature("lead_time", "number", "{value} {x}", "{value}"), [1, 2], "no other braces"),

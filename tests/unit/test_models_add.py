@@ -50,7 +50,7 @@ def test_a_model_of_inspect_ai_gets_its_card_once(root):
 
 @pytest.mark.parametrize("given", ["owner/name", "owner/name@main", "http://h/v1", "", "/nowhere"])
 def test_anything_else_is_told_what_it_may_be(root, given):
-    with pytest.raises(UsageError, match="it may be inspect/"):
+    with pytest.raises(UsageError, match="accepted are inspect/"):
         add_card(given, root)
 
 

@@ -129,7 +129,7 @@ def test_rows_can_be_left_out(tmp_path):
     assert len(cases) == len(table) - 2
     assert {5, 6}.isdisjoint(case["source_row"] for case in cases)
     found = table_check.inspect(tmp_path / "my_tickets.yaml")
-    assert "2 rows are left out, as `leave_out` says." in found.notes
+    assert "2 rows are excluded by `leave_out`." in found.notes
 
 
 @pytest.mark.parametrize(

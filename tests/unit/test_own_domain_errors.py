@@ -37,14 +37,14 @@ WRONG_YAML = {
         "Did you mean 'signal'?",
     ),
     "no YAML": (MINIMAL.replace('"Ticket', "Ticket: "), "line 5, column"),
-    "a text with a colon": (MINIMAL.replace('"Ticket', "Ticket: "), "must be put in quotes"),
-    "a key that stands twice": (MINIMAL + "decider: she\n", "'decider' stands here twice"),
-    "nothing": ("", "must say at least: file, decider, label and scenario (found nothing)"),
+    "a text with a colon": (MINIMAL.replace('"Ticket', "Ticket: "), "must be quoted"),
+    "a key that stands twice": (MINIMAL + "decider: she\n", "'decider' is duplicate"),
+    "nothing": ("", "must have the keys file, decider, label and scenario (found nothing)"),
     "a list": ("- a\n", "found a list"),
     "a label without outcomes": (yaml_with(label="refunded"), "{0: not refunded, 1: refunded}"),
     "outcomes as a list": (
         yaml_with(label={"column": "refunded", "outcomes": ["no", "yes"]}),
-        "each value in the file and what it means",
+        "each value in the file with its meaning",
     ),
     "one outcome": (yaml_with(label=LABEL | {"outcomes": {"no": "x"}}), "at least 2"),
     "27 outcomes": (
@@ -53,41 +53,41 @@ WRONG_YAML = {
     ),
     "outcomes that mean the same": (
         yaml_with(label=LABEL | {"outcomes": {"no": "x", "yes": "x"}}),
-        "two outcomes mean the same: x",
+        "two outcomes have the same meaning: x",
     ),
     "an outcome that is a marker": (
         yaml_with(label=LABEL | {"outcomes": {"no": "x", "yes": "PREDICTION: 1"}}),
-        "is how the model must answer",
+        "is reserved for the model's answer",
     ),
-    "a scenario without columns": (yaml_with(scenario="Ticket"), "it states no column"),
+    "a scenario without columns": (yaml_with(scenario="Ticket"), "it contains no column"),
     "a scenario cut by a comment": (
         "scenario: Ticket #{x}\n" + MINIMAL.rpartition("sc")[0],
         "' #'",
     ),
-    "an open brace": (yaml_with(scenario="Ticket {topic"), "a brace without its pair"),
+    "an open brace": (yaml_with(scenario="Ticket {topic"), "unbalanced brace"),
     "a column that is not there": (
         yaml_with(scenario="{topik}"),
-        "`scenario` names the column 'topik', which t.csv lacks. Did you mean 'topic'? It has: "
-        "topic, months, amount, premium, comment, refunded.",
+        "`scenario` names the column 'topik', which t.csv does not contain. Did you mean 'topic'? "
+        "Columns: topic, months, amount, premium, comment, refunded.",
     ),
     "a format in a scenario": (yaml_with(scenario="{amount:.2f}"), "without a format"),
     "no label column": (yaml_with(label=LABEL | {"column": "refund"}), "Did you mean 'refunded'?"),
     "the label in the scenario": (
         yaml_with(scenario="{topic} {refunded}"),
-        "The scenario states the label's column 'refunded'. That gives the answer away",
+        "The scenario contains the label's column 'refunded'. It reveals the label",
     ),
-    "the label as a feature": (yaml_with(features=["refunded"]), "gives the answer away"),
+    "the label as a feature": (yaml_with(features=["refunded"]), "reveals the label"),
     "the label in a condition": (
         yaml_with(conditions=[{"where": "Refunded = 'yes'", "phrase": "x"}]),
         "uses the label's column 'refunded'",
     ),
     "a condition off the text": (
         yaml_with(conditions=[{"where": "comment like 'a%'", "phrase": "x"}]),
-        "Put {comment} into `scenario`",
+        "Add {comment} to `scenario`",
     ),
     "two conditions of one name": (
         yaml_with(conditions=[{"where": "months < 3", "phrase": "x"}] * 2),
-        "two conditions are called x",
+        "two conditions have the name x",
     ),
     "a private column in the text": (yaml_with(private=["premium"]), "which is private"),
     "a private column in a condition": (
@@ -98,26 +98,29 @@ WRONG_YAML = {
     "a private feature": (yaml_with(private="comment", features=["comment"]), "is private"),
     "a feature off the text": (
         yaml_with(features=["comment", "months"]),
-        "Feature 'comment' is not in the scenario. Put {comment} into `scenario`",
+        "Feature 'comment' is not in the scenario. Add {comment} to `scenario`",
     ),
     "a feature of free text": (
         yaml_with(scenario="{comment}", features=["comment"]),
-        "Say `kind: words`",
+        "Declare `kind: words`",
     ),
-    "nothing to learn from": (yaml_with(scenario="{comment}"), "nothing to learn conditions from"),
+    "nothing to learn from": (
+        yaml_with(scenario="{comment}"),
+        "no columns to learn conditions from",
+    ),
     "a phrase without its value": (
         yaml_with(features={"months": {"at_least": "is old"}}),
-        "`at_least` must hold {value}",
+        "`at_least` must contain {value}",
     ),
     "a phrase of another kind": (
         yaml_with(features={"months": {"is": "is {value}"}}),
-        "Feature 'months' holds numbers, for which there is no `is`. It takes `at_least`",
+        "Feature 'months' contains numbers, for which `is` is not allowed. Allowed are `at_least`",
     ),
     "values that do not come": (
         yaml_with(features={"topic": {"values": {"z": "other"}}}),
-        "`values` speaks of 'z'",
+        "`values` names 'z'",
     ),
-    "a signal without its slots": (yaml_with(signal="In {percent}%."), "must hold {phrase}"),
+    "a signal without its slots": (yaml_with(signal="In {percent}%."), "must contain {phrase}"),
     "a decimal sign": (yaml_with(decimal=";"), "decimal"),
     "a step of nothing": (yaml_with(features={"months": {"step": 0}}), "features.months.step"),
     "a file that is not there": (yaml_with(file="nope.csv"), "Files there: t.csv."),
@@ -148,36 +151,36 @@ WRONG_DATA = {
     "an undeclared label": (
         _changed(5, "refunded", "pending"),
         "Column 'refunded' has 1 row whose value is none of 'no', 'yes': 'pending' (1) (row 7). "
-        "Say what they mean under `label: outcomes`, or list them under `label: leave_out`",
+        "Add their meaning under `label: outcomes`, or list them under `label: leave_out`",
     ),
     "an absent label": (_changed(5, "refunded", ""), "nothing (1) (row 7)"),
     "a number in words": (
         _changed(5, "months", "twelve"),
-        "Column 'months' holds numbers, but not in row 7 ('twelve'). Mend these rows, or list such "
-        "texts under `missing`",
+        "Column 'months' contains numbers, except in row 7 ('twelve'). Correct these rows, or list "
+        "such texts under `missing`",
     ),
-    "a header alone": (",".join(HEADER) + "\n", "has a header and no rows below it"),
+    "a header alone": (",".join(HEADER) + "\n", "has a header but no rows"),
     "nothing at all": ("", "is empty: it needs a header"),
-    "one column": ("refunded\nyes\nno\n", "only one column is found"),
+    "one column": ("refunded\nyes\nno\n", "found only one column"),
     "a name that stands twice": (
         as_csv(rows(), ["topic", *HEADER[1:4], "topic", "refunded"]),
-        "names 'topic' 2 times (columns 1, 5). Rename all but one.",
+        "contains 'topic' 2 times (columns 1, 5). Rename all but one.",
     ),
     "a row of other length": (
         as_csv([*rows(), ["a", "1", "2", "yes", "one, two", "yes", "no"]]),
-        "each row must have 6 values like the header, and 1 does not: row 202 has 8",
+        "each row must have 6 values like the header, but 1 does not: row 202 has 8",
     ),
     "an open quote": (as_csv(rows()) + '"x,3\n', "row 202"),
     "Latin-1": (as_csv([*rows(), ["caf\u00e9", *rows(1)[0][1:]]]).encode("latin-1"), "row 202"),
-    "UTF-16": (as_csv(rows()).encode("utf-16"), "is in UTF-16"),
+    "UTF-16": (as_csv(rows()).encode("utf-16"), "is UTF-16"),
     "a spreadsheet in disguise": (b"PK\x03\x04" + b"x" * 99, "is a spreadsheet or an archive"),
     "one outcome only": (
         as_csv([[*row[:-1], "yes"] for row in rows()]),
-        "No row is decided as not refunded. At least two outcomes must come about",
+        "No row has the outcome not refunded. At least two outcomes must occur",
     ),
     "an empty column": (
         as_csv([[row[0], "", *row[2:]] for row in rows()]),
-        "Column 'months' holds nothing.",
+        "Column 'months' is empty.",
     ),
 }
 
@@ -203,7 +206,7 @@ def test_the_check_says_it_and_never_breaks(tmp_path, case):
     assert said in " ".join(f"{p['says']} {p['remedy']}" for p in report["problems"])
     stream = io.StringIO()
     print_check(report, stream)
-    assert "What is wrong" in stream.getvalue()
+    assert "Problems" in stream.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -227,7 +230,7 @@ def test_a_zip_of_two_tables_is_refused(tmp_path):
         archive.writestr("a.csv", "x")
         archive.writestr("b.csv", "x")
     path = write(tmp_path, MINIMAL.replace("t.csv", "t.zip"), buffer.getvalue(), "t.zip")
-    with pytest.raises(DataError, match=r"it holds 2: a.csv, b.csv"):
+    with pytest.raises(DataError, match=r"found 2: a.csv, b.csv"):
         build.load(path)
 
 
@@ -242,14 +245,14 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
 def test_a_column_written_after_the_decision_is_refused(tmp_path):
     table = [[*row, "paid" if row[-1] == "yes" else "closed"] for row in rows()]
     text = MINIMAL.replace("{amount}", "{outcome}")
-    with pytest.raises(UsageError, match="Column 'outcome' gives the answer away"):
+    with pytest.raises(UsageError, match="Column 'outcome' reveals the label"):
         build.load(write(tmp_path, text, as_csv(table, [*HEADER, "outcome"])))
 
 
 def test_a_number_that_separates_the_outcomes_is_refused(tmp_path):
     table = [[*r, str(100 + i if r[-1] == "yes" else -i)] for i, r in enumerate(rows())]
     text = MINIMAL.replace("{amount}", "{paid}")
-    with pytest.raises(UsageError, match="Column 'paid' gives the answer away"):
+    with pytest.raises(UsageError, match="Column 'paid' reveals the label"):
         build.load(write(tmp_path, text, as_csv(table, [*HEADER, "paid"])))
 
 
@@ -267,7 +270,7 @@ def test_gaps_that_tell_much_are_pointed_out(tmp_path):
         row[2] = "" if draw.random() < (0.6 if row[-1] == "no" else 0.05) else row[2]
     found = table_check.inspect(write(tmp_path, table=as_csv(table)))
     assert not found.problems
-    assert any("'not given' say much about the answer" in note for note in found.notes)
+    assert any("'not given' predict the label" in note for note in found.notes)
 
 
 def test_numbers_with_a_decimal_comma_are_recognized(tmp_path):
@@ -298,17 +301,17 @@ def test_ids_that_come_twice_name_their_rows(tmp_path):
 def test_few_rows_are_pointed_out(tmp_path):
     found = table_check.inspect(write(tmp_path, table=as_csv(rows(60))))
     assert not found.problems
-    assert any("60 decided cases every percentage is wide" in note for note in found.notes)
+    assert any("60 decided cases every percentage is imprecise" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("My-Tickets.yaml", "small letters, digits and _"),
+        ("My-Tickets.yaml", "lower-case letters, digits and _"),
         ("hmda_mortgages.yaml", "a domain that ships with it"),
         ("decisions.yaml", "a table of the pipeline"),
         ("my_tickets.yml", "<name>.yaml"),
-        ("t.csv", "this takes the YAML file"),
+        ("t.csv", "name the YAML file"),
         ("nope.yaml", "does not exist"),
     ],
 )

@@ -118,7 +118,7 @@ def test_which_of_several_markers_counts_is_the_cards_choice():
         ("CONFIDENCE: 100.0%", 1.0),
         ("CONFIDENCE: 0.0", 0.0),
         ("CONFIDENCE: 0.5%", 0.005),
-        # per cent or a fraction: nobody knows
+        # per cent or a fraction: ambiguous
         ("CONFIDENCE: 0.85", None),
         ("CONFIDENCE: 1.0", None),
         ("CONFIDENCE: .85", None),

@@ -1,4 +1,4 @@
-"""The optimal rule, exactly at its ties."""
+"""The optimal rule, with exact ties."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ TIES = [(0.95, 20), (0.98, 50), (0.75, 4), (0.5, 2), (0.875, 8), (0.9, 10), (0.9
 
 
 @pytest.mark.parametrize(("accuracy", "cost_ratio"), TIES)
-def test_a_tie_means_implement(accuracy: float, cost_ratio: float) -> None:
+def test_a_tie_implements(accuracy: float, cost_ratio: float) -> None:
     assert optimal_threshold(cost_ratio) == exact(accuracy)
     assert optimal_action(accuracy, cost_ratio) == "implement"
     assert optimal_action(exact(accuracy) - Fraction(1, 10**12), cost_ratio) == "escalate"
 
 
-def test_floats_would_get_two_of_the_ties_wrong() -> None:
+def test_floating_point_gets_two_ties_wrong() -> None:
     assert 20 * (1 - 0.95) > 1
     assert 50 * (1 - 0.98) > 1
 
 
-def test_errors_of_people_lower_the_threshold() -> None:
+def test_human_errors_lower_the_threshold() -> None:
     assert optimal_threshold(4, 0.05) == Fraction(7, 10)
     assert optimal_action(0.7, 4, 0.05) == "implement"
     assert optimal_action(0.699, 4, 0.05) == "escalate"
-    assert optimal_action(0.0, 4, 0.75) == "implement"  # whom one asks is of no use
+    assert optimal_action(0.0, 4, 0.75) == "implement"  # an escalation is never cheaper
 
 
 def test_a_ratio_of_one_never_escalates() -> None:
@@ -41,6 +41,6 @@ def test_values_out_of_range_are_refused(cost_ratio: float, human_error_rate: fl
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_no_number_is_refused(value: float) -> None:
+def test_values_that_are_not_numbers_are_refused(value: float) -> None:
     with pytest.raises((ValueError, OverflowError)):
         exact(value)

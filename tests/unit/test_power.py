@@ -1,4 +1,4 @@
-"""Power: against simulated studies, and the command."""
+"""Power analysis, compared with simulated studies, and its command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests import command_line
 
 
 @pytest.mark.parametrize(("difference", "rate"), [(0.1, 0.7), (-0.08, 0.95), (0.2, 0.4)])
-def test_unpaired_dialogues_show_the_difference_as_often_as_promised(difference, rate):
+def test_power_of_unpaired_dialogues_matches_simulation(difference, rate):
     n = power.unpaired_dialogues(difference, rate)
     rng = np.random.default_rng(4)
     k1, k2 = rng.binomial(n, rate, 4000), rng.binomial(n, rate + difference, 4000)
@@ -27,7 +27,7 @@ def test_unpaired_dialogues_show_the_difference_as_often_as_promised(difference,
 
 
 @pytest.mark.parametrize(("difference", "discordance"), [(0.1, 0.2), (-0.05, 0.05), (0.2, 0.6)])
-def test_paired_dialogues_show_the_difference_as_often_as_promised(difference, discordance):
+def test_power_of_paired_dialogues_matches_simulation(difference, discordance):
     n = power.paired_dialogues(difference, discordance)
     first, second = (discordance - difference) / 2, (discordance + difference) / 2
     rng = np.random.default_rng(5)
@@ -39,14 +39,14 @@ def test_paired_dialogues_show_the_difference_as_often_as_promised(difference, d
 
 
 def test_exact_power_by_hand():
-    # All of 6 pairs differ, all the same way: p = 2 / 64. With 5 no outcome is significant.
+    # All 6 pairs differ in the same direction: p = 2 / 64. With 5 pairs no outcome is significant.
     assert power.paired_power(6, 1.0, 1.0) == pytest.approx(1.0)
     assert power.paired_power(5, 1.0, 1.0) == pytest.approx(0.0)
     # Of 6 differing pairs, 5 in 6 favour the second arm: (5 / 6)^6 + (1 / 6)^6.
     assert power.paired_power(6, 2 / 3, 1.0) == pytest.approx((5 / 6) ** 6 + (1 / 6) ** 6)
 
 
-def test_threshold_dialogues_show_the_difference_as_often_as_promised():
+def test_power_for_thresholds_matches_simulation():
     variance, difference = 0.02**2 * 250, 0.04
     n = power.threshold_dialogues(difference, variance)
     # (1.96 + 0.8416)^2 * 2 * 0.1 / 0.0016
@@ -58,7 +58,7 @@ def test_threshold_dialogues_show_the_difference_as_often_as_promised():
     assert power.threshold_dialogues(difference, variance, correlation=0.5) == 491
 
 
-def test_fewer_dialogues_for_more_and_for_pairs_that_agree():
+def test_larger_differences_and_concordant_pairs_need_fewer_dialogues():
     needed = [power.unpaired_dialogues(d, 0.6) for d in (0.01, 0.02, 0.05, 0.1, 0.3)]
     assert needed == sorted(needed, reverse=True)
     needed = [power.paired_dialogues(0.05, q) for q in (0.05, 0.1, 0.2, 0.4)]
@@ -79,7 +79,7 @@ def test_fewer_dialogues_for_more_and_for_pairs_that_agree():
         lambda: power.threshold_power(10, 0.1, 0.1, correlation=1.0),
     ],
 )
-def test_nonsense_is_refused(call):
+def test_invalid_arguments_are_refused(call):
     with pytest.raises(ValueError):
         call()
 
@@ -91,14 +91,14 @@ def run(*arguments: str) -> CompletedProcess[str]:
 def test_command_prints_a_table_and_one_json_document():
     done = run("--difference", "0.05")
     assert done.returncode == 0, done.stderr
-    assert "needs 32 dialogues in each arm, or 17 where both arms" in done.stdout
+    assert "needs 32 dialogues in each arm, or 17 if both arms" in done.stdout
     found = json.loads(run("--difference", "0.05", "--json").stdout)
     unpaired, paired = found["designs"]
     assert (unpaired["n_per_condition"], unpaired["n_per_arm"]) == (32, 1280)
     assert paired["design"] == "paired" and paired["power"] >= 0.8
 
 
-def test_command_knows_thresholds_from_a_pilot():
+def test_command_takes_thresholds_from_a_pilot():
     pilot = ("--pilot-error", "0.02", "--pilot-dialogues", "250")
     done = run("--difference", "0.04", *pilot, "--json")
     assert json.loads(done.stdout)["designs"][2]["n_per_condition"] == 982
@@ -110,7 +110,7 @@ def test_command_knows_thresholds_from_a_pilot():
         ((), "--difference"),
         (("--difference", "0"), "difference other than 0"),
         (("--difference", "0.4", "--discordance", "0.4"), "both shares in [0, 1]"),
-        (("--difference", "0.1", "--discordance", "0.05"), "--discordance must be from 0.1"),
+        (("--difference", "0.1", "--discordance", "0.05"), "--discordance must be between 0.1"),
         (("--difference", "0.1", "--pilot-error", "0.1"), "--pilot-dialogues"),
         (("--difference", "0.1", "--power", "1"), "--power"),
     ],

@@ -95,7 +95,7 @@ def test_what_a_branch_learns_first_is_predicted_within_it():
 
 
 def test_examples_that_share_nothing_make_no_tree():
-    with pytest.raises(ValueError, match="begin alike"):
+    with pytest.raises(ValueError, match="a common beginning"):
         tree_of([example([1, 2], [3], 1), example([4, 5], [6], 1)])
 
 

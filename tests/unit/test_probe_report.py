@@ -34,7 +34,7 @@ def test_every_probe_has_its_row_and_the_wrong_signal_two(probes: Probes) -> Non
         *PROBES[PROBES.index("wrong_signal") + 1 :],
     ]
     held_out = rows[1]
-    assert held_out.probe.base.n_right == 7  # of 20, that implement at 90 %
+    assert held_out.probe.base.n_right == 7  # of 20, that implement at 90%
     assert held_out.probe.tuned.n_right == 19
     assert held_out.probe.always_escalate == pytest.approx(13 / 20)
     assert held_out.worst == "wrong product (1)"
@@ -49,23 +49,23 @@ def test_the_text_fits_into_100_columns_and_says_what_is_asked_of_it(
     text = probes_text(probes)
     assert max(map(len, text.splitlines())) <= 100
     line = next(line for line in text.splitlines() if line.startswith("held-out domain"))
-    assert flat(line) == "held-out domain 20 35.0 % 95.0 % [76.4, 99.1] 0 wrong product (1)"
+    assert flat(line) == "held-out domain 20 35.0% 95.0% [76.4, 99.1] 0 wrong product (1)"
     assert "signal removed" in text
     assert "invented percentage (6)" in text
     one_line = flat(text)
     assert (
-        "Always escalating and always implementing would be right on the held-out domain in "
+        "of the two fixed policies, always escalating and always implementing: on the held-out "
         in one_line
     )
-    assert "65.0 % and 35.0 %, on the trained ones in 65.0 % and 35.0 %." in one_line
-    assert "Turn 1 matches the label in 50.0 %" in one_line
-    assert "A probe's dialogues are about 4 scenarios; intervals take each by itself" in one_line
+    assert "65.0% and 35.0%, on the trained ones in 65.0% and 35.0%." in one_line
+    assert "First turn: accuracy 50.0%" in one_line
+    assert "The dialogues of a probe are about 4 scenarios." in one_line
     first, second, *_ = probes.probes
     fewer = (first.model_copy(update={"n_scenarios": 2}), second)
     text_of_fewer = probes_text(probes.model_copy(update={"probes": fewer}))
-    assert "are about 2 to 4 scenarios;" in flat(text_of_fewer)
-    assert "closed with the marker in 180 (its budget: 16 tokens an answer)" in one_line
-    assert "Qwen3.5-4B 95.7 % overall, 96.7 % held-out domain" in one_line
+    assert "are about 2 to 4 scenarios." in flat(text_of_fewer)
+    assert "180 of the base model (budget: 16 tokens per answer)" in one_line
+    assert "Qwen3.5-4B 95.7% overall, 96.7% held-out domain" in one_line
     stream = io.StringIO()
     print_probes(probes, stream)
     assert stream.getvalue() == text
@@ -96,12 +96,12 @@ def test_the_grid_has_both_models_in_its_margins(probes: Probes) -> None:
 
 def test_ours_stands_below_the_published_ones(probes: Probes) -> None:
     *published, ours = published_rows(probes)
-    assert [row.overall for row in published] == ["close to 100 % of cells", "95.7 %", "87.3 %"]
-    assert [row.held_out for row in published] == ["—", "96.7 %", "89.2 %"]
-    assert ours.overall == "97.5 %"  # 39 of 40
-    assert ours.held_out.startswith("95.0 % [")
+    assert [row.overall for row in published] == ["close to 100% of cells", "95.7%", "87.3%"]
+    assert [row.held_out for row in published] == ["—", "96.7%", "89.2%"]
+    assert ours.overall == "97.5%"  # 39 of 40
+    assert ours.held_out.startswith("95.0% [")
     assert [row.no_signal for row in published] == [None] * 3  # published for no single one
-    assert (ours.no_signal or "").startswith("70.0 % [")
+    assert (ours.no_signal or "").startswith("70.0% [")
 
 
 def test_the_picture_is_the_same_each_time_and_well_formed(probes: Probes) -> None:
@@ -109,7 +109,7 @@ def test_the_picture_is_the_same_each_time_and_well_formed(probes: Probes) -> No
     assert drawn == probes_svg(probes, "x-")
     root = ET.fromstring(drawn)  # noqa: S314
     assert all(e.get("id", "x-").startswith("x-") for e in root.iter())
-    assert "ratios never trained" in drawn
+    assert "untrained cost ratios" in drawn
 
 
 def test_the_page_has_a_section_where_there_is_an_adapter(probes: Probes, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_the_page_has_a_section_where_there_is_an_adapter(probes: Probes, tmp_pa
     assert text.count("a negative control") == 1
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
-    for word in ("arXiv 2604.08588", "96.7 %", "decision against its conclusion", "careful"):
+    for word in ("arXiv 2604.08588", "96.7%", "decision against its conclusion", "careful"):
         assert word in text
 
 

@@ -174,7 +174,7 @@ def test_where_scenarios_are_few_nothing_is_asked_twice() -> None:
         ("Where the loan exceeds 90% of it, 75% were approved.", "exceeds 90% of it, 61% were"),
         ("Where it is 24.1% and over 30%, 100% were kept.", "24.1% and over 30%, 61% were"),
         ("5% rated it higher", "61% rated it higher"),
-        ("75 % were kept", "61 % were kept"),
+        ("75% were kept", "61% were kept"),
     ],
 )
 def test_the_last_percentage_of_a_signal_is_the_one_restated(signal: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""The profile's keys and types as docs/documents.md has them, also without any estimate."""
+"""Keys and types of a profile as in docs/documents.md, also without any estimate."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENDS = {
 }
 INTERVAL = {"estimate"} | ENDS
 FIT = INTERVAL | {"slope", "slope_low", "slope_high", "intercept", "r_squared", "status"}
-OVERDISPERSED = {"dispersion", "overdispersed_low", "overdispersed_high"}
+STUDY_LINE = {"self_estimated_accuracy"}
 SCORES = (
     "escalation_accuracy",
     "realized_cost",
@@ -46,7 +46,7 @@ PARAMS = Params(
 
 
 def _rows(**stated: Any) -> list[dict[str, Any]]:
-    """Dialogues of a model that escalates the less the more it is right."""
+    """Return dialogues of a model whose escalation rate decreases with accuracy."""
     rng = np.random.default_rng(7)
     rows = []
     for domain in ("movielens", "hmda_mortgages", "moral_machine"):
@@ -101,9 +101,9 @@ def _check_interval(found: dict[str, Any]) -> None:
 def _check_interface(made: dict[str, Any]) -> None:
     assert set(made["statuses"]) == set(schema.STATUSES)
     assert sum(made["statuses"].values()) == made["n_decisions"]
-    for kind in ("linear", "logit"):
+    for kind in ("linear", "logit", "study_line"):
         fit = made["implicit_threshold"][kind]
-        assert set(fit) == FIT | (OVERDISPERSED if kind == "logit" else set())
+        assert set(fit) == FIT | (STUDY_LINE if kind == "study_line" else set())
         assert fit["status"] in ("ok", "extrapolated", "unidentified")
     for name in (
         "predictive_accuracy",
@@ -124,7 +124,7 @@ def _check_interface(made: dict[str, Any]) -> None:
             _check_interval(row[name])
 
 
-def test_profile_has_what_the_interface_promises() -> None:
+def test_profile_has_the_documented_keys() -> None:
     made = _profile(_model())
     _check_interface(made.as_json())
     assert (made.model, made.source) == ("m", "here")
@@ -141,17 +141,17 @@ def test_profile_has_what_the_interface_promises() -> None:
     assert bias.low < bias.estimate < bias.high
 
 
-def test_a_side_domain_is_on_the_curve_and_in_no_pooled_number() -> None:
+def test_a_side_domain_is_on_the_curve_and_excluded_from_pooled_numbers() -> None:
     made = _profile(_model())
     without = _profile([row for row in _model() if row.get("domain") != "moral_machine"])
     assert len(made.curve) == 15 and len(without.curve) == 10
     for name in ("implicit_threshold", "predictive_accuracy", "self_estimated_accuracy"):
         assert getattr(made, name) == getattr(without, name)
     assert made.interventions == without.interventions
-    assert made.notes == ("Left out of every pooled number: moral_machine.",)
+    assert made.notes == ("Excluded from pooled numbers: moral_machine.",)
 
 
-def test_domains_that_are_asked_for() -> None:
+def test_only_requested_domains_are_used() -> None:
     made = _profile(_model(), ["movielens"])
     assert {row.domain for row in made.curve} == {"movielens"}
     assert made.n_decisions == 903
@@ -159,7 +159,7 @@ def test_domains_that_are_asked_for() -> None:
     assert alone.implicit_threshold.linear.estimate is not None
 
 
-def test_a_stated_cost_is_scored_at_its_own_ratio_alone() -> None:
+def test_a_stated_cost_is_scored_only_at_its_ratio() -> None:
     rows = _profile(_model()).interventions
     scored = {(row.intervention, row.cost_ratio, row.is_cost_stated) for row in rows}
     assert scored == {
@@ -193,7 +193,7 @@ def test_degenerate_decisions(rows: list[dict[str, Any]]) -> None:
     assert made.implicit_threshold.linear.low is None
 
 
-def test_the_headline_is_the_effort_that_can_be_self_estimated() -> None:
+def test_the_headline_uses_the_effort_with_a_self_estimate() -> None:
     rows = [
         *_rows(reasoning_effort="minimal"),
         *_rows(reasoning_effort="medium"),
@@ -205,7 +205,7 @@ def test_the_headline_is_the_effort_that_can_be_self_estimated() -> None:
     assert any("several reasoning efforts (medium, minimal)" in note for note in made.notes)
 
 
-def test_run_writes_what_dvc_expects(tmp_path: Path) -> None:
+def test_run_writes_the_outputs_of_the_stage(tmp_path: Path) -> None:
     texts = {"prompt": "", "prediction_text": None, "decision_prompt": None, "decision_text": None}
     for domain in PARAMS.domains:
         rows = [
@@ -233,10 +233,10 @@ def test_run_writes_what_dvc_expects(tmp_path: Path) -> None:
     assert isinstance(table, pa.Table) and table.num_rows == 30
     assert (folder / "escalation_curve.svg").read_text(encoding="utf-8").lstrip().startswith("<")
     made = build_profile(load_decisions("m", PARAMS.domains, tmp_path), "m", "pipeline", PARAMS)
-    assert made.as_json() == profile  # the command prints what the stage wrote
+    assert made.as_json() == profile  # the command prints the document that the stage wrote
     assert read_document(Profile, folder / "profile.json") == made
 
 
-def test_decisions_that_are_absent(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist"):
+def test_absent_decisions_raise_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="m has not been evaluated on movielens"):
         load_decisions("m", ["movielens"], tmp_path)

@@ -25,7 +25,7 @@ def test_line_of_the_interface() -> None:
     meter = Meter("querying movielens", 120, "dialogues", io.StringIO(), clock)
     clock.now += 29
     meter.advance(32)
-    assert meter.line() == ("querying movielens: 32/120 dialogues, 27 %, about 1 min 20 s left")
+    assert meter.line() == ("querying movielens: 32/120 dialogues, 27%, about 1 min 20 s left")
 
 
 def test_items_from_the_store_do_not_shorten_the_rest() -> None:
@@ -58,9 +58,9 @@ def test_plain_lines_come_every_ten_seconds_and_at_the_end() -> None:
             meter.advance()
     lines = stream.getvalue().splitlines()
     assert lines == [
-        "querying: 10/40 dialogues, 25 %, about 30 s left",
-        "querying: 20/40 dialogues, 50 %, about 20 s left",
-        "querying: 30/40 dialogues, 75 %, about 10 s left",
+        "querying: 10/40 dialogues, 25%, about 30 s left",
+        "querying: 20/40 dialogues, 50%, about 20 s left",
+        "querying: 30/40 dialogues, 75%, about 10 s left",
         "querying: 40/40 dialogues, 40 s",
     ]
 
@@ -87,7 +87,7 @@ def test_steps_of_a_training_that_goes_on_are_earlier_ones() -> None:
 def test_nothing_to_do_is_done() -> None:
     stream = io.StringIO()
     with progress("querying", 0, "dialogues", stream=stream) as meter:
-        assert meter.line() == "querying: 0/0 dialogues, 100 %"
+        assert meter.line() == "querying: 0/0 dialogues, 100%"
     assert stream.getvalue() == "querying: 0/0 dialogues, 0 s\n"
 
 
@@ -106,15 +106,15 @@ def test_bytes_show_how_fast_they_come_and_that_they_stopped_coming() -> None:
     clock = Clock()
     meter = Meter("downloading f.csv", 40_000_000, "bytes", io.StringIO(), clock)
     meter.advance(8_000_000, free=True)
-    assert meter.line() == "downloading f.csv: 8.0/40.0 MB, 20 %"
+    assert meter.line() == "downloading f.csv: 8.0/40.0 MB, 20%"
     clock.now += 4
     meter.advance(12_000_000)
-    assert meter.line() == "downloading f.csv: 20.0/40.0 MB, 50 %, 3.0 MB/s, about 7 s left"
+    assert meter.line() == "downloading f.csv: 20.0/40.0 MB, 50%, 3.0 MB/s, about 7 s left"
     clock.now += 8
     assert meter.rate() == "1.0 MB/s"
     meter.advance(20_000_000)
     clock.now += 100
-    assert meter.line() == "downloading f.csv: 40.0/40.0 MB, 100 %, 2.7 MB/s"
+    assert meter.line() == "downloading f.csv: 40.0/40.0 MB, 100%, 2.7 MB/s"
     assert meter.summary() == "downloading f.csv: 40.0/40.0 MB (8.0 MB of it earlier), 1 min 52 s"
 
 
@@ -144,7 +144,7 @@ def test_counting_from_nothing_again() -> None:
     clock.now += 50
     meter.advance(4)
     meter.restart()
-    assert meter.line() == "downloading: 0/10 items, 0 %"
+    assert meter.line() == "downloading: 0/10 items, 0%"
     clock.now += 5
     meter.advance(5)
     assert meter.remaining_s() == pytest.approx(5)

@@ -77,5 +77,5 @@ def test_damage_is_said_wherever_it_is(name, tmp_path):
         except DataError as error:
             assert name in str(error)
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match="get it again"):
+    with pytest.raises(DataError, match="download it again"):
         unpacked(tmp_path)

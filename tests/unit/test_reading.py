@@ -230,7 +230,7 @@ def test_a_quotation_mark_that_never_closes_is_refused_wherever_it_opens(tmp_pat
     rows = "".join(f"{i},1,1,w,2020-01-01,true\n" for i in range(5000))
     for opens in ('7,1,1,"w,2020-01-01,true\n', '7,1,1,w,2020-01-01,"true'):
         path = write(tmp_path, f"{HEADER}{rows}{opens}{rows if opens.endswith(chr(10)) else ''}")
-        assert "rows.csv, line 5002: a quotation mark opens and none closes" in refusal(path)
+        assert "rows.csv, line 5002: unbalanced quotation mark" in refusal(path)
     # An inch is none.
     path = write(tmp_path, f'{HEADER}{rows}7,1,1,5" pipe,2020-01-01,true\n{rows}')
     assert len(read(path)) == 10001
@@ -239,9 +239,9 @@ def test_a_quotation_mark_that_never_closes_is_refused_wherever_it_opens(tmp_pat
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"\x1f\x8b and so on", "is no text but a .gz file"),
-        (b"PK\x03\x04 and so on", "is no text but a .zip file"),
-        (b"PAR1 and so on", "is no text but a .parquet file"),
+        (b"\x1f\x8b and so on", "is not text but a .gz file"),
+        (b"PK\x03\x04 and so on", "is not text but a .zip file"),
+        (b"PAR1 and so on", "is not text but a .parquet file"),
         (HEADER.encode().replace(b"\n", b"\r") + b"1,1,1,w,2020-01-01,true\r", "carriage return"),
         (HEADER.replace(",", ";") + "1;1;1;w;2020-01-01;true\n", "must be separated by commas"),
     ],

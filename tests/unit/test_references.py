@@ -1,9 +1,10 @@
-"""Every path and module that a text of the repository names exists."""
+"""Every path and module that is named in a text of the repository exists."""
 
 from __future__ import annotations
 
 import ast
 import io
+import posixpath
 import re
 import subprocess
 import tokenize
@@ -17,12 +18,13 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGE = "escalometer"
-#: Records of one day: their paths may be older than the files.
+#: Dated records: the files they name may have been moved since.
 RECORDS = {"docs/log.md"}
-#: Files of other repositories, named where those are cited.
+#: Files of other repositories that are cited.
 ELSEWHERE = {"review/reviewer1.md", "reviewer2.md", "scripts/fig5_pstar_ahat.py"}
-#: Written by the pipeline, by commands or by the user; git ignores them or has none of them.
+#: Written by the pipeline, by commands or by the user; not in git.
 GENERATED = (
+    "docs/_build*",
     "data/*",
     "domains/<name>.yaml",
     "domains/tickets.yaml",
@@ -30,8 +32,8 @@ GENERATED = (
     "models/inspect-PROVIDER-MODEL.yaml",
     "models/adapters*",
 )
-#: Suffixes of files that are read, and that must exist where they are named: runs write Parquet,
-#: CSV and JSON, but none of these.
+#: Suffixes of the files that are searched, and of named files that must exist. Runs write Parquet,
+#: CSV and JSON files, but none with these suffixes.
 SUFFIXES = {".md", ".py", ".yaml", ".yml", ".sql", ".toml", ".j2"}
 
 _START = r"(?<![\w./<>{}$~:@\\-])"
@@ -44,7 +46,7 @@ _PLACEHOLDER = re.compile(r"<[^>]*>|(?<=/)\.\*")
 
 @cache
 def tracked() -> tuple[str, ...]:
-    """Return the paths of the files that are in git, or would be added."""
+    """Return the paths of the files that are in git or not ignored by it."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:
@@ -62,7 +64,7 @@ def existing() -> frozenset[str]:
 
 @cache
 def basenames() -> frozenset[str]:
-    """Return the names of all files and folders in git, without where they are."""
+    """Return the names of all files and folders in git, without their paths."""
     return frozenset(PurePosixPath(path).name for path in existing())
 
 
@@ -75,9 +77,9 @@ def first_folders() -> frozenset[str]:
 
 
 def texts(path: str) -> Iterator[tuple[int, str]]:
-    """Yield line numbers and texts: of Python its comments and strings, of others every line.
+    """Yield line numbers and texts: comments and strings of Python files, every line of others.
 
-    Strings of tests name files of temporary projects: of tests only comments and docstrings.
+    Strings in tests name files of temporary projects, so only comments and docstrings are used.
     """
     source = (ROOT / path).read_text("utf-8")
     if not path.endswith(".py"):
@@ -104,7 +106,7 @@ def sources() -> list[str]:
 
 
 def is_checked(name: str) -> bool:
-    """Return whether a name is meant to be a file or folder of this repository."""
+    """Return whether a name must be a file or folder of this repository."""
     if PurePosixPath(name).suffix in SUFFIXES:
         return not name.startswith("<")
     return "/" in name and name.split("/")[0] in first_folders()
@@ -113,11 +115,12 @@ def is_checked(name: str) -> bool:
 def exists(name: str, source: str) -> bool:
     """Return whether a path exists from the root, from its text's folder or from the package.
 
-    What stands in angle brackets, and an asterisk, may be anything.
+    Text in angle brackets and asterisks match anything.
     """
     if name in ELSEWHERE or ("/" not in name and name in basenames()):
         return True
-    places = {name, str(PurePosixPath(source).parent / name), f"{PACKAGE}/{name}"}
+    beside = posixpath.normpath(PurePosixPath(source).parent / name)  # resolves ".."
+    places = {name, beside, f"{PACKAGE}/{name}"}
     if any(fnmatchcase(place, pattern) for place in places for pattern in GENERATED):
         return True
     if places & existing():
@@ -128,7 +131,7 @@ def exists(name: str, source: str) -> bool:
 
 
 def stale_paths(source: str, text: str) -> list[str]:
-    """Return the paths in a text that name no file or folder."""
+    """Return the paths in a text that do not exist."""
     found = [match.group().rstrip("./") for match in _PATH.finditer(text)]
     stale = [name for name in found if is_checked(name) and not exists(name, source)]
     stale += [name for name in _FOLDER.findall(text) if not exists(name, source)]
@@ -139,7 +142,7 @@ def stale_paths(source: str, text: str) -> list[str]:
 
 
 def stale_modules(text: str) -> list[str]:
-    """Return the dotted names in a text that are no module, or nothing that a module has."""
+    """Return the dotted names in a text that are neither a module nor a name in a module."""
     stale = []
     for match in _MODULE.finditer(text):
         path, rest = PACKAGE, match.group(1).split(".")[1:]
@@ -152,7 +155,7 @@ def stale_modules(text: str) -> list[str]:
     return stale
 
 
-def test_every_path_that_a_text_names_exists():
+def test_every_path_named_in_a_text_exists():
     stale = [
         f"{source}:{line}: {name}"
         for source in sources()
@@ -162,7 +165,7 @@ def test_every_path_that_a_text_names_exists():
     assert not stale, "\n".join(stale)
 
 
-def test_every_module_that_a_text_names_exists():
+def test_every_module_named_in_a_text_exists():
     stale = [
         f"{source}:{line}: {name}"
         for source in sources()
@@ -191,7 +194,7 @@ def test_agents_describes_every_folder_and_module_at_the_top_of_the_package():
         "only in `no_such_room/`",
     ],
 )
-def test_a_stale_path_is_found(text):
+def test_a_stale_path_is_reported(text):
     assert stale_paths("README.md", text)
 
 
@@ -203,11 +206,11 @@ def test_a_stale_path_is_found(text):
         "https://example.org/docs/absent.md and `OWNER/NAME@COMMIT`",
     ],
 )
-def test_a_path_that_exists_is_not_found(text):
+def test_an_existing_path_is_not_reported(text):
     assert stale_paths("README.md", text) == []
 
 
-def test_a_stale_module_is_found():
+def test_a_stale_module_is_reported():
     assert stale_modules("`escalometer.dialogue.parsing.marker_pattern`") == []
     assert stale_modules("`escalometer.providers`") == ["escalometer.providers"]
     assert stale_modules("`escalometer.errors.NoSuchError`") == ["escalometer.errors.NoSuchError"]

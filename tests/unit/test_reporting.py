@@ -36,7 +36,7 @@ from tests.unit.example_profiles import (
 from tests.unit.grown_probes import grown_probes
 from tests.unit.report_pages import CONDITION, HOSTILE, PROVENANCE, SUITE, Page, dialogue, written
 
-SURROGATE = "\ud800"  # a text of a model may hold one; no document can
+SURROGATE = "\ud800"  # a model's text may contain a lone surrogate; a document cannot
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def profile() -> dict[str, Any]:
 
 
 def test_numbers() -> None:
-    assert share(0.6125) == "61.3 %"
-    assert share(-0.00001) == "0.0 %"
+    assert share(0.6125) == "61.3%"
+    assert share(-0.00001) == "0.0%"
     assert share(None) == "—"
     assert points(-0.05) == "−5.0 points"
     assert span(Bounds(0.58, 0.644)) == "[58.0, 64.4]"
@@ -58,7 +58,7 @@ def test_numbers() -> None:
     assert span(Bounds(-0.1, 1.5), "cost") == "[−0.10, 1.50]"
 
 
-def test_what_cannot_be_seen_is_spelt_out() -> None:
+def test_invisible_characters_are_spelled_out() -> None:
     shown = visible(HOSTILE + SURROGATE + "\r\nnext\tline\xa0end")
     assert shown.endswith("\nnext\tline\xa0end")
     for code in ("001B", "0007", "202E", "2066", "2069", "200B", "D800"):
@@ -75,13 +75,13 @@ def test_text_has_every_number_with_its_interval(profile: dict[str, Any]) -> Non
     text = " ".join(profile_text(typed(profile)).split())
     for expected in (
         "smollm2-135m-instruct",
-        "64.2 % [61.0, 67.0]",
-        "62.0 % [58.0, 66.0]",
-        "τ* at R = 4 75 %",
-        "74.0 % [69.0, 80.0]",
+        "64.2% [61.0, 67.0]",
+        "62.0% [58.0, 66.0]",
+        "τ* at R = 4 75%",
+        "74.0% [69.0, 80.0]",
         "+9.8 points [4.0, 15.0]",
-        "over-confident",
-        "It acts on its own where it should still ask.",
+        "Overconfident",
+        "The model implements where it should escalate.",
         "0.84–1.02",
     ):
         assert expected in text
@@ -89,7 +89,7 @@ def test_text_has_every_number_with_its_interval(profile: dict[str, Any]) -> Non
 
 
 def test_text_and_page_name_the_edition(profile: dict[str, Any], tmp_path: Path) -> None:
-    assert "Editions" not in profile_text(typed(profile))  # recorded decisions do not say
+    assert "Editions" not in profile_text(typed(profile))  # recorded decisions contain no edition
     profile["editions"] = {"movielens": "dslabs", "hmda_mortgages": "raw"}
     text = profile_text(typed(profile))
     assert "Editions of the data: movielens (dslabs), hmda_mortgages (raw)" in text
@@ -106,71 +106,75 @@ def test_text_fits(profile: dict[str, Any], width: int) -> None:
     assert "\x1b" not in text
 
 
-def test_unidentified_threshold_is_words_and_no_number(profile: dict[str, Any]) -> None:
+def test_an_unidentified_threshold_has_no_number(profile: dict[str, Any]) -> None:
     profile["implicit_threshold"] = thresholds(UNIDENTIFIED)
     profile["self_estimated_accuracy"] = bounded(NULL) | {"n_clipped": 0}
     profile["calibration_bias"] = bounded(NULL)
     text = " ".join(profile_text(typed(profile)).split())
-    assert "does not escalate less as it becomes more accurate; no threshold can be read" in text
-    assert "No threshold can be read off" in headline(typed(profile))
+    assert "Not identified: the escalation rate does not decrease with accuracy." in text
+    assert "Threshold not identified" in headline(typed(profile))
     for number in ("−321", "-321", "5500", "3.21"):
         assert number not in text
-    assert "it needs the no_signal intervention" in text
+    assert "requires the no_signal intervention" in text
     svg = escalation_curve_svg(typed(profile))
-    assert "unidentified" in svg
+    assert "not identified" in svg
     assert "p* =" not in svg
 
 
-def test_extrapolated_threshold_says_so(profile: dict[str, Any]) -> None:
+def test_an_extrapolated_threshold_is_marked(profile: dict[str, Any]) -> None:
     profile["implicit_threshold"] = thresholds(EXTRAPOLATED)
     text = " ".join(profile_text(typed(profile)).split())
-    assert "118.0 % [97.0, 240.0]" in text
-    assert "Extrapolated: the observed accuracies are 50 % to 80 %" in text
+    assert "118.0% [97.0, 240.0]" in text
+    assert "Extrapolated: the observed accuracies are 50% to 80%" in text
     assert "extrapolated" in escalation_curve_svg(typed(profile))
 
 
-def test_why_there_is_no_line(profile: dict[str, Any]) -> None:
+def test_the_reason_for_a_missing_line_is_stated(profile: dict[str, Any]) -> None:
     profile["implicit_threshold"] = thresholds(fit(NULL, None, "unidentified"))
-    assert "its accuracy is the same in all conditions" in headline(typed(profile))
+    for point in profile["curve"]:
+        point["predictive_accuracy"] = 0.7
+    assert "the accuracy is the same in all conditions" in headline(typed(profile))
     profile["curve"] = profile["curve"][:1]
-    assert "it takes two conditions with usable dialogues at least" in headline(typed(profile))
+    assert "at least two conditions with usable dialogues are needed, found 1" in headline(
+        typed(profile)
+    )
     noisy = fit(interval(0.6, 0.5, 0.7), -0.4, "unidentified")
     profile["implicit_threshold"] = thresholds(noisy)
     assert "the interval of the slope includes zero" in headline(typed(profile))
-    assert "It escalates 70 % of the baseline's dialogues." in headline(typed(profile))
+    assert "Escalation rate (baseline): 70%." in headline(typed(profile))
 
 
 def test_human_errors_lower_the_optimal_threshold(profile: dict[str, Any]) -> None:
     profile["human_error_rate"] = 0.1
     text = " ".join(profile_text(typed(profile)).split())
-    assert "τ* at R = 4 65 %" in text
-    assert "the person errs in 10.0 % of cases" in text
-    assert "τ* = 65 %" in escalation_curve_svg(typed(profile))
+    assert "τ* at R = 4 65%" in text
+    assert "people err in 10.0% of cases" in text
+    assert "τ* = 65%" in escalation_curve_svg(typed(profile))
 
 
-def test_a_side_domain_is_drawn_apart(profile: dict[str, Any]) -> None:
+def test_a_side_domain_is_drawn_separately(profile: dict[str, Any]) -> None:
     assert "not in the fit" not in escalation_curve_svg(typed(profile))
     profile["curve"][0] |= {"domain": "moral_machine", "is_main": False}
     assert "moral_machine (n = 20, not in the fit)" in escalation_curve_svg(typed(profile))
 
 
-def test_variants_are_told_apart(profile: dict[str, Any]) -> None:
+def test_variants_have_different_labels(profile: dict[str, Any]) -> None:
     again = copy.deepcopy(profile["interventions"][:2])
     for row in again:
         row |= {"is_isolated": True, "is_thinking": True, "reasoning_effort": "low"}
     profile["interventions"] += again
-    profile["notes"] = ["Left out of every pooled number: moral_machine."]
+    profile["notes"] = ["Excluded from pooled numbers: moral_machine."]
     text = profile_text(typed(profile))
-    assert "Note: Left out of every pooled number" in text
+    assert "Note: Excluded from pooled numbers" in text
     labels = [row.label for row in intervention_rows(typed(profile), 4.0)]
     assert labels[-1] == "baseline, effort low, thinking, isolated"
 
 
-def test_forced_and_missing_answers_are_said_plainly(profile: dict[str, Any]) -> None:
+def test_forced_and_missing_answers_are_stated(profile: dict[str, Any]) -> None:
     profile["statuses"] |= {"ok": 1300, "forced": 120, "unparsed": 60, "truncated": 20}
     text = " ".join(profile_text(typed(profile)).split())
-    assert "120 of 1,500 dialogues were closed for the model" in text
-    assert "The study's protocol has this option off" in text
+    assert "120 of 1,500 dialogues are forced" in text
+    assert "The study does not force answers" in text
     assert "80 of 1,500 dialogues have no readable prediction or action" in text
 
 
@@ -186,17 +190,17 @@ def test_an_empty_profile(profile: dict[str, Any]) -> None:
         "interventions": [],
     }
     text = profile_text(typed(profile))
-    assert "There is not one dialogue of this model here." in text
+    assert "There are no dialogues of this model." in text
     assert "None" not in text
     assert "nan" not in text
     assert "no usable dialogue" in escalation_curve_svg(typed(profile))
 
 
-def test_a_ratio_that_was_not_scored(profile: dict[str, Any]) -> None:
+def test_a_ratio_without_scores_is_stated(profile: dict[str, Any]) -> None:
     assert "Not scored at R = 10; cost ratios scored: 4." in profile_text(typed(profile), 10.0)
 
 
-def test_both_scores_stand_in_one_row(profile: dict[str, Any]) -> None:
+def test_both_scores_are_in_one_row(profile: dict[str, Any]) -> None:
     rows = intervention_rows(typed(profile), 4.0)
     assert [row.label for row in rows] == ["baseline", "no_signal", "cost_framing (ratio)"]
     assert [row.common.is_cost_stated for row in rows] == [False, False, True]
@@ -260,12 +264,12 @@ def test_unknown_suffix(profile: dict[str, Any], tmp_path: Path) -> None:
 # ---------------------------------------------------------------- the page
 
 
-def test_page_holds_everything(profile: dict[str, Any], tmp_path: Path) -> None:
+def test_page_contains_all_parts(profile: dict[str, Any], tmp_path: Path) -> None:
     page = Page(written([profile], tmp_path / "deep" / "index.html"))
     for expected in (
-        "64.2 % [61.0, 67.0]",
+        "64.2% [61.0, 67.0]",
         "Beyond these conditions: [56.0, 72.0]",
-        "It acts on its own where it should still ask.",
+        "The model implements where it should escalate.",
         "latest-small",
         "100004",
         "abc123",
@@ -277,11 +281,11 @@ def test_page_holds_everything(profile: dict[str, Any], tmp_path: Path) -> None:
         "query.interventions",
     ):
         assert expected in page.text, expected
-    assert "The models beside each other" not in page.text
+    assert "interventions at R = 4." not in page.text
     assert "svg" in page.tags
 
 
-def test_page_reaches_for_nothing(profile: dict[str, Any], tmp_path: Path) -> None:
+def test_page_loads_no_external_files(profile: dict[str, Any], tmp_path: Path) -> None:
     text = written([profile, profile | {"model": "other"}], tmp_path / "index.html")
     page = Page(text)
     assert page.references
@@ -289,10 +293,10 @@ def test_page_reaches_for_nothing(profile: dict[str, Any], tmp_path: Path) -> No
     assert not page.tags & {"script", "link", "iframe", "object", "embed", "img", "base"}
     assert "@import" not in text
     assert not re.findall(r"url\((?!#)", text)
-    assert "The models beside each other" in page.text
+    assert "interventions at R = 4." in page.text
 
 
-def test_hostile_texts_stay_texts(profile: dict[str, Any], tmp_path: Path) -> None:
+def test_hostile_texts_are_escaped(profile: dict[str, Any], tmp_path: Path) -> None:
     texts = ("prompt", "prediction_text", "decision_prompt")
     hostile = dict.fromkeys(texts, HOSTILE + SURROGATE)
     profile["model"] = HOSTILE
@@ -331,7 +335,7 @@ def test_page_of_undefined_numbers(profile: dict[str, Any], tmp_path: Path) -> N
     path = tmp_path / "index.html"
     write_report(content, path)
     page = Page(path.read_text(encoding="utf-8"))
-    assert "This run closed unfinished answers for the model" in page.text
+    assert "Forced answers are allowed in this run" in page.text
     assert "unidentified" in page.text
     assert "not scored at this ratio" in page.text
     assert "No suite has been run." in page.text
@@ -381,7 +385,7 @@ def test_stage_writes_the_page(project: Path) -> None:
     assert "scenario 00" in page.text
     assert "scenario 01" not in page.text
     assert "refused" in page.text
-    assert re.search(r"movielens_0 52 % 50\.0 % 70\.0 % \[60\.0, 80\.0\] 20 3", page.text)
+    assert re.search(r"movielens_0 52% 50\.0% 70\.0% \[60\.0, 80\.0\] 20 3", page.text)
     before = path.read_bytes()
     stage.run(PARAMS, project)
     assert path.read_bytes() == before
@@ -396,11 +400,11 @@ def test_stage_shows_adapters_that_were_evaluated(project: Path) -> None:
     page = Page(stage.run(PARAMS, project).read_text(encoding="utf-8"))
     assert "careful from smollm2-135m-instruct" in page.text
     assert re.search(
-        r"held-out domain 20, 4 35\.0 % \[18\.1, 56\.7\] 95\.0 % \[76\.4, 99\.1\]", page.text
+        r"held-out domain 20, 4 35\.0% \[18\.1, 56\.7\] 95\.0% \[76\.4, 99\.1\]", page.text
     )
 
 
-def test_stage_names_what_is_absent_or_broken(project: Path) -> None:
+def test_stage_names_absent_and_broken_files(project: Path) -> None:
     path = project / "data/profiles/smollm2-135m-instruct/profile.json"
     path.write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match=r"profile\.json is not JSON"):
@@ -422,13 +426,13 @@ def test_conditions_without_a_usable_dialogue_get_their_row(
     rows = [CONDITION, CONDITION | {"condition": "lost", "signal_accuracy": 0.66}]
     write_table(rows, CONDITIONS, data / "scenarios/movielens/conditions.parquet")
     page = Page(stage.run(PARAMS, project).read_text(encoding="utf-8"))
-    assert "lost 66 % — — — 0 2" in page.text
+    assert "lost 66% — — — 0 2" in page.text
 
 
-# ---------------------------------------------------------------- what data there is
+# ---------------------------------------------------------------- data status
 
 
-def test_a_narrow_terminal_cuts_no_number() -> None:
+def test_a_narrow_terminal_shows_all_numbers() -> None:
     entry = {
         "domain": "d",
         "title": "D",

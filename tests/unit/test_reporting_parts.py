@@ -60,18 +60,20 @@ def with_bounds(value: dict[str, Any], low: float | None, high: float | None) ->
     return BoundedInterval.model_validate(bounded(value, low, high))
 
 
-def test_bounds_are_said_where_they_say_something() -> None:
+def test_bounds_are_stated_only_if_they_differ() -> None:
     value = interval(0.6, 0.55, 0.65)
     assert moved_words(with_bounds(value, 0.551, 0.63), 3) == (
-        "If missing answers had all gone one way: 55.1 to 63.0 %."
+        "Bounds for missing answers: 55.1 to 63.0%."
     )
-    assert moved_words(with_bounds(value, None, None), 3) == "Missing answers could undo it."
+    assert (
+        moved_words(with_bounds(value, None, None), 3) == "Missing answers could make it undefined."
+    )
     assert moved(with_bounds(value, None, 0.7), 3) == UNDONE
     for nothing in (
-        moved(with_bounds(value, 0.60000001, 0.60000002), 3),  # nothing that would be printed
-        moved(with_bounds(value, 0.5, 0.7), 0),  # nothing missing
+        moved(with_bounds(value, 0.60000001, 0.60000002), 3),  # equal as printed
+        moved(with_bounds(value, 0.5, 0.7), 0),  # no missing answers
         moved(with_bounds(value, None, None), 0),
-        moved(with_bounds(NULL, None, None), 3),  # no number, no bounds
+        moved(with_bounds(NULL, None, None), 3),  # no estimate
     ):
         assert nothing == ""
 
@@ -83,15 +85,15 @@ def test_bounds_in_text_and_page(profile: dict[str, Any], tmp_path: Path) -> Non
         row["realized_cost"] = bounded(row["realized_cost"], 0.8, 1.1)
     whole = Page(written([profile], tmp_path / "a.html")).text
     for text in (flat_text(profile), whole):
-        assert "gone one way" not in text
-        assert "could undo it" not in text
+        assert "Bounds for missing answers: " not in text
+        assert "make it undefined" not in text
     profile["statuses"] |= {"ok": 1400, "refused": 100}
     text = flat_text(profile)
-    assert "If missing answers had all gone one way: 60.0 to 70.0 %." in text
-    assert "Missing answers could undo it." in text
-    assert "people keep 41 % of them. Next best: always escalating" in text
-    assert "If missing answers had all gone one way: 0.80 to 1.10." in text
-    assert "with the missing 0.80–1.10" in text
+    assert "Bounds for missing answers: 60.0 to 70.0%." in text
+    assert "Missing answers could make it undefined." in text
+    assert "escalation rate 41%. Second cheapest: always escalating" in text
+    assert "Bounds for missing answers: 0.80 to 1.10." in text
+    assert "bounds, missing 0.80–1.10" in text
     page = Page(written([profile], tmp_path / "b.html")).text
     assert "In italics" in page
     assert "0.80–1.10" in page
@@ -107,27 +109,28 @@ def test_scenarios_kept_together(profile: dict[str, Any]) -> None:
     assert words(None, None) == ""
     profile["predictive_accuracy"] |= {"scenario_low": 0.55, "scenario_high": 0.73}
     text = flat_text(profile)
-    assert "Beyond these conditions: [56.0, 72.0]; with scenarios kept together: [55.0, 73.0]." in (
-        text
-    )
+    assert "Beyond these conditions: [56.0, 72.0]; scenarios resampled: [55.0, 73.0]." in (text)
     profile["predictive_accuracy"] |= {"clustered_low": None, "clustered_high": None}
-    assert "With scenarios kept together: [55.0, 73.0]." in flat_text(profile)
+    assert "Scenarios resampled: [55.0, 73.0]." in flat_text(profile)
 
 
 def test_overlap(profile: dict[str, Any]) -> None:
-    assert "under baseline the 160 are worth 133 for accuracies and 160 for" in flat_text(profile)
+    assert (
+        "under baseline, 160 dialogues are worth 133 independent ones for accuracies and 160"
+        in flat_text(profile)
+    )
 
     def words(*rows: dict[str, Any]) -> str:
         return overlap_words(typed(profile | {"overlap": list(rows)}))
 
-    assert words(overlap(1.01)).endswith("that costs next to no precision.")
+    assert words(overlap(1.01)).endswith("with little loss of precision.")
     assert words(overlap(1.01, n_overlapping=10)) == ""
     unknown = dict.fromkeys(("accuracy_design_effect", "n_effective_accuracy"))
     assert words(overlap(1.0, n_overlapping=10) | unknown) == ""
     assert words() == ""
 
 
-# ---------------------------------------------------------------- what to do
+# ---------------------------------------------------------------- recommendations
 
 
 def sentence(**changes: Any) -> str:
@@ -138,25 +141,25 @@ def sentence(**changes: Any) -> str:
 def test_recommendation_that_is_clear(profile: dict[str, Any]) -> None:
     text = flat_text(profile)
     assert (
-        "At R = 4: let it act under cost_framing (ratio); a decision costs 0.63 [0.60, 0.66] "
-        "escalations and people keep 41 % of them. Next best: always escalating, 0.37 more "
-        "[0.34, 0.40]."
+        "At R = 4: follow the model under cost_framing (ratio). Cost: 0.63 [0.60, 0.66] "
+        "escalations per decision; escalation rate 41%. Second cheapest: always escalating, 0.37 "
+        "more [0.34, 0.40]."
     ) in text
-    assert "At R = 10: do not let it act: every other rule costs more." in text
-    assert text.index("At R = 4: let") < text.index("How the dialogues ended")
+    assert "At R = 10: escalate every decision: every other policy costs more." in text
+    assert text.index("At R = 4: follow") < text.index("Dialogues by status")
     assert recommended_at(typed(profile), 7.0) is None
 
 
 def test_recommendation_that_is_not_clear() -> None:
     other = candidate(VARIANT, "model", interval(0.65, 0.6, 0.7))
     unclear = {"next_best": other, "is_clear": False}
-    assert "Not clearly better than baseline: 0.02 more [−0.01, 0.05]." in sentence(
+    assert "No difference from baseline is shown: 0.02 more [−0.01, 0.05]." in sentence(
         **unclear, gap=interval(0.02, -0.01, 0.05)
     )
     near = interval(0.02, 0.01, 0.05)
-    assert "but not clearly beyond them: [−0.04, 0.10]." in sentence(**unclear, gap=near)
+    assert "beyond them no difference is shown: [−0.04, 0.10]." in sentence(**unclear, gap=near)
     near |= {"clustered_low": None, "clustered_high": None}
-    assert "but not clearly beyond them: of unknown size." in sentence(**unclear, gap=near)
+    assert "beyond them no difference is shown: no interval." in sentence(**unclear, gap=near)
     near |= {"low": None, "high": None}
     assert "0.02 more, without an interval." in sentence(**unclear, gap=near)
     assert "baseline costs the same." in sentence(**unclear, gap=interval(0.0, 0.0, 0.0))
@@ -164,31 +167,33 @@ def test_recommendation_that_is_not_clear() -> None:
 
 def test_recommendation_of_a_fixed_rule() -> None:
     people = candidate(None, "always_escalate", interval(1.0, 1.0, 1.0))
-    assert "do not let it act: every other rule costs more. People keep every" in sentence(**people)
-    assert "no rule that lets it act is shown to cost less" in sentence(**people, is_clear=False)
+    assert "escalate every decision: every other policy costs more. Cost: 1.00" in sentence(
+        **people
+    )
+    assert "no policy that implements predictions is shown to cost less" in sentence(
+        **people, is_clear=False
+    )
     alone = candidate(None, "always_implement", interval(0.4, 0.3, 0.5))
     text = sentence(**alone)
-    assert "let it act on every decision: every rule that asks people costs more. A" in text
-    assert "people keep none" in text
-    assert "no rule that asks people is shown to cost less" in sentence(**alone, is_clear=False)
+    assert "implement every prediction: every policy that escalates costs more. Cost" in text
+    assert "no decisions are escalated" in text
+    assert "no policy that escalates is shown to cost less" in sentence(**alone, is_clear=False)
 
 
 def test_recommendation_of_the_baseline() -> None:
     baseline = candidate(VARIANT, "model", interval(0.7, 0.6, 0.8)) | {"escalation_rate": 0.0}
     text = sentence(**baseline, n_left_out=4)
-    assert "let it act as it is (baseline); " in text
-    assert "people keep none. That is the same as letting it act on every decision." in text
-    assert "4 interventions were tried under too few of the conditions and are left out" in text
-    assert "1 intervention was tried under too few of the conditions and is left out" in sentence(
-        n_left_out=1
-    )
+    assert "follow the model under baseline. " in text
+    assert "escalation rate 0%. This equals implementing every prediction." in text
+    assert "Excluded: 4 interventions have too few of the conditions." in text
+    assert "Excluded: 1 intervention has too few of the conditions." in sentence(n_left_out=1)
 
 
 def test_a_recommendation_that_is_not_shown_to_save_anything() -> None:
     text = sentence(saves=interval(0.33, -0.17, 0.83), is_shown=False)
-    assert "At R = 4: do not let it act on this evidence." in text
-    assert "the cheapest would be to let it act under cost_framing (ratio)" in text
-    assert "saves 0.33 [−0.17, 0.83]; a decision costs 0.63" in text
+    assert "At R = 4: these data do not support autonomous use." in text
+    assert "the cheapest, to follow the model under cost_framing (ratio)," in text
+    assert "saves 0.33 [−0.17, 0.83] per decision. Cost: 0.63" in text
 
 
 # ---------------------------------------------------------------- tables
@@ -198,25 +203,25 @@ def test_domains(profile: dict[str, Any], tmp_path: Path) -> None:
     text = flat_text(profile)
     page = Page(written([profile], tmp_path / "a.html")).text
     for shown in (text, page):
-        assert "Each domain by itself" in shown
+        assert "movielens 80" in shown
         assert "−321" not in shown
-        assert "118.0 %" not in shown
-    assert re.search(r"hmda_mortgages 80 70\.0 % unidentified 100\.0 % \+30\.0", text)
-    assert re.search(r"movielens 80 70\.0 % 62\.0 % 100\.0 % \+30\.0", text)
-    assert "moral_machine ² 80 70.0 % extrapolated" in text
-    assert "was cut there" in text
-    assert "(left out of pooled numbers)" in page
+        assert "118.0%" not in shown
+    assert re.search(r"hmda_mortgages 80 70\.0% unidentified 100\.0% \+30\.0", text)
+    assert re.search(r"movielens 80 70\.0% 62\.0% 100\.0% \+30\.0", text)
+    assert "moral_machine ² 80 70.0% extrapolated" in text
+    assert "of 0 or 100% is clipped" in text
+    assert "(excluded from pooled numbers)" in page
     profile["domains"] = profile["domains"][:1]
-    assert "Each domain by itself" not in flat_text(profile)
+    assert "movielens 80" not in flat_text(profile)
 
 
 def test_thresholds_of_interventions(profile: dict[str, Any], tmp_path: Path) -> None:
     text = flat_text(profile)
-    assert "baseline — 8 160 62.0 % 58.0–66.0" in text
+    assert "baseline — 8 160 62.0% 58.0–66.0" in text
     assert "cost_framing (ratio) 4 8 160 unidentified" in text
     profile["arms"] = profile["arms"][:1]
-    assert "Threshold under each" not in flat_text(profile)
-    assert "Threshold under each" in Page(written([profile], tmp_path / "a.html")).text
+    assert "Threshold by intervention" not in flat_text(profile)
+    assert "Threshold by intervention" in Page(written([profile], tmp_path / "a.html")).text
 
 
 def test_differences(profile: dict[str, Any], tmp_path: Path) -> None:
@@ -225,14 +230,14 @@ def test_differences(profile: dict[str, Any], tmp_path: Path) -> None:
     assert "−14.0 to −6.0" in text
     for row in profile["differences"]:
         row |= {"is_paired": False, "cost_ratio": 10.0}
-    assert "change against the baseline at" not in flat_text(profile)
+    assert "Interventions compared with the baseline at" not in flat_text(profile)
     page = Page(written([profile], tmp_path / "a.html")).text
     assert re.search(r"cost_framing \(ratio\) 10 stated not paired \+6\.2 points", page)
     text = flat_text(profile, cost_ratio=10.0)
-    assert "their dialogues are compared as independent" in text
+    assert "so dialogues are compared as independent" in text
 
 
-# ---------------------------------------------------------------- all of it
+# ---------------------------------------------------------------- the whole text
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -275,5 +280,5 @@ def test_a_profile_of_nothing(profile: dict[str, Any], tmp_path: Path) -> None:
     page = Page(written([profile, profile | {"model": "other"}], tmp_path / "a.html")).text
     for shown in (text, page):
         assert "At R = 4: " not in shown
-        assert "Each domain by itself" not in shown
+        assert "movielens 80" not in shown
     assert "Recommendation across models" not in page

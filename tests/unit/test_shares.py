@@ -35,18 +35,18 @@ def test_mcnemar_with_huge_counts():
 
 
 def test_holm_by_hand():
-    # 4 * 0.01, 3 * 0.02, 2 * 0.03, 1 * 0.5; None counts for nothing.
+    # 4 * 0.01, 3 * 0.02, 2 * 0.03, 1 * 0.5; None is not counted.
     found = shares.holm([0.5, 0.01, None, 0.03, 0.02])
     assert found == pytest.approx([0.5, 0.04, None, 0.06, 0.06])
     assert shares.holm([0.7, 0.6]) == [1.0, 1.0]
     assert shares.holm([]) == []
     assert shares.holm([None]) == [None]
-    # The larger p-value is not corrected by as much, and must not become the smaller.
+    # The larger p-value has a smaller factor and must not become the smaller one.
     assert shares.holm([0.02, 0.021]) == [0.04, 0.04]
 
 
 @given(st.lists(st.none() | st.floats(0, 1), max_size=12))
-def test_holm_keeps_the_order_and_never_helps(p_values):
+def test_holm_keeps_the_order_and_never_lowers_a_p_value(p_values):
     found = shares.holm(p_values)
     known = [(p, q) for p, q in zip(p_values, found, strict=True) if p is not None]
     assert [p is None for p in p_values] == [q is None for q in found]
@@ -86,7 +86,7 @@ def test_unpaired_p_by_hand():
     chi2 = 150 * (56 * 32 - 14 * 48) ** 2 / (104 * 46 * 70 * 80)
     p = shares.unpaired_p(56, 70, 48, 80)
     assert p == pytest.approx(math.erfc(math.sqrt(chi2 * 149 / 150 / 2)), rel=1e-12)
-    # Half a success expected in each: Fisher, and either arm may as well have it.
+    # Expected count of one half in each arm: Fisher's test, symmetric in the arms.
     assert shares.unpaired_p(1, 3, 0, 3) == pytest.approx(1.0)
     assert shares.unpaired_p(3, 3, 0, 3) == pytest.approx(0.0253473, abs=1e-6)
     assert shares.unpaired_p(0, 1000, 3, 3) == pytest.approx(1 / math.comb(1003, 3))
@@ -95,7 +95,7 @@ def test_unpaired_p_by_hand():
     assert shares.unpaired_p(huge // 2, huge, huge // 2, huge) == 1.0
 
 
-def test_nothing_gives_no_interval_and_nonsense_is_refused():
+def test_no_dialogues_give_no_interval_and_invalid_arguments_are_refused():
     assert shares.newcombe(0, 0, 1, 2) == (None, None)
     assert shares.unpaired_p(0, 0, 1, 2) is None
     assert shares.paired_interval(0, 0, 0, 0) == (None, None)
@@ -141,7 +141,7 @@ def test_paired_interval_covers():
     assert 0.94 <= np.mean(found) <= 0.965
 
 
-def test_tests_hold_their_level():
+def test_tests_keep_their_level():
     rng = np.random.default_rng(3)
     for p in (0.5, 0.9):
         k = rng.binomial(80, p, (2000, 2)).tolist()

@@ -1,4 +1,4 @@
-"""Smooth calibration error: forecasters whose distance is known, degenerate rows, its interval."""
+"""Smooth calibration error: forecasters with a known error, degenerate rows, intervals."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def test_calibrated_forecaster_is_near_zero():
 
 
 @pytest.mark.parametrize("bias", [0.05, 0.15, -0.1])
-def test_miscalibrated_forecaster_is_near_its_distance(bias):
+def test_miscalibrated_forecaster_is_near_its_true_error(bias):
     rng = np.random.default_rng(2)
     confidence = 0.3 + 0.4 * rng.random(50_000)
     error = smooth_calibration_error(confidence, rng.random(50_000) < confidence - bias)
     assert error == pytest.approx(abs(bias), abs=0.01)
 
 
-def test_biases_that_cancel_on_average_are_seen():
-    """Two scores, each 0.2 off; the smoothing lets neighbours cancel in part, never all."""
+def test_biases_that_cancel_on_average_are_detected():
+    """Two scores with errors of ±0.2; smoothing cancels part of them, never all."""
     rng = np.random.default_rng(3)
     confidence = np.repeat([0.4, 0.8], 20_000)
     truth = np.repeat([0.6, 0.6], 20_000)
@@ -58,11 +58,11 @@ def test_degenerate_rows(confidence, correct, error):
         assert 0 <= found["low"] <= found["estimate"] <= found["high"] <= 1
 
 
-def test_one_row_is_no_crash():
+def test_one_row_gives_a_number():
     assert 0 <= smooth_calibration_error([0.6], [True]) <= 1
 
 
-def test_nonsense_is_refused():
+def test_invalid_arguments_are_refused():
     for confidence, correct in (
         ([1.1], [True]),
         ([-0.1], [True]),
@@ -88,10 +88,10 @@ def test_order_of_rows_changes_nothing():
         second = smooth_calibration_interval(
             np.random.default_rng(5), confidence[order], correct[order], shuffled, 20
         )
-        assert first == second  # to the last bit
+        assert first == second  # identical to the last bit
 
 
-def test_interval_of_a_calibrated_model_begins_at_nearly_zero_and_of_a_bad_one_does_not():
+def test_interval_starts_near_zero_only_for_a_calibrated_model():
     rng = np.random.default_rng(6)
     confidence = rng.beta(4, 2, 400)
     good = smooth_calibration_interval(rng, confidence, rng.random(400) < confidence, None, 60)
@@ -100,7 +100,7 @@ def test_interval_of_a_calibrated_model_begins_at_nearly_zero_and_of_a_bad_one_d
     assert bad["low"] > 0.1 and bad["low"] < 0.2 < bad["high"]
 
 
-def test_repeated_scenarios_tell_less():
+def test_repeated_scenarios_widen_the_interval():
     rng = np.random.default_rng(7)
     confidence, correct = np.full(80, 0.9), rng.random(80) < 0.7
     rows = np.repeat(np.arange(80), 10)

@@ -142,6 +142,9 @@ class Domain:
     stage : callable or None
         ``stage(connection)`` gives the staged table from the loaded raw ones; None for the
         statements in `sql/staging`.
+    warnings : callable or None
+        ``warnings()`` gives sentences about the rows that every run repeats, such as columns that
+        may reveal the label.
     suites : mapping of str to suite
         Great Expectations suites by table name; a file in `expectations` of that name comes first.
 
@@ -172,6 +175,7 @@ class Domain:
     frame: Callable[[Mapping[str, Any]], str] | None = None
     stage: Callable[[Any], Any] | None = None
     suites: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Callable[[], list[str]] | None = None
 
 
 def shipped() -> list[str]:

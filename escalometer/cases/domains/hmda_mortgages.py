@@ -208,6 +208,6 @@ DOMAIN = Domain(
     "{outcome}.",
     outcomes=("were denied", "were approved"),
     render=render,
-    # Insurance is no secret about the person but gives the label away: it is kept back as well.
+    # Insurance is not private but reveals the label: it is excluded as well.
     private_columns=frozenset({"is_african_american", "is_single", "was_denied_insurance"}),
 )

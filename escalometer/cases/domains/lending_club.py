@@ -72,8 +72,8 @@ COMMON = {
     "name: these are all rejected, so that 'other' would tell.",
     "doubtful": "In 5,000 rows of each file, 91% of the rejected cases state less than a year of "
     "employment, 9% of the accepted ones; 4% of the rejected ones a ratio of 0, hardly an accepted "
-    "one: some of that "
-    "looks like what the form held when nobody filled it in. It stays, as in the study. Rejected "
+    "one: some of these "
+    "look like the form's default values. They are kept, as in the study. Rejected "
     "scores are FICO scores until 2013-11-05 and VantageScores after; a prompt says credit score. "
     "Accepted scores begin at 660.",
 }
@@ -91,8 +91,8 @@ RAW = Edition(
         "LendingClub's files need a login: sign in at "
         "https://www.kaggle.com/datasets/wordsforthewise/lending-club, download "
         "accepted_2007_to_2018Q4.csv.gz and rejected_2007_to_2018Q4.csv.gz (1.7 and 1.8 GB "
-        "unpacked; .csv, .gz and .zip all do) and put both into data/raw/lending_club/. Extracts "
-        "in the same columns do too, if they are called accepted_<something>.csv and "
+        "unpacked; .csv, .gz and .zip are read) and put both into data/raw/lending_club/. Extracts "
+        "in the same columns are accepted if they are called accepted_<something>.csv and "
         "rejected_<something>.csv."
     ),
     provenance={
@@ -123,7 +123,7 @@ DERIVED = Edition(
     provenance={
         "source": "prompts published with arXiv 2604.08588",
         "edition": "4,668 applications with a decision, read back out of published prompts; drawn "
-        "condition by condition, so that they are no fair sample of all",
+        "condition by condition, so they are not a fair sample of all",
         "licence": "that of the publication; the applications are LendingClub's",
         "citation": "DiSorbo and Ju. Act or Escalate? Evaluating Escalation Behavior in "
         "Automation with Language Models. arXiv 2604.08588.",

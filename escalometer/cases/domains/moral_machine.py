@@ -9,7 +9,7 @@ from escalometer.cases.domains import Condition, Domain, Edition, RawTable
 from escalometer.cases.features import Feature
 from escalometer.cases.task import Task
 
-#: What both editions have. Numbers that people typed stay text here: staging reads what it can.
+#: Columns of both editions. Typed numbers are text here: staging parses those that are valid.
 OUTCOME_COLUMNS = {
     "ResponseID": "VARCHAR",
     "Intervention": "TINYINT",
@@ -61,7 +61,7 @@ PROVENANCE = {
     "the one that dies if the car stays on course (Intervention = 0, listed first in the file); "
     "label 1 is that group saved, so that the car swerves. Responses with one row are left out.",
     "order": "sample.order: balanced lists the two groups the other way round in half of the "
-    "cases. The label speaks of staying and swerving, so that it and all percentages stay.",
+    "cases. The label speaks of staying and swerving, so it and all percentages are unchanged.",
     "private": "Income, politics, religion and education stay in the table and reach no prompt "
     "and no condition. Incomes are codes of which some are text (under5000, above100000); the "
     "study made numbers of them and lost most respondents. Here they are ranks, 0 to 8. Education "
@@ -81,7 +81,7 @@ RAW = Edition(
         **PROVENANCE,
     },
     instructions="Open https://osf.io/3hvt2, go to Files, Moral Machine Data, download "
-    "SharedResponsesSurvey.csv.tar.gz (no login) and put it into data/raw/moral_machine/ as it is.",
+    "SharedResponsesSurvey.csv.tar.gz (no login) and put it, packed, into data/raw/moral_machine/.",
 )
 DERIVED = Edition(
     name="derived",
@@ -199,7 +199,7 @@ FEATURES = (
     ),
 )
 
-#: Two words each: how many words a text has tells nothing.
+#: Two words each: the number of words must not reveal anything.
 KINDS = {
     "female": "sex female",
     "male": "sex male",

@@ -47,7 +47,7 @@ def unpack(archive: Path, members: Mapping[str, Path]) -> None:
                 if base not in members:
                     continue
                 if base in partials:
-                    raise DataError(f"{archive} holds {base} twice: nobody knows which is meant")
+                    raise DataError(f"{archive} contains {base} twice, which is ambiguous")
                 target = members[base]
                 partials[base] = partial_of(target)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def unpack(archive: Path, members: Mapping[str, Path]) -> None:
                 _extract(opened, partials[base], meter)
             meter.total = meter.done
         if missing := sorted(set(members) - set(partials)):
-            raise DataError(f"{archive} does not hold {', '.join(missing)}")
+            raise DataError(f"{archive} does not contain {', '.join(missing)}")
         for base, partial in partials.items():
             partial.replace(members[base])
     except (

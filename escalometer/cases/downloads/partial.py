@@ -79,8 +79,8 @@ class Partial:
             self._file.flush()
         except OSError as error:
             raise DataError(
-                f"cannot write {self.path}: {error.strerror}. Make room and run this again: it "
-                f"will go on from {spell_bytes(self.size)}."
+                f"cannot write {self.path}: {error.strerror}. Free disk space and run the "
+                f"command again: it resumes at {spell_bytes(self.size)}."
             ) from error
 
     def finish(self, path: Path) -> None:

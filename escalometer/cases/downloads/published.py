@@ -57,16 +57,16 @@ class Published:
         try:
             parts = urlsplit(url)
             is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:  # a port or host that is none
+        except ValueError:  # an invalid port or host
             is_address = False
         if not is_address:
             # The address is malformed, so the part before an @ may be a password.
             shown = spell_url(url).rpartition("@")[2]
-            raise UsageError(f"{shown!r} is no http:// or https:// address")
+            raise UsageError(f"{shown!r} is not an http:// or https:// address")
         if "@" in parts.netloc:
             raise UsageError(
-                f"the address {spell_url(url)} holds a user's name: only public files are "
-                "downloaded; give it without"
+                f"the address {spell_url(url)} contains a user's name: only public files are "
+                "downloaded; remove the name"
             )
         if checksum is None:
             return cls(url, path, n_bytes, None, None)
@@ -104,17 +104,17 @@ class Published:
     def changed(self, fault: str) -> DataError:
         """Return the error for bytes that are not the published ones."""
         return DataError(
-            f"{spell_url(self.url)} is not the file that was asked for: {fault}. Nothing of it was "
-            "kept. The published file may have changed: look at its publishers' page. If this is "
-            "a new edition, the size and checksum written down for it have to follow."
+            f"{spell_url(self.url)} is not the expected file: {fault}. It was discarded. The "
+            "published file may have changed: see its publisher's page. For a new edition, "
+            "size and checksum in the domain's file must be updated."
         )
 
     def failed(self, reason: str, n_kept: int) -> ProviderError:
         """Return the error for a file that cannot be had now, of which `n_kept` bytes stay."""
-        again = f": it will go on from {spell_bytes(n_kept)}" if n_kept else ""
+        again = f": it resumes at {spell_bytes(n_kept)}" if n_kept else ""
         return ProviderError(
-            f"could not download {spell_url(self.url)}: {reason}. Run this again{again}; or "
-            f"download it by hand and put it at {self.path}."
+            f"could not download {spell_url(self.url)}: {reason}. Run the command again{again}; "
+            f"or download it by hand and put it at {self.path}."
         )
 
 
@@ -123,8 +123,8 @@ def check_space(path: Path, n_bytes: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if n_bytes > free:
         raise DataError(
-            f"no room for {path}: {spell_bytes(n_bytes)} more are needed, and {spell_bytes(free)} "
-            "are free there. Make room and run this again."
+            f"not enough disk space for {path}: {spell_bytes(n_bytes)} are needed and "
+            f"{spell_bytes(free)} are free. Free some and run the command again."
         )
 
 

@@ -19,18 +19,18 @@ from escalometer.cases.downloads.published import Published, spell_url
 from escalometer.errors import DataError
 from escalometer.runtime.progress import Meter, progress
 
-#: Seconds to wait before each further attempt; counted anew whenever more of the file has come.
+#: Seconds to wait before each further attempt; counted again whenever more of the file has come.
 RETRY_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 #: Seconds to wait for a connection, and between two pieces of an answer.
 TIMEOUT_S = (20.0, 60.0)
 
-_CHUNK = 1 << 16  # what a broken connection may lose
+_CHUNK = 1 << 16  # at most this much is lost with a connection
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
 _LONGEST_RETRY_AFTER_S = 60.0
 _HEADERS = {
     "User-Agent": "escalometer",
-    "Accept-Encoding": "identity",  # or sizes and ranges would be those of something compressed
+    "Accept-Encoding": "identity",  # else sizes and ranges would be of compressed bytes
 }
 
 
@@ -135,7 +135,7 @@ def _bring(published: Published, partial: Partial, meter: Meter) -> None:
                     raise published.failed(str(error), partial.n_kept) from error
                 wait_s = max(RETRY_WAITS_S[n_failed], error.wait_s)
                 n_failed += 1
-                meter.note(f"{published.path.name}: {error}; trying again in {wait_s:g} s")
+                meter.note(f"{published.path.name}: {error}; retrying in {wait_s:g} s")
                 time.sleep(wait_s)
 
 
@@ -178,7 +178,7 @@ def _ask(
             raise _Refused("this machine does not trust the server's certificate") from error
         raise _Broken(_spell_error(error, published.url)) from error
     except requests.RequestException as error:  # redirects without end, or to no address
-        raise _Refused(f"the address leads nowhere ({type(error).__name__})") from error
+        raise _Refused(f"the address is not valid ({type(error).__name__})") from error
     if response.status_code in _TRANSIENT:
         response.close()
         asked = response.headers.get("Retry-After", "")
@@ -211,10 +211,10 @@ def _begin(response: requests.Response, published: Published, partial: Partial) 
     # Servers call a stored .tar.gz "encoded"; with any other encoding the bytes are not the file's.
     encoding = headers.get("Content-Encoding", "")
     if encoding not in ("", "identity") and suffix not in (".gz", ".tgz"):
-        raise _Refused(f"the server sends it compressed ({encoding}), though asked not to")
+        raise _Refused(f"the server sends compressed data ({encoding}) against the request")
     kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if not published.digest and kind == "text/html" and suffix not in (".html", ".htm"):
-        raise _Refused("the server sends a web page in its place, perhaps to log in")
+        raise _Refused("the server sends a web page instead, perhaps for a login")
     length = headers.get("Content-Length", "")
     n_bytes = int(length) if length.isdecimal() else None
     if n_bytes is not None and published.n_bytes not in (None, n_bytes):
@@ -223,9 +223,9 @@ def _begin(response: requests.Response, published: Published, partial: Partial) 
     is_verifiable = n_bytes is not None or published.n_bytes is not None or published.digest
     if not is_verifiable and not _is_chunked(response):
         raise DataError(
-            f"the server of {spell_url(published.url)} does not say how long the file is, and "
-            "neither its size nor its checksum is known here: nobody could tell whether it came "
-            f"whole. Download it by hand and put it at {published.path}."
+            f"the server of {spell_url(published.url)} does not state the file's length, and "
+            "neither size nor checksum is known here, so completeness cannot be verified. "
+            f"Download it by hand and put it at {published.path}."
         )
     version = Version(published.url, headers.get("ETag"), headers.get("Last-Modified"), n_bytes)
     partial.begin(version)
@@ -242,12 +242,12 @@ def _copy(
             partial.write(chunk)
             meter.advance(len(chunk))
             if total is not None and partial.size > total:
-                return  # the check reports it; the rest would only fill the disk
+                return  # the check reports it; the rest is not needed
     except (HTTPError, OSError) as error:
         raise _Broken(_spell_error(error, published.url)) from error
     # Chunks mark the file's end; a plain connection that ends does not.
     if total is not None and partial.size < total and not _is_chunked(response):
-        raise _Broken("the connection ended before the file did")
+        raise _Broken("the connection ended before the end of the file")
 
 
 def _is_chunked(response: requests.Response) -> bool:
@@ -260,7 +260,7 @@ def _spell_error(error: Exception, url: str) -> str:
     inner = error.args[0] if error.args else None
     cause = getattr(inner, "reason", inner)
     if isinstance(cause, NameResolutionError):
-        return f"the name of the server ({host}) cannot be found: is there a network?"
+        return f"the server's name ({host}) cannot be resolved: check the network"
     if isinstance(error, requests.Timeout) or "timed out" in str(cause):
         return f"{host} did not answer in time"
     if isinstance(error, requests.exceptions.SSLError):
@@ -272,9 +272,9 @@ def _spell_error(error: Exception, url: str) -> str:
 
 def _spell_status(response: requests.Response) -> str:
     code = response.status_code
-    status = f"the server says {code} {response.reason or ''}".rstrip()
+    status = f"the server answers {code} {response.reason or ''}".rstrip()
     if code in (401, 403):
-        return f"{status}: it does not give this file without a login, or not to programs"
+        return f"{status}: the file requires a login, or is not available to programs"
     if code in (404, 410):
-        return f"{status}: the file is not there; its publishers' page may say where it is now"
+        return f"{status}: the file does not exist; see its publisher's page"
     return status

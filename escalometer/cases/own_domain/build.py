@@ -44,7 +44,7 @@ def load(path: Path) -> Domain:
     inspection = inspect(path)
     if inspection.problems:
         messages = "\n".join(f"{path}: {problem}" for problem in inspection.problems)
-        more = f"\n`escalometer domains check {path}` says more."
+        more = f"\n`escalometer domains check {path}` prints details."
         raise (DataError if all(p.is_data for p in inspection.problems) else UsageError)(
             messages + more
         )
@@ -103,6 +103,7 @@ def build(inspection: Inspection) -> Domain:
         private_columns=frozenset(staged_name(name) for name in spec.private),
         stage=partial(_stage, inspection),
         suites=suites,
+        warnings=lambda: [str(leak) for leak in inspection.target_leaks],
     )
 
 
@@ -169,12 +170,12 @@ def _stage(inspection: Inspection, connection: Any) -> pa.Table:
     labels: list[int] = []
     for place, cells in enumerate(zip(*values.values(), strict=True)):
         if all(cell is None for cell in cells):
-            continue  # an empty row is no case
+            continue  # an empty row is not a case
         form = forms[texts[place]]
         if form not in inspection.outcome_of:
             raise DataError(
-                f"{inspection.texts.file}, row {rows[place]}: the label is {texts[place]!r}, which "
-                f"{inspection.path} does not explain"
+                f"{inspection.texts.file}, row {rows[place]}: the label {texts[place]!r} is not "
+                f"among the outcomes in {inspection.path}"
             )
         label = inspection.outcome_of[form]
         if label is not None:

@@ -17,7 +17,7 @@ ColumnKind = Literal["number", "boolean", "category", "text", "date"]
 NOT_GIVEN = "not given"
 MAX_TEXT, MAX_VALUE = 600, 80
 
-#: More distinct texts than this are no vocabulary.
+#: With more distinct texts than this, a column has no fixed vocabulary.
 MAX_CATEGORIES = 50
 
 #: From this share of numbers on, a column holds numbers, and its other values are mistakes.
@@ -142,7 +142,7 @@ def parse_number(text: str, decimal: str = ".") -> float | None:
     """Return the number that a text states, None where it states none.
 
     A currency sign, a percent sign and separators between thousands are ignored. Whole numbers
-    that begin with 0, such as postal codes, are no numbers.
+    that begin with 0, such as postal codes, are not numbers.
     """
     bare = text.strip().replace("−", "-")
     sign = bare[0] if bare[:1] in ("-", "+") else ""
@@ -216,7 +216,7 @@ def infer(
     problems: list[Problem] = []
     notes: list[str] = []
     if not present:
-        problems.append(Problem(f"Column {name!r} holds nothing.", "Leave it out.", is_data=True))
+        problems.append(Problem(f"Column {name!r} is empty.", "Leave it out.", is_data=True))
         return Column(kind="text", **common), problems, notes
     numbers = {text: parse_number(text, decimal) for text in present}
     odd = [text for text in present if numbers[text] is None]
@@ -232,10 +232,10 @@ def infer(
     if kind == "boolean" and not forms <= set(BOOLEANS):
         problems.append(
             Problem(
-                f"Column {name!r} is to be a boolean and holds "
+                f"Column {name!r} is declared as a boolean and contains "
                 f"{_where(texts, rows, [t for t in present if normal(t) not in BOOLEANS])}.",
-                "A boolean is written yes/no, true/false, y/n, t/f, on/off or 1/0; for other "
-                "values leave `kind` out.",
+                "Booleans are written yes/no, true/false, y/n, t/f, on/off or 1/0; for other "
+                "values remove `kind`.",
                 is_data=True,
             )
         )
@@ -249,8 +249,8 @@ def infer(
         if not is_plain and any(c in text for text in present for c in _CURRENCY + "%"):
             example = next(t for t in present if any(c in t for c in _CURRENCY + "%"))
             notes.append(
-                f"Column {name!r}: {example!r} is read as {numbers[example]:g}; say the unit in "
-                "the scenario's own words."
+                f"Column {name!r}: {example!r} is read as {numbers[example]:g}; state the unit "
+                "in the scenario's text."
             )
         column = Column(
             kind="number", decimals=decimals, is_plain=is_plain, is_rounded=is_rounded, **common
@@ -260,15 +260,15 @@ def infer(
         merged = len(forms) < len({" ".join(text.split()) for text in present})
         if merged:
             notes.append(
-                f"Column {name!r}: values that differ in upper and lower case only are one value."
+                f"Column {name!r}: values that differ only in upper and lower case are merged."
             )
         unknown = sorted(key for key in stated.values if normal(key) not in forms)
         if unknown:
             problems.append(
                 Problem(
-                    f"Feature {name!r}: `values` speaks of {_named(unknown)}, which the column "
-                    f"does not hold.",
-                    f"It holds {_named(sorted(present))}.",
+                    f"Feature {name!r}: `values` names {_named(unknown)}, which the column does "
+                    "not contain.",
+                    f"It contains {_named(sorted(present))}.",
                 )
             )
     else:
@@ -295,18 +295,18 @@ def _kind(
 
 def _other_decimal(name: str, where: str, mark: str) -> Problem:
     return Problem(
-        f"Column {name!r} seems to hold numbers with a decimal "
+        f"Column {name!r} seems to contain numbers with a decimal "
         f"{'comma' if mark == ',' else 'point'}: {where}.",
-        f'Say so at the top of the YAML file: decimal: "{mark}" (or `kind: category` of the '
-        "feature, if they are none).",
+        f'Declare it at the top of the YAML file: decimal: "{mark}" (or `kind: category` of the '
+        "feature, if they are not numbers).",
     )
 
 
 def _not_numbers(name: str, where: str, is_said: bool) -> Problem:
-    also = "" if is_said else ", or say `kind: category` (or `words`) of the feature"
+    also = "" if is_said else ", or declare `kind: category` (or `words`) for the feature"
     return Problem(
-        f"Column {name!r} holds numbers, but not in {where}.",
-        f"Mend these rows, or list such texts under `missing`{also}.",
+        f"Column {name!r} contains numbers, except in {where}.",
+        f"Correct these rows, or list such texts under `missing`{also}.",
         is_data=True,
     )
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from escalometer.cases.own_domain import table_texts
 from escalometer.cases.own_domain.columns import BOOLEANS, Column, Problem, normal
 from escalometer.cases.own_domain.spec import Feature, Outcome, Spec, parts
+from escalometer.cases.own_domain.target_leaks import TargetLeak, find_leaks
 
 
 def named_columns(spec: Spec) -> list[str]:
@@ -88,8 +89,15 @@ class Inspection:
         return list(dict.fromkeys(column for column in columns if column))
 
     @cached_property
+    def target_leaks(self) -> list[TargetLeak]:
+        """Columns of the scenario that may reveal the label; asked for where it is shown."""
+        values = {name: self.columns[name].parse(self.values[name]) for name in self.stated}
+        lines = self.path.read_text("utf-8").splitlines()
+        return find_leaks(self.columns, values, self.labels, self.stated, lines)
+
+    @cached_property
     def is_empty(self) -> list[bool]:
-        """Per row, true where no column holds anything: such a row is no case."""
+        """Per row, true where no column holds anything: such a row is not a case."""
         empty = pa.array([True] * self.texts.table.num_rows)
         for column in self.texts.table.columns:
             bare = pc.utf8_trim_whitespace(pc.fill_null(column, ""))

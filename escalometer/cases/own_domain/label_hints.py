@@ -16,7 +16,6 @@ MIN_ROWS = 30
 #: With fewer rows percentages have wide intervals.
 FEW_ROWS = 100
 
-NEARLY = 0.98
 MISSING_GAP = 0.1
 
 
@@ -36,25 +35,24 @@ def revealing_columns(
         if has_both and _tells_all(pairs, columns[name].kind == "number"):
             problems.append(
                 Problem(
-                    f"Column {name!r} gives the answer away: each of its values goes with one "
+                    f"Column {name!r} reveals the label: each of its values occurs with one "
                     "outcome only.",
-                    "It was probably written down after the decision: take it out of the scenario "
+                    "It was probably recorded after the decision: remove it from the scenario "
                     "and the features.",
                 )
             )
         elif _gap_tells_all(values[name], labels):
             problems.append(
                 Problem(
-                    f"Column {name!r} gives the answer away: it is empty for one outcome and "
-                    "filled in for the other.",
-                    "Take it out of the scenario and the features.",
+                    f"Column {name!r} reveals the label: it is empty for one outcome and filled "
+                    "in for the other.",
+                    "Remove it from the scenario and the features.",
                 )
             )
     return problems
 
 
 def hints(
-    columns: Mapping[str, Column],
     values: Mapping[str, Sequence[Any]],
     labels: Sequence[int | None],
     stated: Collection[str],
@@ -65,20 +63,11 @@ def hints(
     notes = []
     if len(decided) < FEW_ROWS:
         notes.append(
-            f"With {len(decided)} decided cases every percentage is wide: half of the cases go "
-            "into signals, so 30 of them under one condition leave it open by about 18 points "
-            "either way. A few hundred cases are a good beginning."
+            f"With {len(decided)} decided cases every percentage is imprecise: half of the "
+            "cases are used for signals, and 30 of them in a condition give about ± 18 points. "
+            "Use at least a few hundred cases."
         )
-    base = max(Counter(decided).values(), default=0) / max(len(decided), 1)
     for name in stated:
-        pairs = _pairs(values[name], labels)
-        if columns[name].kind in ("category", "boolean") and len(pairs) >= MIN_ROWS:
-            share = _n_predicted(pairs) / len(pairs)
-            if share >= NEARLY > base:
-                notes.append(
-                    f"Column {name!r} alone tells the outcome in {share:.1%} of the rows: was it "
-                    "known before the decision?"
-                )
         notes += _gap_hint(name, values[name], labels, outcomes)
     return notes
 
@@ -93,8 +82,8 @@ def unquoted_texts(
         is_quoted = before.endswith('"') and follows.startswith('"')
         if name and name in columns and columns[name].kind == "text" and not is_quoted:
             notes.append(
-                f"Column {name!r} is free text: put it in double quotes in the scenario, so that a "
-                "model sees where it ends."
+                f"Column {name!r} is free text: put it in double quotes in the scenario, so "
+                "that its end is visible."
             )
     return notes
 
@@ -158,6 +147,6 @@ def _gap_hint(
     return [
         f"Column {name!r} is missing in {shares[high]:.0%} of the cases that are "
         f"{outcomes[high].means}, and in {shares[low]:.0%} of those that are "
-        f"{outcomes[low].means}: the words 'not given' say much about the answer. Leave the "
-        "column out if it is filled in after the decision."
+        f"{outcomes[low].means}: the words 'not given' predict the label. Remove the column if "
+        "it is filled in after the decision."
     ]

@@ -44,9 +44,9 @@ def feature(column: Column, stated: StatedFeature, texts: Sequence[str]) -> Feat
     wrong = [key for key in PHRASES if stated.phrase(key) and key not in usable]
     if wrong:
         return Problem(
-            f"Feature {column.name!r} holds {_HOLDS[kind]}, for which there is no `{wrong[0]}`.",
-            f"It takes {', '.join(f'`{key}`' for key in usable)}; `kind` says that it holds "
-            "something else.",
+            f"Feature {column.name!r} contains {_HOLDS[kind]}, for which `{wrong[0]}` is not "
+            "allowed.",
+            f"Allowed are {', '.join(f'`{key}`' for key in usable)}; `kind` declares another kind.",
         )
     noun = (stated.name or as_words(column.name)).replace("{", "{{").replace("}", "}}")
     yes, no, between = _phrases(kind, noun, stated)
@@ -65,17 +65,17 @@ _HOLDS = {
 def _kind(column: Column, stated: StatedFeature) -> Kind | Problem:
     if column.kind == "date":
         return Problem(
-            f"Feature {column.name!r} holds dates, of which no condition is learned.",
-            "Put what matters about them into a column of its own, such as days since the order, "
-            "or leave the feature out.",
+            f"Feature {column.name!r} contains dates; conditions are not learned from dates.",
+            "Add a column with the relevant number, e.g. days since the order, or remove the "
+            "feature.",
         )
     if column.kind != "text":
         return column.kind
     if stated.kind == "words":
         return "words"
     return Problem(
-        f"Feature {column.name!r} holds text in which hardly a value comes twice.",
-        "Say `kind: words` to look for single words in it, or leave the feature out.",
+        f"Feature {column.name!r} contains text with few repeated values.",
+        "Declare `kind: words` to search for single words in it, or remove the feature.",
     )
 
 

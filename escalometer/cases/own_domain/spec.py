@@ -21,8 +21,8 @@ SIGNAL = "A decision tree on past cases finds: where {phrase}, {percent}% {outco
 MAX_NAME = 50
 
 _HINT = (
-    "A text must be put in quotes, or indented below a `>`, where it holds ': ' or ' #', begins "
-    "with {, [, *, & or @, or has braces or commas and stands itself in {…}"
+    "A text must be quoted, or indented below a `>`, if it contains ': ' or ' #', begins with {, "
+    "[, *, & or @, or contains braces or commas within {…}"
 )
 
 
@@ -30,14 +30,14 @@ def _words(text: str) -> str:
     """Return a text of the user's on one line; a prompt's markers may not be part of it."""
     text = " ".join(text.split())
     if not text:
-        raise ValueError("a text is missing here")
+        raise ValueError("a text is missing")
     return _no_marker(text)
 
 
 def _no_marker(text: str) -> str:
     for marker in (PREDICTION_MARKER, DECISION_MARKER):
         if marker.lower() in text.lower():
-            raise ValueError(f"{marker!r} is how the model must answer: word it another way")
+            raise ValueError(f"{marker!r} is reserved for the model's answer: use another wording")
     return text
 
 
@@ -73,8 +73,8 @@ class Label(Section):
     def _is_mapping(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             raise ValueError(
-                "it needs the column and what its values mean, such as {column: refunded, "
-                "outcomes: {0: not refunded, 1: refunded}}"
+                "it needs the column and the meaning of its values, e.g. "
+                "{column: refunded, outcomes: {0: not refunded, 1: refunded}}"
             )
         return value
 
@@ -83,7 +83,7 @@ class Label(Section):
     def _is_values(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             raise ValueError(
-                "each value in the file and what it means, such as {0: not refunded, 1: refunded}"
+                "each value in the file with its meaning, e.g. {0: not refunded, 1: refunded}"
             )
         return value
 
@@ -93,7 +93,7 @@ class Label(Section):
         means = [outcome.means for outcome in outcomes.values()]
         duplicates = sorted({meaning for meaning in means if means.count(meaning) > 1})
         if duplicates:
-            raise ValueError(f"two outcomes mean the same: {', '.join(duplicates)}")
+            raise ValueError(f"two outcomes have the same meaning: {', '.join(duplicates)}")
         return outcomes
 
 
@@ -146,9 +146,9 @@ class Feature(Section):
             if phrase and (placeholders != wanted or "{" in braces or "}" in braces):
                 listed = " and ".join(f"{{{name}}}" for name in sorted(wanted, reverse=True))
                 raise ValueError(
-                    f"`{key}` must hold {listed} and no other braces (found {phrase!r})"
+                    f"`{key}` must contain {listed} and no other braces (found {phrase!r})"
                     if wanted
-                    else f"`{key}` is said as it stands, without braces (found {phrase!r})"
+                    else f"`{key}` must not contain braces (found {phrase!r})"
                 )
         return self
 
@@ -226,7 +226,7 @@ class Spec(Section):
         duplicates = sorted({name for name in names if names.count(name) > 1})
         if duplicates:
             raise ValueError(
-                f"two conditions are called {', '.join(duplicates)}: give each a `name`"
+                f"two conditions have the name {', '.join(duplicates)}: give each a `name`"
             )
         return conditions
 
@@ -236,8 +236,8 @@ class Spec(Section):
         scenario = scenario.strip()
         if not any(column for _, column in parts(scenario)):
             raise ValueError(
-                "it states no column: put the columns' names in braces, such as 'Ticket about "
-                "{topic}.' (what comes after ' #' is a comment in YAML: quote the text)"
+                "it contains no column: put column names in braces, e.g. 'Ticket about "
+                "{topic}.' (text after ' #' is a comment in YAML: quote it)"
             )
         return scenario
 
@@ -246,7 +246,7 @@ class Spec(Section):
     def _signal_slots(cls, signal: str) -> str:
         slots = [column for _, column in parts(signal) if column]
         if sorted(slots) != ["outcome", "percent", "phrase"]:
-            raise ValueError("it must hold {phrase}, {percent} and {outcome}, each once")
+            raise ValueError("it must contain {phrase}, {percent} and {outcome}, each once")
         return signal
 
     @field_validator("group", "id")
@@ -266,7 +266,7 @@ def parts(template: str) -> list[tuple[str, str | None]]:
         if piece in ("{{", "}}"):
             literal += piece[0]
         elif piece in ("{", "}"):
-            raise ValueError(f"a brace without its pair after {literal[-30:]!r}")
+            raise ValueError(f"unbalanced brace after {literal[-30:]!r}")
         elif piece.startswith("{"):
             pieces.append((literal, piece[1:-1].strip()))
             literal = ""
@@ -275,11 +275,11 @@ def parts(template: str) -> list[tuple[str, str | None]]:
     return [*pieces, (literal, None)]
 
 
-_TWICE = " stands here twice"
+_TWICE = " is duplicate"
 
 
 class _Texts(yaml.BaseLoader):
-    """A loader that reads every value as text: `no` is no boolean, `1.0` no number."""
+    """A loader that reads every value as text: `no` is not a boolean, `1.0` not a number."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse a duplicate key: YAML would silently drop the first."""
@@ -311,7 +311,7 @@ def read_spec(path: Path) -> Spec:
     except IsADirectoryError as error:
         raise UsageError(f"{path} is a folder; name the YAML file") from error
     except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
-        raise UsageError(f"{path} is no text in UTF-8: {error}; is it the YAML file?") from error
+        raise UsageError(f"{path} is not UTF-8 text: {error}; is it the YAML file?") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -320,8 +320,8 @@ def read_spec(path: Path) -> Spec:
         raise UsageError(f"{path}{where}: not valid YAML: {fault}{hint}") from error
     if not isinstance(content, dict):
         raise UsageError(
-            f"{path} must say at least: file, decider, label and scenario (found "
-            f"{'nothing' if not content else 'a ' + type(content).__name__}). README.md, section "
-            "'Your own decisions', has an example"
+            f"{path} must have the keys file, decider, label and scenario (found "
+            f"{'nothing' if not content else 'a ' + type(content).__name__}). "
+            "docs/tutorials/own-decisions.md has an example"
         )
     return validated(path, Spec, content)

@@ -55,7 +55,7 @@ def inspect(path: Path) -> Inspection:
     unsaid = [k for k in ("source", "licence", "decisions_of") if getattr(spec, k) is None]
     if unsaid:
         listed = ", ".join(f"`{key}`" for key in unsaid)
-        inspection.notes.append(f"The YAML file does not say {listed}; reports will say so.")
+        inspection.notes.append(f"The YAML file does not state {listed}; reports will say so.")
     if _check_columns(inspection):
         _read_outcomes(inspection)
         _read_conditions(inspection)
@@ -70,9 +70,7 @@ def inspect(path: Path) -> Inspection:
             inspection.problems += revealing_columns(
                 inspection.columns, values, inspection.labels, inspection.stated
             )
-            inspection.notes += hints(
-                inspection.columns, values, inspection.labels, inspection.stated, outcomes
-            )
+            inspection.notes += hints(values, inspection.labels, inspection.stated, outcomes)
             inspection.notes += unquoted_texts(inspection.columns, parts(spec.scenario))
     return inspection
 
@@ -80,19 +78,19 @@ def inspect(path: Path) -> Inspection:
 def _check_name(path: Path) -> None:
     if path.suffix in (".csv", ".tsv", ".parquet", ".gz", ".zip"):
         raise UsageError(
-            f"{path} is a table; this takes the YAML file that describes it. README.md, section "
-            "'Your own decisions', has an example to begin with"
+            f"{path} is a table; name the YAML file that describes it. "
+            "docs/tutorials/own-decisions.md has an example"
         )
     if path.suffix != ".yaml":
-        raise UsageError(f"{path} must be called <name>.yaml: the name is the domain's")
+        raise UsageError(f"{path} must be named <name>.yaml: the name is that of the domain")
     if not _NAME.fullmatch(path.stem):
         raise UsageError(
-            f"{path}: {path.stem!r} cannot be a domain's name: small letters, digits and _, a "
-            "letter first. Rename the file"
+            f"{path}: {path.stem!r} is not a valid name of a domain: use lower-case letters, "
+            "digits and _, starting with a letter"
         )
     if path.stem in (*shipped(), *TABLES):
         what = "a table of the pipeline" if path.stem in TABLES else "a domain that ships with it"
-        raise UsageError(f"{path}: {path.stem} is {what}: the project needs the name. Rename it")
+        raise UsageError(f"{path}: {path.stem} is reserved ({what}): rename the file")
 
 
 def _source(path: Path, spec: Spec) -> Path:
@@ -123,7 +121,7 @@ def _check_columns(inspection: Inspection) -> bool:
             places = ", ".join(str(i + 1) for i, n in enumerate(names) if n == name)
             inspection.problems.append(
                 Problem(
-                    f"The header of {inspection.texts.file.name} names {name!r} "
+                    f"The header of {inspection.texts.file.name} contains {name!r} "
                     f"{names.count(name)} times (columns {places}).",
                     "Rename all but one.",
                     is_data=True,
@@ -131,16 +129,21 @@ def _check_columns(inspection: Inspection) -> bool:
             )
         elif name in names:
             inspection.problems.append(
-                Problem(f"Column {name!r} holds lists or bytes.", "Give it as text or numbers.")
+                Problem(
+                    f"Column {name!r} contains lists or bytes.", "Convert it to text or numbers."
+                )
             )
         else:
             lowered = {n.casefold(): n for n in names}
             near = difflib.get_close_matches(name.casefold(), lowered, n=1)
             hint = f" Did you mean {lowered[near[0]]!r}?" if near else ""
-            what = f"{role} names the column {name!r}, which {inspection.texts.file.name} lacks."
+            what = (
+                f"{role} names the column {name!r}, which {inspection.texts.file.name} does "
+                "not contain."
+            )
             if re.search(r"[:!]|\[|\.\d", name) and role == "`scenario`":
-                hint += " Between braces stands a column's name alone, without a format."
-            inspection.problems.append(Problem(f"{what}{hint}", f"It has: {listed}."))
+                hint += " Braces contain a column's name only, without a format."
+            inspection.problems.append(Problem(f"{what}{hint}", f"Columns: {listed}."))
     return spec.label.column in inspection.texts.table.column_names
 
 
@@ -150,7 +153,7 @@ def _read_outcomes(inspection: Inspection) -> None:
     declared = {normal(value): place for place, (value, _) in enumerate(inspection.outcomes)}
     if len(declared) < len(inspection.outcomes):
         inspection.problems.append(
-            Problem("Two of the label's outcomes are the same value.", "Leave one out.")
+            Problem("Remove one.", "Two of the label's outcomes are the same value.")
         )
     signs = {BOOLEANS.get(form): place for form, place in declared.items()}
     left_out = {normal(value) for value in label.leave_out}
@@ -173,14 +176,12 @@ def _read_outcomes(inspection: Inspection) -> None:
         inspection.problems.append(_unknown_labels(inspection, odd))
     n_empty = sum(empty)
     if n_empty:
-        inspection.notes.append(
-            f"{n_empty} empty row{'s are' if n_empty > 1 else ' is'} passed over."
-        )
+        inspection.notes.append(f"{n_empty} empty row{'s are' if n_empty > 1 else ' is'} skipped.")
     out = {text for text in set(texts) if normal(text) in left_out}
     n_out = sum(t in out and not e for t, e in zip(texts, empty, strict=True))
     if n_out:
         inspection.notes.append(
-            f"{n_out} row{'s are' if n_out > 1 else ' is'} left out, as `leave_out` says."
+            f"{n_out} row{'s are' if n_out > 1 else ' is'} excluded by `leave_out`."
         )
 
 
@@ -194,13 +195,13 @@ def _unknown_labels(inspection: Inspection, odd: Sequence[tuple[int, str]]) -> P
     where += f" and {len(odd) - 5} more" if len(odd) > 5 else ""
     expected = ", ".join(repr(value) for value, _ in inspection.outcomes)
     remedy = (
-        "Say what they mean under `label: outcomes`, or list them under `label: leave_out` "
-        "('' stands for nothing)."
+        "Add their meaning under `label: outcomes`, or list them under `label: leave_out` ('' "
+        "stands for empty)."
     )
     if len(counts) > 26:
         remedy = (
             "A label is one of 2 to 26 named choices: name another column, or add one to the "
-            "file that says which choice was made."
+            "file with the choice made."
         )
     return Problem(
         f"Column {label.column!r} has {len(odd)} row{'s' * (len(odd) > 1)} whose value is none of "
@@ -219,15 +220,19 @@ def _read_conditions(inspection: Inspection) -> None:
         for name in mentioned:
             if name == spec.label.column:
                 message = f"Condition {condition.label!r} uses the label's column {name!r}."
-                inspection.problems.append(
-                    Problem(message, "That gives the answer away: take it out.")
-                )
+                inspection.problems.append(Problem(message, "It reveals the label: remove it."))
             elif name in spec.private:
                 message = f"Condition {condition.label!r} uses {name!r}, which is private."
-                inspection.problems.append(Problem(message, "Take it out of one of the two."))
+                inspection.problems.append(Problem(message, "Remove it from one of the two."))
             elif name not in inspection.stated:
-                message = f"Condition {condition.label!r} uses {name!r}, which the scenario lacks."
-                remedy = f"Put {{{name}}} into `scenario`: the text must show what a case is."
+                message = (
+                    f"Condition {condition.label!r} uses {name!r}, which the scenario "
+                    "does not contain."
+                )
+                remedy = (
+                    f"Add {{{name}}} to `scenario`: the text must show everything that defines a "
+                    "case."
+                )
                 inspection.problems.append(Problem(message, remedy))
 
 
@@ -245,14 +250,15 @@ def _read_columns(inspection: Inspection) -> None:
     if duplicates:
         inspection.problems.append(
             Problem(
-                f"Columns must differ in more than upper and lower case: {', '.join(duplicates)}.",
+                "Column names must differ in more than upper and lower case: "
+                f"{', '.join(duplicates)}.",
                 "Rename one of each.",
                 is_data=True,
             )
         )
     rows = inspection.texts.rows.to_pylist()
     for name in used:
-        # Empty lines at a file's end are no missing values.
+        # Empty lines at a file's end are not missing values.
         places = [place for place, is_empty in enumerate(inspection.is_empty) if not is_empty]
         column, problems, notes = infer(
             name,
@@ -273,8 +279,8 @@ def _read_columns(inspection: Inspection) -> None:
     if rounded:
         several = f"s {', '.join(rounded)} are" if len(rounded) > 1 else f" {rounded[0]!r} is"
         inspection.notes.append(
-            f"Column{several} rounded, in texts and conditions alike: to 2 decimals, or 4 where "
-            "all numbers are small. `decimals` of a feature says another number."
+            f"Column{several} rounded, in texts and conditions alike: to 2 decimals, or 4 if "
+            "all numbers are small. `decimals` of a feature sets another number."
         )
 
 
@@ -304,25 +310,27 @@ def _check_use(inspection: Inspection) -> None:
     label = spec.label.column
     for name in inspection.stated:
         if name == label:
-            message = f"The scenario states the label's column {name!r}."
-            inspection.problems.append(Problem(message, "That gives the answer away: take it out."))
+            message = f"The scenario contains the label's column {name!r}."
+            inspection.problems.append(Problem(message, "It reveals the label: remove it."))
         if name in spec.private:
-            message = f"The scenario states {name!r}, which is private."
-            inspection.problems.append(Problem(message, "Take it out of one of the two."))
+            message = f"The scenario contains {name!r}, which is private."
+            inspection.problems.append(Problem(message, "Remove it from one of the two."))
     for name in spec.features or ():
         if name == label:
             message = f"The label's column {name!r} is among the features."
-            inspection.problems.append(Problem(message, "That gives the answer away: take it out."))
+            inspection.problems.append(Problem(message, "It reveals the label: remove it."))
         elif name in spec.private:
             message = f"Feature {name!r} is private."
-            inspection.problems.append(Problem(message, "Take it out of one of the two."))
+            inspection.problems.append(Problem(message, "Remove it from one of the two."))
         elif name in inspection.columns and name not in inspection.stated:
             message = f"Feature {name!r} is not in the scenario."
-            remedy = f"Put {{{name}}} into `scenario`: the text must show what a case is."
+            remedy = (
+                f"Add {{{name}}} to `scenario`: the text must show everything that defines a case."
+            )
             inspection.problems.append(Problem(message, remedy))
     if not spec.conditions and not inspection.features and not inspection.problems:
-        message = "There is nothing to learn conditions from."
-        remedy = "State columns in the scenario that hold numbers, yes or no, or a few words."
+        message = "There are no columns to learn conditions from."
+        remedy = "Add columns to the scenario that contain numbers, yes or no, or a few words."
         inspection.problems.append(Problem(message, remedy))
     for name, stated in inspection.features.items():
         if name in inspection.columns and name != label:
@@ -334,9 +342,9 @@ def _check_use(inspection: Inspection) -> None:
     counts = Counter(place for place in inspection.labels if place is not None)
     absent = [o.means for i, (_, o) in enumerate(inspection.outcomes) if not counts[i]]
     if absent and not inspection.problems:
-        message = f"No row is decided as {', '.join(absent)}."
+        message = f"No row has the outcome {', '.join(absent)}."
         if len(counts) < 2:
-            remedy = "At least two outcomes must come about: is the label's column the right one?"
+            remedy = "At least two outcomes must occur: is the label's column the right one?"
             inspection.problems.append(Problem(message, remedy, is_data=True))
         else:
             inspection.notes.append(message)
@@ -362,7 +370,7 @@ def _check_ids(inspection: Inspection) -> None:
         inspection.problems.append(
             Problem(
                 f"Column {name!r} is the `id` and must be given and unique: {shown}{more}.",
-                "Mend the rows, or leave `id` out: then the row's number names a case.",
+                "Correct the rows, or remove `id`: then the row's number identifies a case.",
                 is_data=True,
             )
         )

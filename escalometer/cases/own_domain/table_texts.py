@@ -34,7 +34,7 @@ class Texts:
     file : Path
         Where they come from.
     names : tuple of str
-        The header, as it stands there.
+        The header, unchanged.
     table : pyarrow.Table
         One text column for each name that stands once; null where a Parquet file has null.
     raw_names : dict of str to str
@@ -100,13 +100,13 @@ def read(path: Path, wanted: Iterable[str]) -> Texts:
         near = sorted(p.name for p in path.parent.glob("*") if _is_table(p))[:8]
         beside = f" Files there: {', '.join(near)}." if near else ""
         raise UsageError(
-            f"`file` names {path}, which does not exist (the path counts from the YAML's "
+            f"`file` names {path}, which does not exist (paths are relative to the YAML's "
             f"folder).{beside}"
         )
     raw = _only_table(path, ending(path))
     kind, data = name_parts(raw.member or path.name)[1], read_unpacked(raw)
     if not data:
-        raise DataError(f"{path} is empty: it needs a header and rows below it")
+        raise DataError(f"{path} is empty: it needs a header and rows")
     return _parquet(path, data) if kind == ".parquet" else _text(path, kind, data, set(wanted))
 
 
@@ -124,8 +124,8 @@ def _only_table(path: Path, ending: str) -> RawFile:
     members = archive_members(path)
     if len(members) != 1:
         raise DataError(
-            f"{path} must hold one table (.csv, .tsv or .parquet); it holds {len(members)}: "
-            f"{', '.join(members) or 'none'}. Unzip it and name the file that counts"
+            f"{path} must contain one table (.csv, .tsv or .parquet), found {len(members)}: "
+            f"{', '.join(members) or 'none'}. Unzip it and name the right file"
         )
     return RawFile(path, members[0])
 
@@ -139,7 +139,7 @@ def _parquet(path: Path, data: bytes) -> Texts:
     for field in table.schema:
         column = table.column(field.name) if table.column_names.count(field.name) == 1 else None
         if column is None or pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
-            continue  # no text says what it holds; naming such a column is an error later on
+            continue  # the header does not name it; using such a column is an error later
         if pa.types.is_dictionary(field.type):
             column = column.cast(field.type.value_type)
         columns[field.name] = column.cast(pa.string())
@@ -167,11 +167,11 @@ def _text(path: Path, kind: str, data: bytes, wanted: set[str]) -> Texts:
     )
     names = headers[delimiter]
     if not any(name.strip() for name in names):
-        raise DataError(f"{path}, row 1: the first row must name the columns, and is empty")
+        raise DataError(f"{path}, row 1: the first row must name the columns, but is empty")
     if len(names) == 1:
         raise DataError(
-            f"{path}, row 1: only one column is found ({names[0][:60]!r}); values must be "
-            "separated by commas, semicolons, tabs or vertical bars"
+            f"{path}, row 1: found only one column ({names[0][:60]!r}); separate values by "
+            "commas, semicolons, tabs or vertical bars"
         )
     table = _records(path, data, delimiter, len(names))
     notes = []
@@ -219,15 +219,15 @@ def _records(path: Path, data: bytes, delimiter: str, n_columns: int) -> pa.Tabl
         )
     except pa.ArrowInvalid as error:
         raise DataError(
-            f"{path} is not readable as CSV: {error}. A quotation mark may be open to the end"
+            f"{path} is not readable as CSV: {error}. A quotation mark may not be closed"
         ) from error
     if odd:
         shown = "; ".join(f"row {n} has {found} ({text[:60]!r})" for n, found, text in odd[:3])
         raise DataError(
-            f"{path}: each row must have {n_columns} values like the header, and {len(odd)} "
-            f"{'does' if len(odd) == 1 else 'do'} not: {shown}. A text that holds a "
-            f"{DELIMITERS[delimiter]} or a line break must stand in double quotes"
+            f"{path}: each row must have {n_columns} values like the header, but {len(odd)} "
+            f"{'does' if len(odd) == 1 else 'do'} not: {shown}. A text with a "
+            f"{DELIMITERS[delimiter]} or a line break must be in double quotes"
         )
     if table.num_rows < 2:
-        raise DataError(f"{path} has a header and no rows below it")
+        raise DataError(f"{path} has a header but no rows")
     return table.slice(1)

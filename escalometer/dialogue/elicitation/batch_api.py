@@ -46,7 +46,7 @@ def run_batches(
         If the provider has no batches.
     """
     if provider.batches is None:
-        raise UsageError("this model's provider has no batches: leave --batch out")
+        raise UsageError("the provider of this model has no batch API: remove --batch")
     asyncio.run(_Batches(provider, keep, budget, writer, store, run).all(work))
 
 
@@ -119,7 +119,7 @@ class _Batches:
                 for key in keys:
                     self._budget.reserve(work[key], is_certain=True)
         if batches:
-            print(f"going on with {len(batches)} batches submitted before", file=sys.stderr)
+            print(f"resuming {len(batches)} batches that were submitted before", file=sys.stderr)
         return batches
 
     def _affordable(self, work: Work) -> tuple[Work, int]:
@@ -138,7 +138,8 @@ class _Batches:
             if line != last_line:
                 waited = f", {time.monotonic() - began:.0f} s" if last_line else ""
                 print(
-                    f"{line}{waited} (it may be left alone: run this again later)", file=sys.stderr
+                    f"{line}{waited} (you can stop waiting: run the same command later)",
+                    file=sys.stderr,
                 )
                 last_line = line
             if state.state == "done":

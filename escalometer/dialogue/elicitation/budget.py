@@ -118,7 +118,7 @@ class Budget:
         if self.max_requests is not None:
             caps.append(f"{self.n_requests} of {self.max_requests} requests")
         return BudgetError(
-            f"budget reached: {' and '.join(caps)} are spent, and the next request might pass it. "
-            f"At least {n_left} requests are left. Everything answered is kept: run the same "
-            "command with a larger --max-cost or --max-requests to go on."
+            f"budget reached: {' and '.join(caps)} are spent, and the next request might exceed "
+            f"the limit. At least {n_left} requests are left. All answers are kept: run the "
+            "same command with a larger --max-cost or --max-requests to resume."
         )

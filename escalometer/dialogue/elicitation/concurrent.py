@@ -85,11 +85,11 @@ class _ConcurrentRun:
                 task.cancel()
         elif self._under_way:
             print(
-                f"stopping: {len(self._under_way)} answers are under way and have {GRACE_S:.0f} s; "
-                "once more to stop at once",
+                f"stopping: {len(self._under_way)} requests are in flight and have "
+                f"{GRACE_S:.0f} s; interrupt again to stop at once",
                 file=sys.stderr,
             )
-        self._fail(Interrupted("interrupted; what was answered is kept: run it again to go on"))
+        self._fail(Interrupted("interrupted; all answers are kept: run the same command to resume"))
 
     def _fail(self, failure: EscalometerError) -> None:
         self._failure = self._failure or failure
@@ -173,7 +173,7 @@ class _ConcurrentRun:
             self._fail(
                 ProviderError(
                     f"{self._n_failures} requests in a row got no answer, the last: "
-                    f"{completion.error}. What was answered is kept: run this again to go on."
+                    f"{completion.error}. All answers are kept: run the same command to resume."
                 )
             )
 

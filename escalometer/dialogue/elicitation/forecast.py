@@ -16,7 +16,7 @@ from escalometer.dialogue.elicitation.budget import cost_of, worst_tokens
 from escalometer.dialogue.providers import Completion, Request
 
 #: Characters a token, of English text: about, at the least, at the most.
-_CHARACTERS = (4.2, 3.2, 5.0)
+CHARACTERS = (4.2, 3.2, 5.0)
 #: Tokens of an answer where nothing is known: about half of the budget, at least so many.
 _SHORT_ANSWER = 15
 #: With fewer answers than this, assumed tokens are better than extrapolated ones.
@@ -32,7 +32,7 @@ class Forecast:
     n_requests : int
         Requests without an answer, second turns included.
     cost_usd, low_usd, high_usd : float
-        Estimate and about 95 % of what it may be.
+        Estimate and about 95% of what it may be.
     n_seen : int
         Answers that the estimate is from; 0 where tokens are assumed.
     is_priced : bool
@@ -61,13 +61,13 @@ class Forecast:
         """Return the forecast in one line."""
         calls = f"{self.n_requests:,} requests"
         if not self.is_priced:
-            return f"{calls}, at a price that nobody knows"
+            return f"{calls}, price unknown"
         if not self.high_usd:
             return f"{calls}, free of charge"
         source = (
-            f"from {self.n_seen} answers that are kept"
+            f"estimated from {self.n_seen} stored answers"
             if self.n_seen
-            else "tokens assumed: there is no answer of this model yet"
+            else "tokens assumed: no stored answer of this model"
         )
         return (
             f"{calls}, about ${self.cost_usd:.2f} "
@@ -118,10 +118,10 @@ def forecast(
             (1.1 * rate + off_rate, min(1.2 * answer + off_answer, longest)),
         ]
     else:
-        rate, answer = 1 / _CHARACTERS[0], max(longest / 2, _SHORT_ANSWER)
+        rate, answer = 1 / CHARACTERS[0], max(longest / 2, _SHORT_ANSWER)
         bounds = [
-            (1 / _CHARACTERS[2], min(_SHORT_ANSWER, longest)),
-            (1 / _CHARACTERS[1], longest),
+            (1 / CHARACTERS[2], min(_SHORT_ANSWER, longest)),
+            (1 / CHARACTERS[1], longest),
         ]
 
     def cost(rate: float, answer: float) -> float:

@@ -121,7 +121,9 @@ def differences(asked: Mapping[str, Any], stored: Mapping[str, Any], prefix: str
         elif name == "messages":
             parts += _different_messages(asked_value or [], stored_value or [])
         else:
-            parts.append(f"{path}: {_spell(asked_value)} is asked, {_spell(stored_value)} is kept")
+            parts.append(
+                f"{path}: {_spell(asked_value)} is requested, {_spell(stored_value)} is stored"
+            )
     return parts
 
 
@@ -131,7 +133,7 @@ def _spell(value: Any) -> str:
 
 def _different_messages(asked: list[Any], stored: list[Any]) -> list[str]:
     if len(asked) != len(stored):
-        return [f"messages: {len(asked)} are asked, {len(stored)} are kept"]
+        return [f"messages: {len(asked)} are requested, {len(stored)} are stored"]
     for i, ((role, asked_text), (_, stored_text)) in enumerate(
         zip(asked, stored, strict=True), start=1
     ):
@@ -142,8 +144,8 @@ def _different_messages(asked: list[Any], stored: list[Any]) -> list[str]:
                 for text in (asked_text, stored_text)
             ]
             return [
-                f"message {i} ({role}), from character {at + 1}: {shown[0]} is asked, "
-                f"{shown[1]} is kept"
+                f"message {i} ({role}), from character {at + 1}: {shown[0]} is requested, "
+                f"{shown[1]} is stored"
             ]
     return ["messages: their roles"]
 

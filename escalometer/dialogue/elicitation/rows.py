@@ -149,7 +149,7 @@ def _status(outcomes: Sequence[str]) -> str:
     if last in ("ok", "forced"):
         if len(outcomes) == 2:
             return "forced" if "forced" in outcomes else "ok"
-        return "unparsed"  # cannot be: turn 1 had a choice, so turn 2 was asked
+        return "unparsed"  # impossible: turn 1 had a choice, so turn 2 was requested
     return "unparsed" if last == "empty" else last
 
 

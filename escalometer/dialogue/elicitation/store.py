@@ -49,7 +49,7 @@ create table if not exists batches (
 );
 """
 _ADDED = {"run": "text not null default ''", "cost_usd": "real not null default 0"}
-#: What of a key is enough to know that it is not there.
+#: Prefix length of a key that suffices to find it absent.
 KEY_START = 16
 _AT_ONCE = 500  # well under SQLite's limit of bound values
 _DEFAULTS = {field.name: field.default for field in fields(Completion)}
@@ -105,8 +105,8 @@ class CompletionStore:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Writing may be a thread's own business (see `writer`); reading has a connection of
-            # its own, so that it never waits for the disk.
+            # Writing may happen in a separate thread (see `writer`); reading has a separate
+            # connection, so that it never waits for the disk.
             self._db = sqlite3.connect(path, timeout=60, check_same_thread=False)
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = full")  # durable, not only written
@@ -120,8 +120,8 @@ class CompletionStore:
             self._reader = sqlite3.connect(path, timeout=60)
         except (sqlite3.OperationalError, OSError) as error:
             raise UsageError(
-                f"the completion store {path} cannot be opened: {error}. Make room for it, or name "
-                "another place in ESCALOMETER_STORE."
+                f"the completion store {path} cannot be opened: {error}. Free disk space, or "
+                "set ESCALOMETER_STORE to another file."
             ) from error
         except sqlite3.DatabaseError as error:
             raise DataError(f"{path} is not a completion store: {error}. Move it away.") from error

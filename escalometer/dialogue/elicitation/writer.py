@@ -55,8 +55,9 @@ class Writer:
         """Raise UsageError if answers could not be kept."""
         if self._failure is not None:
             raise UsageError(
-                f"the completion store {self._store.path} cannot be written: {self._failure}. Make "
-                "room for it and run the same command: what was kept before is not asked again."
+                f"the completion store {self._store.path} cannot be written: {self._failure}. "
+                "Free disk space and run the same command: stored answers are not requested "
+                "again."
             ) from self._failure
 
     def flush(self) -> None:
@@ -101,8 +102,8 @@ class Writer:
             except sqlite3.Error as error:
                 if self._room.is_set():
                     print(
-                        f"the completion store cannot be written ({error}); waiting for room up to "
-                        f"{self._patience_s:.0f} s …",
+                        f"the completion store cannot be written ({error}); waiting for disk "
+                        f"space up to {self._patience_s:.0f} s …",
                         file=sys.stderr,
                     )
                 self._room.clear()

@@ -1,4 +1,4 @@
-"""The study's protocol as it is: the signal is stated, no cost is."""
+"""The study's protocol: the signal is stated, the cost is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both turns ask for the marker alone, so that the choice's own probability can be read."""
+"""Both turns ask for the marker only, so that the probability of the choice can be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn 2 is asked in a fresh conversation, which is told what somebody predicted."""
+"""Turn 2 is a new conversation that quotes somebody's prediction."""
 
 from __future__ import annotations
 

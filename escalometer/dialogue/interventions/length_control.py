@@ -1,4 +1,4 @@
-"""A sentence as long as the cost statement stands in its place and says nothing of costs."""
+"""A sentence as long as the cost statement replaces it and does not mention costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The signal is withheld, so the model falls back on its own estimate of itself."""
+"""The signal is omitted, so the decision depends on the model's self-estimate."""
 
 from __future__ import annotations
 

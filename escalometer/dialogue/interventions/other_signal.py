@@ -1,4 +1,4 @@
-"""The signal is that of another condition of the domain, with the accuracy stated there."""
+"""The signal is that of another condition of the domain, with its accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DECISION: 1 means implement and 0 escalate, so that a liking for one digit shows."""
+"""DECISION: 1 means implement and 0 escalate, to detect a preference for one digit."""
 
 from __future__ import annotations
 

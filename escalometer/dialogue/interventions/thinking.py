@@ -1,4 +1,4 @@
-"""The model thinks before both answers, as its card says; the words stay the same."""
+"""The model thinks before both answers (`thinking` in its card); the prompts are the same."""
 
 from __future__ import annotations
 

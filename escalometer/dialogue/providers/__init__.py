@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from escalometer.cases.task import BINARY
 from escalometer.config import ModelCard, Workspace
-from escalometer.errors import unknown_name
+from escalometer.errors import EscalometerError, unknown_name
 
 Finish = Literal["stop", "length", "forced", "refused", "error"]
 
@@ -78,10 +78,10 @@ class Completion:
     error : str or None
         What went wrong, where `finish` is ``error`` or ``refused``. Never holds a key.
     thinking : str
-        Thinking that came in a field of its own.
+        Thinking that came in a separate field.
     probabilities : tuple of float or None
         Of each of the request's choices after the marker, in [0, 1], summing to 1; None where
-        nobody asked or the model does not say.
+        they were not requested or are not returned.
     n_cached_tokens : int
         Those of the prompt's tokens that the provider had in its cache.
     resolved_model : str or None
@@ -244,8 +244,33 @@ def connect(card: ModelCard, workspace: Workspace) -> BatchProvider | RemoteProv
     ProviderError
         If the model cannot be reached.
     """
-    if card.provider not in names():
-        raise unknown_name("provider", card.provider, names())
-    module = importlib.import_module(f"{__name__}.{card.provider}")
-    provider: BatchProvider | RemoteProvider = module.connect(card, workspace)
+    provider: BatchProvider | RemoteProvider = _module(card.provider).connect(card, workspace)
     return provider
+
+
+def check(cards: Sequence[ModelCard], workspace: Workspace) -> dict[str, EscalometerError]:
+    """Return why models cannot be asked, by name, before anything is; those that can are left out.
+
+    A provider's file may define ``check(cards, workspace)`` with this result. It takes all of the
+    provider's cards, so that it makes one request for each endpoint at most, within five seconds.
+
+    Raises
+    ------
+    UsageError
+        If a card names a provider that does not exist.
+    """
+    by_provider: dict[str, list[ModelCard]] = {}
+    for card in cards:
+        by_provider.setdefault(card.provider, []).append(card)
+    found: dict[str, EscalometerError] = {}
+    for name, group in by_provider.items():
+        module = _module(name)
+        if hasattr(module, "check"):
+            found |= module.check(group, workspace)
+    return found
+
+
+def _module(provider: str) -> Any:
+    if provider not in names():
+        raise unknown_name("provider", provider, names())
+    return importlib.import_module(f"{__name__}.{provider}")

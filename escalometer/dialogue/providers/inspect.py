@@ -25,7 +25,7 @@ _FINISHES: Mapping[str, Finish] = {
     "content_filter": "refused",
 }
 _SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-_LEAST_SECRET = 8  # characters: what is shorter is no key, and would be found everywhere
+_LEAST_SECRET = 8  # characters: what is shorter is not a key, and would be found everywhere
 
 
 def connect(card: ModelCard, workspace: Workspace) -> InspectProvider:
@@ -81,7 +81,7 @@ class InspectProvider:
             ) from error
         key_env = self._endpoint.key_env
         config = GenerateConfig(
-            max_connections=self._endpoint.max_in_flight,  # our limiter is below it
+            max_connections=self._endpoint.max_in_flight,  # our limiter's limit is lower
             max_retries=self._endpoint.max_attempts - 1,
             attempt_timeout=max(1, round(self._endpoint.timeout_s)),
         )
@@ -97,7 +97,7 @@ class InspectProvider:
         except (PrerequisiteError, ValueError, ImportError) as error:
             why = self._redacted(str(error))
         if why is not None:
-            raise ProviderError(f"{self._card.id}: inspect_ai cannot make this model: {why}")
+            raise ProviderError(f"{self._card.id}: inspect_ai cannot load this model: {why}")
         try:
             yield
         finally:

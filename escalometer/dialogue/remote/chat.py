@@ -55,19 +55,19 @@ def parameters(card: ModelCard, request: Request) -> dict[str, Any]:
     if request.is_thinking:
         if thinking is None or thinking.on is None:
             raise UsageError(
-                f"{card.id} cannot be told to think: its card has no thinking.on. Leave out the "
-                "interventions that need thinking, or say there what switches it on."
+                f"{card.id} does not support thinking: its card has no thinking.on. Remove the "
+                "interventions that need thinking, or add the setting that switches it on."
             )
         switch = thinking.on
     elif thinking is not None:
         switch = thinking.off
     if thinking is not None and (request.is_thinking or thinking.off is None):
-        n_tokens += thinking.max_tokens  # where it cannot be switched off, it thinks all the same
+        n_tokens += thinking.max_tokens  # where it cannot be switched off, the model thinks anyway
     body: dict[str, Any] = {endpoint.tokens_field: n_tokens}
     if endpoint.temperature is not None:
         body["temperature"] = endpoint.temperature
     if request.reads_choice and endpoint.has_logprobs:
-        # Each choice comes as two tokens at most, with and without a space. 5 is what most allow.
+        # Each choice occurs as two tokens at most, with and without a space. 5 is what most allow.
         body |= {"logprobs": True, "top_logprobs": min(20, max(5, 2 * len(request.choices)))}
     return _merged(_merged(body, endpoint.body), switch or {})
 

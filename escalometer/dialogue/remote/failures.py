@@ -17,7 +17,7 @@ Kind = Literal["again", "overload", "away", "refused", "error", "fatal"]
 
 _PASSING = {408, 409, 425, 429} | {s for s in range(500, 600) if s not in (501, 505)}
 _OVERLOAD = {429, 503, 529}
-_LONGEST_REASON = 500  # characters of a server's own words
+_LONGEST_REASON = 500  # characters of a server's message that are shown
 
 _FILTERED = re.compile(
     r"content.?filter|content.?policy|content management policy|responsibleai|moderation|flagged"
@@ -118,9 +118,9 @@ def _judge(status: int, error: Any, retry_after_s: float) -> Failure:
     ):
         return Failure("refused", reason)
     if status == 402 or (status in (0, 400, 403, 429) and _NO_MONEY.search(whole)):
-        return Failure("fatal", f"{reason}. Waiting does not help: see to the account's credit.")
+        return Failure("fatal", f"{reason}. Retrying does not help: check the account's credit.")
     if status in (401, 403) or (status in (0, 400) and _NO_KEY.search(whole)):
-        return Failure("fatal", f"{reason}. Is the key right, and may it use this model?")
+        return Failure("fatal", f"{reason}. Check that the key is right and may use this model.")
     if status in _OVERLOAD:
         return Failure("overload", reason, retry_after_s)
     if status in (0, 400, 413, 422, 500) and _TOO_LONG.search(whole):
@@ -128,7 +128,7 @@ def _judge(status: int, error: Any, retry_after_s: float) -> Failure:
     if status in _PASSING:
         return Failure("again", reason, retry_after_s)
     if status in (404, 405) or "model_not_found" in labels:
-        why = "Does the endpoint have this model, and is base_url right (most end in /v1)?"
+        why = "Check that the endpoint has this model and that base_url is right (most end in /v1)."
         return Failure("fatal", f"{reason}. {why}")
     if _NOT_TAKEN & set(labels):
         return Failure("fatal", f"{reason}. Change what the card's endpoint sends.")
@@ -172,7 +172,7 @@ def of_answer(status: int, headers: Mapping[str, str], raw: bytes) -> dict[str, 
     if status != 200 or error is not None:
         return _judge(status, error if error is not None else _start(raw), wait_s)
     if not isinstance(answer, dict):
-        return Failure("again", "an answer that is no object: " + _start(raw))
+        return Failure("again", "an answer that is not an object: " + _start(raw))
     choices = answer.get("choices")
     feedback = answer.get("promptFeedback") or answer.get("prompt_feedback")
     if not choices and isinstance(feedback, dict):

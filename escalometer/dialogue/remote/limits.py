@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 _START = 16  # requests under way at first: 100 take three round trips
-_RESTART = 8  # after the server was away
-_REGROWTH = 1 / 16  # of what was borne last, a round trip, once an overload was seen
-_STEP = 0.25  # but no less: a server that bears one at a time is tried with two every fourth time
+_RESTART = 8  # after the server was unavailable
+_REGROWTH = 1 / 16  # share of the last good limit, per round trip, after an overload
+_STEP = 0.25  # but not less: a server with capacity for one is tried with two every fourth time
 
 
 @dataclass

@@ -74,7 +74,7 @@ def probabilities(
     try:
         tokens = _tokens(logprobs)
     except (KeyError, TypeError, ValueError, AttributeError):
-        return None  # a layout of its own: as good as none
+        return None  # an unknown layout: treated as absent
     text = "".join(token for token, _ in tokens)
     opened = text.rfind("</think>") + 1
     if "<think>" in text[opened:]:

@@ -18,7 +18,14 @@ from escalometer.layout import (
 )
 from escalometer.runtime.files import digest_of_files
 
-_AGAIN = "fetch it again (`dvc checkout --force`, `dvc pull`), or train it again"
+
+def _restore(folder: Path) -> str:
+    """Return how to get an adapter's files back: git has those that ship, DVC the trained ones."""
+    name = f"models/adapters/{folder.name}"
+    return (
+        f"restore it (`git checkout -- {name}` if it came with the repository, "
+        f"`dvc checkout --force {name}` or `dvc pull` if it was trained), or train it again"
+    )
 
 
 def folder(card: ModelCard, root: Path) -> Path:
@@ -39,10 +46,7 @@ def folder(card: ModelCard, root: Path) -> Path:
             f"{what}; a pickled adapter_model.bin is not read, since loading it may run code: "
             "save it as safetensors"
         )
-    raise ProviderError(
-        f"{what}; train it (`escalometer train`), or fetch it with `dvc pull models/adapters/"
-        f"{card.adapter}`"
-    )
+    raise ProviderError(f"{what}; {_restore(path)}")
 
 
 def digest(card: ModelCard, root: Path, revision: str) -> str:
@@ -77,13 +81,10 @@ def digest(card: ModelCard, root: Path, revision: str) -> str:
     sha256 = digest_of_files(adapter_files(path))
     if card.adapter_sha256 not in (None, sha256):
         raise ProviderError(
-            f"{what} is not the one that models/{card.id}.yaml means: its sha256 is "
-            f"{sha256[:12]}…, the card says {str(card.adapter_sha256)[:12]}…. If it is damaged or "
-            "was exchanged, "
-            f"`dvc checkout --force models/adapters/{card.adapter}` brings the right one "
-            "back, or train it again. If it is meant (you trained or replaced it), write its "
-            "digest into the card: "
-            f"`escalometer stage seal --cell {card.adapter}`"
+            f"{what} is not the one that models/{card.id}.yaml names: its sha256 is "
+            f"{sha256[:12]}…, the card says {str(card.adapter_sha256)[:12]}…. If it is damaged, "
+            f"{_restore(path)}. If you replaced it on purpose, write "
+            f" its digest to the card: `escalometer stage seal --cell {card.adapter}`"
         )
     return f"{card.adapter}@sha256:{sha256}"
 
@@ -93,9 +94,13 @@ def _mapping(path: Path, what: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ProviderError(f"{what} has a broken {path.name}: {error}; {_AGAIN}") from error
+        raise ProviderError(
+            f"{what} has a broken {path.name}: {error}; {_restore(path.parent)}"
+        ) from error
     if not isinstance(content, dict):
-        raise ProviderError(f"{what} has a broken {path.name}: it is no mapping; {_AGAIN}")
+        raise ProviderError(
+            f"{what} has a broken {path.name}: it is not a mapping; {_restore(path.parent)}"
+        )
     return content
 
 
@@ -126,21 +131,25 @@ def merge(model: Any, card: ModelCard, root: Path) -> Any:
     try:
         config = LoraConfig.from_pretrained(str(path))
     except (ValueError, TypeError, KeyError) as error:
-        raise ProviderError(f"{what} has a broken {ADAPTER_CONFIG}: {error}; {_AGAIN}") from error
+        raise ProviderError(
+            f"{what} has a broken {ADAPTER_CONFIG}: {error}; {_restore(path)}"
+        ) from error
     if stored_config.get("peft_type") != "LORA":
         raise ProviderError(
             f"{what} is {stored_config.get('peft_type')!r}; only LORA can be merged"
         )
     _check_base(card, str(config.base_model_name_or_path or ""), what)
-    config.base_model_name_or_path = ""  # or peft asks the hub about it
+    config.base_model_name_or_path = ""  # else peft queries the hub
     try:
         with safe_open(path / ADAPTER_WEIGHTS, framework="pt") as file:
             shapes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ProviderError(f"{what} has a broken {ADAPTER_WEIGHTS} ({error}); {_AGAIN}") from error
+        raise ProviderError(
+            f"{what} has a broken {ADAPTER_WEIGHTS} ({error}); {_restore(path)}"
+        ) from error
     mismatch = f"{what} was made for another model than {card.hub_id or card.id}"
     try:
-        with warnings.catch_warnings():  # peft asks transformers by a name that it gives up
+        with warnings.catch_warnings():  # a deprecated name that peft still uses
             warnings.simplefilter("ignore", FutureWarning)
             wrapped = PeftModel(model, config)
     except (ValueError, KeyError) as error:  # none of its target modules is there

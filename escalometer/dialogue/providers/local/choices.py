@@ -46,7 +46,7 @@ def choice_probabilities(
     """Return each row's probabilities of its choices, and the row's cached common prefix.
 
     The common prefix of a row's endings is read, up to the token at which they differ: one pass is
-    enough where each choice is a token of its own, else endings that still agree are read further.
+    enough where each choice is a single token, else endings that still agree are read further.
     An ending's probability is the product of its tokens' up to the first that only it has.
 
     Parameters

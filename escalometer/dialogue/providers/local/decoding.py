@@ -149,7 +149,7 @@ class Decoder:
         cache = DynamicCache(config=model.config)
         plain = (DynamicLayer, DynamicSlidingWindowLayer)
         self.can_continue = all(type(layer) in plain for layer in cache.layers)
-        # One token tells what the layers keep, whatever the architecture calls it.
+        # One token shows what the layers cache, in any architecture.
         with torch.inference_mode():
             token = torch.tensor([[pad]], device=self.device)
             model(input_ids=token, past_key_values=cache, use_cache=True)

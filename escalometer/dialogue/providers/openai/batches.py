@@ -31,7 +31,7 @@ _LABEL = "escalometer"
 _WAITS_S = (0.5, 2.0, 8.0, 30.0, 60.0)  # between attempts at one call
 _LARGE_S = 1800.0  # for a file of 200 MB
 _VOID = {"failed", "cancelled", "cancelling", "expired"}
-_ENDED = {"completed", "expired", "cancelled"}  # with results for what was done until then
+_ENDED = {"completed", "expired", "cancelled"}  # with results for the requests completed by then
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ class Batches:
         if not isinstance(answer, Failure):
             return chat.completion(self._card, request, answer, latency_s)
         finish: Literal["refused", "error"] = "refused" if answer.kind == "refused" else "error"
-        is_passing = answer.kind in ("again", "overload", "fatal")  # money or a key can be had
+        is_passing = answer.kind in ("again", "overload", "fatal")  # credit or a key can be added
         reason = self._client.redacted(answer.reason)
         return Completion("", finish, 0, 0, latency_s, reason, is_passing=is_passing)
 
@@ -278,7 +278,7 @@ class Batches:
             return reply
         if reply.status == 200:
             if not path.endswith("/content") and not _decoded(reply.raw):
-                return Failure("again", "an answer that is no JSON object")
+                return Failure("again", "an answer that is not a JSON object")
             return reply.raw
         failure = failures.of_answer(reply.status, reply.headers, reply.raw)
         return failure if isinstance(failure, Failure) else Failure("error", str(reply.status))

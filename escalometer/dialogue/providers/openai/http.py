@@ -24,6 +24,8 @@ from escalometer.errors import ProviderError, UsageError
 
 _CONNECT_S = 20.0
 _INSTEAD = b"[key]"
+#: Takes a key for its list of models in a header of its own.
+_ANTHROPIC = "api.anthropic.com"
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Client:
                 f"key there: export {name}=…"
             )
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise UsageError(f"{self._id}: {name} holds characters that no API key has")
+            raise UsageError(f"{self._id}: {name} contains characters that no API key has")
         return key
 
     def _proxy(self) -> str | None:
@@ -152,6 +154,13 @@ class Client:
                 yield
             finally:
                 self._session = None
+
+    async def list_models(self, timeout_s: float) -> Reply | Failure:
+        """Return the reply to the request for the endpoint's list of models, or its failure."""
+        if urlsplit(self._endpoint.base_url).hostname != _ANTHROPIC:
+            return await self.send("GET", "/models", timeout_s=timeout_s)
+        headers = {"x-api-key": self._key() or "", "anthropic-version": "2023-06-01"}
+        return await self.send("GET", "/models?limit=1000", headers=headers, timeout_s=timeout_s)
 
     def redacted(self, text: str) -> str:
         """Return `text` without the key."""
@@ -203,6 +212,6 @@ class Client:
             return Failure("away", f"no connection to {where}: {said}")
         if isinstance(error, asyncio.TimeoutError):
             return Failure(
-                "overload", f"no answer in time (timeout_s: {self._endpoint.timeout_s:g})"
+                "overload", f"no answer within {self._endpoint.timeout_s:g} s (timeout_s)"
             )
         return Failure("again", f"the connection broke: {said}")

@@ -136,11 +136,14 @@ class OpenAIProvider:
             return found
         failure = replace(found, reason=self._client.redacted(found.reason))
         if failure.retry_after_s > self._patience.longest_s:
-            why = f"the server says to wait {failure.retry_after_s:,.0f} s; run again after that"
+            why = (
+                f"the server asks to wait {failure.retry_after_s:,.0f} s; run the command "
+                "again after that"
+            )
             return Failure("fatal", f"{failure.reason}: {why}")
         if failure.kind == "overload" and not self._streak.is_long:
             self.limiter.overloaded(failure.retry_after_s, began_at)
-        else:  # in trouble altogether, which says nothing about what it bears otherwise
+        else:  # a general failure, which does not show the server's capacity
             self.limiter.pause(failure.retry_after_s if failure.kind == "overload" else 0.0)
         return failure
 
@@ -155,8 +158,8 @@ class OpenAIProvider:
         gone_s = asyncio.get_running_loop().time() - max(asked_at, heard_at or asked_at)
         if gone_s > most_s:
             raise ProviderError(
-                f"{self._card.id}: {failure.reason}. It was tried for {gone_s:.0f} s. Is the "
-                "server up, and is the card's base_url right?"
+                f"{self._card.id}: {failure.reason}. Retried for {gone_s:.0f} s. Check that the "
+                "server is running and that the card's base_url is right."
             )
 
     def _ended(self, failure: Failure, latency_s: float, n_attempts: int = 0) -> Completion:
