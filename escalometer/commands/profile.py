@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from escalometer.commands._options import names
+from escalometer.commands._options import CallersPath, names
 from escalometer.layout import PIPELINE
 
 
@@ -71,7 +71,7 @@ def profile(
 @click.command()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=CallersPath(file_okay=False),
     help="Folder to write to; data/report by default.",
 )
 @click.option(
