@@ -111,7 +111,7 @@ def evaluate(
     Example:
       escalometer evaluate gpt-5-mini --samples 20 --max-cost 5
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.analysis.decisions import is_unfinished
+    from escalometer.analysis.designs import is_unfinished
     from escalometer.cases import catalog
     from escalometer.config import edit_params, load_card, load_params
     from escalometer.dialogue import interventions as all_interventions

@@ -42,7 +42,8 @@ def profile(
     Example:
       escalometer profile smollm2-135m-instruct --full
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.analysis.decisions import load_decisions, load_design
+    from escalometer.analysis.decisions import load_decisions
+    from escalometer.analysis.designs import load_design
     from escalometer.analysis.profile import build_profile
     from escalometer.cases import catalog
     from escalometer.config import load_card, load_params
