@@ -35,5 +35,7 @@ Figures
 Files
     page.py                       the report; its words and HTML are in ``*.html.j2``
     junit.py                      the verdict as JUnit XML
+    gate_markdown.py              the verdict as Markdown, for a comment
+    markdown.py                   names and texts of people's files in Markdown
     dvc_plots.py                  the page around DVC's plots
 """

@@ -13,7 +13,8 @@ from escalometer.documents.wording import count, ratio, share, visible
 from escalometer.reporting.terminal import heading, indented, render, write
 
 _STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
-_MEANING = {
+#: Meanings of the verdicts for people.
+MEANING = {
     "pass": "every rule is satisfied.",
     "fail": "at least one rule is violated.",
     "inconclusive": "no rule is known to be violated, but not all are known to be satisfied.",
@@ -66,7 +67,7 @@ def _parts(verdict: Verdict) -> list[RenderableType]:
     parts: list[RenderableType] = [
         headline,
         Text(visible(about)),
-        Text(f"Meaning: {_MEANING[outcome]}"),
+        Text(f"Meaning: {MEANING[outcome]}"),
         Text(),
         heading("Rules (95% intervals)"),
     ]
