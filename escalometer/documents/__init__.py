@@ -17,7 +17,7 @@ from escalometer.documents.variant import (
     ScoredVariant,
     Variant,
 )
-from escalometer.documents.verdict import RuleResult, Verdict
+from escalometer.documents.verdict import RulePower, RuleResult, Verdict
 
 __all__ = [
     "CONDITION_KEY",
@@ -31,6 +31,7 @@ __all__ = [
     "ModelDifference",
     "Probes",
     "Profile",
+    "RulePower",
     "RuleResult",
     "ScoredVariant",
     "Variant",

@@ -17,7 +17,9 @@ from escalometer.documents.wording import (
     share,
     span,
 )
-from escalometer.reporting.gate_text import MEANING, TITLES, resolved_words
+from escalometer.reporting.gate_power import POWER_TITLES, power_row
+from escalometer.reporting.gate_rules import TITLES, size, unit
+from escalometer.reporting.gate_text import MEANING, resolved_words
 from escalometer.reporting.markdown import code, table, text
 
 #: A line that is not shown: a job finds its earlier comment by it, and replaces that.
@@ -27,7 +29,6 @@ _RESULTS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "⚠️ inco
 _COMPARES = "no_worse_"
 _LIMITS = ("Rule", "Result", "Number", "95% interval", "Limit")
 _REGRESSIONS = ("Compared", "Result", "Worse by", "95% interval", "Corrected p", "Tolerance")
-_COSTS = ("regret", "no_worse_realized_cost", "no_worse_regret")
 
 
 def gate_markdown(verdict: Verdict) -> str:
@@ -49,6 +50,7 @@ def gate_markdown(verdict: Verdict) -> str:
         against = code(verdict.against)
         lines += ["", f"**Regressions from {against}** (a number above 0 is worse)", ""]
         lines += table(_REGRESSIONS, [_regression_row(rule) for rule in regressions], 2)
+        lines += _power(regressions)
     lines += _reasons(verdict.rules)
     lines += _details(verdict)
     return "\n".join([*lines, "", MARK]) + "\n"
@@ -81,20 +83,20 @@ def _about(verdict: Verdict) -> str:
 
 
 def _limit_row(rule: RuleResult) -> Sequence[str]:
-    unit = _unit(rule)
+    kind = unit(rule)
     observed = rule.observed
     limit = rule.limit
     if isinstance(limit, tuple):
-        allowed = span(Bounds(*limit), unit, "{low} to {high}%")
+        allowed = span(Bounds(*limit), kind, "{low} to {high}%")
     else:
-        allowed = f"{'≥' if rule.rule == 'parse_rate' else '≤'} {number(limit, unit)}"
-    value = number(observed.estimate if observed else None, unit)
+        allowed = f"{'≥' if rule.rule == 'parse_rate' else '≤'} {number(limit, kind)}"
+    value = number(observed.estimate if observed else None, kind)
     return (_title(rule), _RESULTS[rule.verdict], value, _interval(rule), allowed)
 
 
 def _regression_row(rule: RuleResult) -> Sequence[str]:
     observed = rule.observed
-    is_cost = _unit(rule) == "cost"
+    is_cost = unit(rule) == "cost"
     value = observed.estimate if observed else None
     limit = rule.limit if isinstance(rule.limit, float) else None
     return (
@@ -103,17 +105,20 @@ def _regression_row(rule: RuleResult) -> Sequence[str]:
         more(value) if is_cost else points(value),
         _interval(rule),
         p_value(observed.p_corrected if observed else None),
-        number(limit, "cost") if is_cost else points(limit).lstrip("+"),
+        size(limit, rule),
     )
 
 
+def _power(rules: Sequence[RuleResult]) -> list[str]:
+    """Return the table of how probable worsenings were to be seen; nothing where it is unknown."""
+    rows = [power_row(rule, rule.power) for rule in rules if rule.power is not None]
+    titles = ("Power", *POWER_TITLES)
+    return ["", *table(titles, rows)] if rows else []
+
+
 def _interval(rule: RuleResult) -> str:
-    unit = "cost" if _unit(rule) == "cost" else "points"
-    return DASH if rule.observed is None else span(rule.observed, unit, "{low} to {high}")
-
-
-def _unit(rule: RuleResult) -> str:
-    return "cost" if rule.rule in _COSTS else "share"
+    kind = "cost" if unit(rule) == "cost" else "points"
+    return DASH if rule.observed is None else span(rule.observed, kind, "{low} to {high}")
 
 
 def _title(rule: RuleResult) -> str:
