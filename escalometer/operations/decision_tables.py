@@ -1,0 +1,364 @@
+"""Decisions in a file or a table, without a project: profile, comparison, verdict and report.
+
+What is needed on the way is in a temporary folder, which is removed at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from escalometer import __version__, layout, warehouse
+from escalometer.analysis.comparison import build_comparison
+from escalometer.analysis.decisions import COLUMNS
+from escalometer.analysis.verdict import build_verdict
+from escalometer.config import GateParams, Params
+from escalometer.documents import Comparison, Profile, Verdict
+from escalometer.errors import UsageError, unknown_name
+from escalometer.operations.checked_decisions import DECISIONS, Request, Say, check
+from escalometer.operations.gate import with_origin
+from escalometer.operations.kept_profiles import Asked
+from escalometer.operations.recorded_sources import check_names, with_warnings, write_page
+from escalometer.operations.source_profiles import drawn_profiles, profile_of
+from escalometer.recorded.given_file import given_file
+from escalometer.runtime.files import digest, replacing
+from escalometer.schema import RECORDED
+
+#: Interventions that are asked about for what they show, and are deployed by nobody.
+_CONTROLS = ("no_signal", "isolated")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file of decisions is read.
+
+    Attributes
+    ----------
+    mapping : mapping of str to str
+        Columns of the file by the names of ours that they get.
+    kind : {"parquet", "csv", "jsonl"}, optional
+        The format, where the file's ending does not tell it.
+    standard_input : callable, optional
+        Opens standard input, for the file ``-``.
+    say : callable
+        Takes each step as it begins, in words.
+    """
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    kind: str | None = None
+    standard_input: Callable[[], BinaryIO] | None = None
+    say: Say = lambda _: None
+
+
+@dataclass(frozen=True)
+class DecisionTable:
+    """Decisions of a file, checked and completed.
+
+    Attributes
+    ----------
+    name : str
+        What documents call it: the file's name.
+    place : str
+        The path as it was given.
+    known : mapping
+        Its record, as that of an import: models, domains and others with their counts, warnings.
+    decisions : Path
+        A Parquet file in the columns of `schema.RECORDED`.
+    digest : str
+        sha256 of the file that was given, in hexadecimal.
+    """
+
+    name: str
+    place: str
+    known: Mapping[str, Any]
+    decisions: Path
+    digest: str
+
+    def model(self, wanted: str | None = None) -> str:
+        """Return the model that is meant: the only one, where none is named.
+
+        Raises
+        ------
+        UsageError
+            If there is no such model, or there are several and none is named.
+        """
+        models: Mapping[str, int] = self.known["models"]
+        if wanted is not None:
+            if wanted not in models:
+                raise unknown_name("model", wanted, models)
+            return wanted
+        if len(models) > 1:
+            listed = ", ".join(f"{name} ({n:,} rows)" for name, n in models.items())
+            raise UsageError(f"{self.name} has {len(models)} models: {listed}. Name one: --model")
+        return next(iter(models))
+
+    def rows(self, model: str, label: str | None = None) -> pa.Table:
+        """Return the decisions of a model, in the columns that metrics read; renamed to `label`."""
+        schema = pa.schema([RECORDED.field(name) for name in COLUMNS])
+        rows = warehouse.read_rows([self.decisions], COLUMNS, {"model": [model]}).cast(schema)
+        if label in (None, model):
+            return rows
+        names = pa.array([label] * rows.num_rows, pa.string())
+        place = rows.column_names.index("model")
+        return rows.set_column(place, rows.schema.field(place), names)
+
+
+@contextlib.contextmanager
+def opened(file: Path, reading: Reading) -> Iterator[DecisionTable]:
+    """Yield the decisions of a file while the block runs; parameters and errors as `load`."""
+    with tempfile.TemporaryDirectory(prefix="escalometer-") as folder:
+        yield load(file, Path(folder), reading)
+
+
+def load(file: Path, folder: Path, reading: Reading, name: str | None = None) -> DecisionTable:
+    """Return the decisions of a file, once all of them are known to be valid.
+
+    Parameters
+    ----------
+    file : Path
+        A Parquet, CSV or JSONL file, plain or gzipped, a pipe, or ``-``.
+    folder : Path
+        Gets the decisions; an empty one.
+    reading : Reading
+    name : str, optional
+        What documents and messages call it; the file's name by default.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or the mapping does not fit it.
+    DataError
+        If rows break a rule of recorded decisions; the message lists all failures.
+    """
+    work, checked = folder / "work", folder / "checked"
+    work.mkdir()
+    checked.mkdir()
+    given = given_file(file, work, reading.kind, reading.standard_input, name)
+    request = Request(
+        reading.mapping, layout.SUITES_FOLDER, keeps_unknown=False, refusal="invalid decisions"
+    )
+    found = check(given, checked, work, request, reading.say)
+    sha256 = digest(given.given)
+    shutil.rmtree(work)
+    known = {"source": name or Path(given.name).name, "sha256": sha256, **found}
+    known["file"] = known["source"]
+    return DecisionTable(known["source"], given.name, known, checked / DECISIONS, sha256)
+
+
+def check_out(path: Path) -> None:
+    """Refuse a file for decisions that is not Parquet.
+
+    Raises
+    ------
+    UsageError
+        By its ending.
+    """
+    if path.suffix.lower() != ".parquet":
+        raise UsageError(f"--out {path}: its name must end in .parquet")
+
+
+def write(table: DecisionTable, path: Path) -> None:
+    """Write the decisions as Parquet, in the columns of `schema.RECORDED`.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be written.
+    """
+    try:
+        with replacing(path) as partial:
+            shutil.copyfile(table.decisions, partial)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def profile(
+    table: DecisionTable,
+    params: Params,
+    model: str | None = None,
+    domains: Sequence[str] | None = None,
+    is_pooled: bool = False,
+) -> Profile:
+    """Return the profile of a model; arguments as for `recorded_sources.profile`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model or domain, or the model must be named.
+    """
+    chosen = None if domains is None else tuple(domains)
+    asked = Asked(table.name, table.model(model), params, chosen, is_pooled, table.decisions)
+    check_names(asked, table.known)
+    return with_warnings(profile_of(asked, None), table.known)
+
+
+def report(
+    table: DecisionTable, params: Params, folder: Path, n_processes: int | None = None
+) -> Path:
+    """Write a page with the profiles of every model into `folder`, and return its path.
+
+    Parameters
+    ----------
+    table : DecisionTable
+    params : Params
+        Uses `seed` and `analyze`.
+    folder : Path
+        Made where it does not exist.
+    n_processes : int, optional
+        At most so many at a time; as many as there are processors by default.
+    """
+    page = folder / layout.report_file().name
+    models = sorted(table.known["models"])
+    asked = [Asked(table.name, model, params, file=table.decisions) for model in models]
+    drawn = drawn_profiles(asked, None, n_processes=n_processes)
+    try:
+        write_page(
+            drawn,
+            table.known,
+            table.decisions,
+            params,
+            page,
+            f"unknown (escalometer {__version__})",
+        )
+    except OSError as error:
+        raise UsageError(f"{page} cannot be written: {error.strerror or error}") from error
+    return page
+
+
+@dataclass(frozen=True)
+class Side:
+    """A model of a table in a comparison, and what documents call it."""
+
+    table: DecisionTable
+    model: str
+    label: str
+
+    @classmethod
+    def alone(cls, table: DecisionTable, model: str | None) -> Side:
+        """Return the one side of what is not compared; None for the only model."""
+        name = table.model(model)
+        return cls(table, name, name)
+
+    def rows(self) -> pa.Table:
+        """Return its decisions."""
+        return self.table.rows(self.model, self.label)
+
+
+def sides(first: DecisionTable, second: DecisionTable, models: Sequence[str | None]) -> list[Side]:
+    """Return the two sides of a comparison; a model that both tables have is called by the table.
+
+    Parameters
+    ----------
+    first, second : DecisionTable
+        May be the same.
+    models : sequence of str or None
+        The model of each; None for the only one.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model, it must be named, or both sides are the same.
+    """
+    names = [table.model(model) for table, model in zip((first, second), models, strict=True)]
+    if names[0] != names[1]:
+        labels = names
+    elif first is second:
+        raise UsageError(f"{names[0]} cannot be compared with itself: name two models")
+    else:
+        by_name, by_place = [first.name, second.name], [first.place, second.place]
+        pairs = (by_name, by_place, ["first", "second"])
+        labels = next(pair for pair in pairs if pair[0] != pair[1])
+    return [
+        Side(table, name, label)
+        for table, name, label in zip((first, second), names, labels, strict=True)
+    ]
+
+
+def compare(both: Sequence[Side], params: Params) -> tuple[Comparison, pa.Table]:
+    """Return the comparison of two sides, and every dialogue in which they differ.
+
+    Differences are the second's numbers minus the first's.
+    """
+    first, second = both
+    decisions = pa.concat_tables([first.rows(), second.rows()])
+    comparison, dialogues = build_comparison(
+        decisions, first.label, second.label, _source(both), params
+    )
+    return comparison.with_notes(*_renamed(both)), dialogues
+
+
+def gate(
+    both: Sequence[Side], params: Params, rules: GateParams, intervention: str | None = None
+) -> Verdict:
+    """Return the verdict on a model of a table.
+
+    Parameters
+    ----------
+    both : sequence of Side
+        The release in use, where there is one, then the release that is judged.
+    params : Params
+        Uses `seed` and `analyze`.
+    rules : GateParams
+        Its `against` is replaced by the release in use.
+    intervention : str, optional
+        The one that is deployed; that of the rules, or the only one that there is, by default.
+
+    Raises
+    ------
+    UsageError
+        If there is no such intervention, or it is unknown which intervention is deployed.
+    ProviderError
+        If the provider failed in every dialogue that would be judged.
+    """
+    judged = both[-1]
+    parts = [side.rows() for side in both]
+    decisions = pa.concat_tables(parts)
+    chosen = _intervention(judged, parts[-1], rules.intervention, intervention)
+    against = both[0].label if len(both) > 1 else None
+    changed = rules.model_copy(update={"against": against, "intervention": chosen})
+    verdict = build_verdict(decisions, judged.label, _source(both), params, changed)
+    files = {side.table.place: f"sha256:{side.table.digest}" for side in both}
+    notes = list(_renamed(both))
+    if intervention is None and chosen != rules.intervention:
+        notes.append(
+            f"Intervention {chosen}: the only one of {judged.table.name} that can be deployed "
+            f"(gate.intervention is {rules.intervention})."
+        )
+    return with_origin(verdict.model_copy(update={"notes": (*verdict.notes, *notes)}), files)
+
+
+def _intervention(side: Side, rows: pa.Table, usual: str, wanted: str | None) -> str:
+    """Return the intervention that is judged: the rules', or the only one that there is."""
+    known: set[str] = set(rows.column("intervention").unique().to_pylist())
+    if wanted is not None:
+        if wanted not in known:
+            raise unknown_name("intervention", wanted, known)
+        return wanted
+    candidates = sorted(known - set(_CONTROLS))
+    if usual in known or not candidates:
+        return usual
+    if len(candidates) > 1:
+        raise UsageError(
+            f"{side.table.name} has the interventions {', '.join(candidates)} of {side.model}: "
+            "name the one that is deployed: --intervention"
+        )
+    return candidates[0]
+
+
+def _source(both: Sequence[Side]) -> str:
+    return ", ".join(dict.fromkeys(side.table.name for side in both))
+
+
+def _renamed(both: Sequence[Side]) -> list[str]:
+    """Return a note where sides are not called by their models."""
+    model, label = both[0].model, both[0].label
+    if model == label:
+        return []
+    return [f"Both sides are decisions of {model}; they are called by their tables."]

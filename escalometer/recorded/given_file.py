@@ -1,0 +1,149 @@
+"""The file of decisions that a user names: its format, and a plain file to read it from."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from escalometer.errors import DataError, UsageError
+from escalometer.warehouse.table_files import DAMAGE, without_gz
+
+#: Formats of decisions, by their names and the endings of their files.
+FORMATS = ("parquet", "csv", "jsonl")
+#: Endings of files that are recognized, plain and packed.
+ENDINGS = (*(f".{name}" for name in FORMATS), ".csv.gz", ".jsonl.gz")
+
+STANDARD_INPUT = "-"
+_MAGIC_PARQUET, _MAGIC_GZIP = b"PAR1", b"\x1f\x8b"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class GivenFile:
+    """A file of decisions as it is read.
+
+    Attributes
+    ----------
+    path : Path
+        A plain file whose name ends with its format.
+    name : str
+        How messages call what the user named.
+    given : Path
+        What the user named, or the copy of what has no place of its own; its digest identifies the
+        decisions.
+    """
+
+    path: Path
+    name: str
+    given: Path
+
+    def renamed(self, message: str) -> str:
+        """Return a message about `path` as one about the file that the user knows."""
+        return message.replace(str(self.path), self.name)
+
+
+def has_known_ending(name: str) -> bool:
+    """Return whether a name ends like a file of decisions."""
+    return name.lower().endswith(ENDINGS)
+
+
+def given_file(
+    file: Path,
+    work: Path,
+    kind: str | None = None,
+    standard_input: Callable[[], BinaryIO] | None = None,
+    name: str | None = None,
+) -> GivenFile:
+    """Return a plain file to read decisions from; what is packed or piped is copied into `work`.
+
+    Parameters
+    ----------
+    file : Path
+        A file, plain or gzipped, a pipe, or ``-`` for standard input.
+    work : Path
+        A folder for copies.
+    kind : {"parquet", "csv", "jsonl"}, optional
+        The format; by default that of the file's ending, and of a pipe that of its content.
+    standard_input : callable, optional
+        Opens standard input; without it, ``-`` is the name of a file.
+    name : str, optional
+        How messages call the file; as it is given by default.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or its format is unknown.
+    DataError
+        If it is damaged, or standard input is empty.
+    """
+    if str(file) == STANDARD_INPUT and standard_input is not None:
+        return _copied(standard_input(), name or "standard input", work, kind)
+    if file.is_dir() or not file.exists():
+        raise UsageError(f"{file} is a folder" if file.is_dir() else f"{file} does not exist")
+    try:
+        if not file.is_file():  # a pipe, as of `<(…)` of a shell
+            with file.open("rb") as stream:
+                return _copied(stream, name or str(file), work, kind)
+        if kind is None and not has_known_ending(file.name):
+            raise UsageError(
+                f"{file}: unknown kind of file; its name must end in {', '.join(ENDINGS)}, or "
+                "name the format: --format csv"
+            )
+        is_packed = file.name.lower().endswith(".gz")
+        found = kind or without_gz(file.name).rpartition(".")[2].lower()
+        if not is_packed and file.suffix.lower() == f".{found}":
+            return GivenFile(file, name or str(file), file)
+        with file.open("rb") as stream:
+            return _unpacked(stream, name or str(file), work, file, found, is_packed)
+    except PermissionError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _copied(stream: BinaryIO, name: str, work: Path, kind: str | None) -> GivenFile:
+    """Return a copy of a pipe; its content tells its format, and whether it is gzipped."""
+    copy = work / "piped"
+    with copy.open("wb") as target:
+        shutil.copyfileobj(stream, target, _CHUNK)
+    with copy.open("rb") as source:
+        start = source.read(_CHUNK)
+        if not start:
+            raise DataError(f"{name} is empty: it needs decisions as Parquet, CSV or JSON lines")
+        is_packed = start.startswith(_MAGIC_GZIP)
+        if is_packed:
+            try:
+                source.seek(0)
+                start = gzip.GzipFile(fileobj=source).read(_CHUNK)
+            except DAMAGE as error:
+                raise DataError(f"{name} cannot be unpacked: {error}") from error
+        source.seek(0)
+        return _unpacked(source, name, work, copy, kind or format_of(start), is_packed)
+
+
+def _unpacked(
+    stream: BinaryIO, name: str, work: Path, given: Path, kind: str, is_packed: bool
+) -> GivenFile:
+    path = work / f"given.{kind}"
+    try:
+        with path.open("wb") as target:
+            source = gzip.GzipFile(fileobj=stream) if is_packed else stream
+            shutil.copyfileobj(source, target, _CHUNK)
+    except DAMAGE as error:
+        if not is_packed:  # no room on the disk, say
+            raise
+        raise DataError(f"{name} cannot be unpacked: {error}") from error
+    return GivenFile(path, name, given)
+
+
+def format_of(start: bytes) -> str:
+    """Return the format of a file that begins with these bytes.
+
+    JSON lines begin with a brace, and so may no header of a CSV file that has our columns.
+    """
+    if start.startswith(_MAGIC_PARQUET):
+        return "parquet"
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return "jsonl" if text.startswith((b"{", b"[")) else "csv"
