@@ -15,7 +15,6 @@ import click
 from escalometer.errors import UsageError
 
 if TYPE_CHECKING:
-    from escalometer.config import Params
     from escalometer.operations.decision_tables import DecisionTable
 
 
@@ -87,11 +86,3 @@ def refuse_options(given: Mapping[str, Any], command: str) -> None:
             raise UsageError(
                 f"{option} belongs to a file of decisions: escalometer {command} FILE {option} …"
             )
-
-
-def scored_at(params: Params, cost_ratio: float | None) -> Params:
-    """Return the parameters with decisions scored at one cost ratio, where it is given."""
-    if cost_ratio is None:
-        return params
-    analyze = params.analyze.model_copy(update={"cost_ratios": (cost_ratio,)})
-    return params.model_copy(update={"analyze": analyze})

@@ -11,7 +11,7 @@ import click
 
 from escalometer.commands import Place
 from escalometer.commands._options import cost_ratio_option, files_or_models, reading_options
-from escalometer.commands._tables import opened_tables, refuse_options, scored_at
+from escalometer.commands._tables import opened_tables, refuse_options
 from escalometer.errors import UsageError
 from escalometer.layout import PIPELINE
 
@@ -79,6 +79,8 @@ def compare(
 
     params = load_params()
     if isinstance(given[0], Path) and source is None:
+        from escalometer.operations.decision_tables import scored_at
+
         params = scored_at(params, cost_ratio)
         comparison = _of_files(given, chosen, mapping, kind, params, out)
     else:
@@ -112,7 +114,7 @@ def _of_files(
 ) -> Comparison:
     """Return the comparison of two files, or of two models of one file."""
     from escalometer.operations import compare as operation
-    from escalometer.operations import decision_tables
+    from escalometer.operations import table_sides
 
     operation.check_out(out)
     files = [one for one in given if isinstance(one, Path)]
@@ -125,8 +127,8 @@ def _of_files(
     if models and chosen is not None:
         raise UsageError(f"--model {chosen} belongs to two files; here the models are named")
     with opened_tables(files, mapping, kind) as tables:
-        sides = decision_tables.sides(tables[0], tables[-1], models or [chosen, chosen])
-        comparison, dialogues = decision_tables.compare(sides, params)
+        sides = table_sides.sides(tables[0], tables[-1], models or [chosen, chosen])
+        comparison, dialogues = table_sides.compare(sides, params)
     if out is not None:
         operation.write_dialogues(dialogues, out)
     return comparison

@@ -135,7 +135,7 @@ def _of_file(
 ) -> Verdict:
     """Return the verdict on a file; `options` are model, release in use, R and intervention."""
     from escalometer.config import load_params
-    from escalometer.operations import decision_tables
+    from escalometer.operations import table_sides
     from escalometer.operations.gate import rules_of
 
     params = load_params()
@@ -146,11 +146,11 @@ def _of_file(
     with opened_tables(files, mapping, kind) as tables:
         models = [None if isinstance(in_use, Path) else in_use, chosen]
         both = (
-            [decision_tables.Side.alone(tables[-1], chosen)]
+            [table_sides.Side.alone(tables[-1], chosen)]
             if in_use is None
-            else decision_tables.sides(tables[0], tables[-1], models)
+            else table_sides.sides(tables[0], tables[-1], models)
         )
-        return decision_tables.gate(both, params, rules, intervention)
+        return table_sides.gate(both, params, rules, intervention)
 
 
 def _code(verdict: Verdict) -> int:

@@ -15,7 +15,7 @@ from escalometer.commands._options import (
     names,
     reading_options,
 )
-from escalometer.commands._tables import opened_tables, refuse_options, scored_at
+from escalometer.commands._tables import opened_tables, refuse_options
 from escalometer.errors import UsageError
 from escalometer.layout import PIPELINE
 
@@ -76,7 +76,7 @@ def profile(
     if isinstance(model, Path) and source is None:
         from escalometer.operations import decision_tables
 
-        params = scored_at(params, cost_ratio)
+        params = decision_tables.scored_at(params, cost_ratio)
         with opened_tables([model], mapping, kind) as [table]:
             found = decision_tables.profile(table, params, chosen, domains, pool_isolated)
     else:
@@ -150,9 +150,10 @@ def report(
 
         if source is not None:
             raise UsageError(f"--source {source} and the file {file}: name one of them")
+        params = decision_tables.scored_at(params, cost_ratio)
         with opened_tables([file], mapping, kind) as [table]:
             folder = out or Path(REPORT_FOLDER)
-            path = decision_tables.report(table, scored_at(params, cost_ratio), folder)
+            path = decision_tables.report(table, params, folder)
     else:
         given = {"--map": mapping, "--format": kind, "--cost-ratio": cost_ratio}
         refuse_options(given, "report")

@@ -18,6 +18,7 @@ from escalometer.config._params import (
 )
 from escalometer.config._reading import (
     Workspace,
+    default_params,
     edit_card,
     edit_params,
     load_card,
@@ -49,6 +50,7 @@ __all__ = [
     "TrainParams",
     "WheelSource",
     "Workspace",
+    "default_params",
     "edit_card",
     "edit_params",
     "load_card",
