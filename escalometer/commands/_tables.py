@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from escalometer.errors import UsageError
+from escalometer.runtime.interruption import interruptible
 
 if TYPE_CHECKING:
     from escalometer.operations.decision_tables import DecisionTable
@@ -51,8 +50,7 @@ def opened_tables(
             click.echo(f"{visible(text)} …", err=True)
 
     reading = Reading(mapping, kind, standard_input, say)
-    signal.signal(signal.SIGTERM, _interrupt)
-    with contextlib.ExitStack() as stack:
+    with interruptible(), contextlib.ExitStack() as stack:
         tables = []
         for file in files:
             table = stack.enter_context(opened(file, reading))
@@ -60,10 +58,6 @@ def opened_tables(
                 click.echo(f"warning: {visible(table.name)}: {visible(warning)}", err=True)
             tables.append(table)
         yield tables
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def refuse_options(given: Mapping[str, Any], command: str) -> None:

@@ -12,6 +12,7 @@ from escalometer.commands import Place
 from escalometer.commands._options import reading_options
 from escalometer.commands._tables import opened_tables, standard_input
 from escalometer.errors import UsageError
+from escalometer.runtime.interruption import interruptible
 
 
 @click.command("import")
@@ -71,16 +72,17 @@ def import_file(
     load_params()  # says so where this is not a project
     root = workspace().root
     import_decisions.restore(root)
-    about = import_decisions.run(
-        file,
-        name,
-        root,
-        replace,
-        lambda text: click.echo(f"{visible(text)} …", err=True),
-        mapping=mapping,
-        kind=kind,
-        standard_input=standard_input,
-    )
+    with interruptible():
+        about = import_decisions.run(
+            file,
+            name,
+            root,
+            replace,
+            lambda text: click.echo(f"{visible(text)} …", err=True),
+            mapping=mapping,
+            kind=kind,
+            standard_input=standard_input,
+        )
     for warning in about["warnings"]:
         click.echo(f"warning: {visible(warning)}", err=True)
     if as_json:
