@@ -20,6 +20,8 @@ ENDINGS = (*(f".{name}" for name in FORMATS), ".csv.gz", ".jsonl.gz")
 STANDARD_INPUT = "-"
 _MAGIC_PARQUET, _MAGIC_GZIP = b"PAR1", b"\x1f\x8b"
 _CHUNK = 1 << 20
+#: A path with one of these is a pattern to DuckDB, and may match other files.
+_WILDCARDS = frozenset("*?[")
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,19 @@ def given_file(
             )
         is_packed = file.name.lower().endswith(".gz")
         found = kind or without_gz(file.name).rpartition(".")[2].lower()
-        if not is_packed and file.suffix.lower() == f".{found}":
-            return GivenFile(file, name or str(file), file)
+        is_usual = file.suffix.lower() == f".{found}" and not set(str(file)) & _WILDCARDS
+        if not is_packed:
+            path = file if is_usual else _linked(file, work / f"given.{found}")
+            return GivenFile(path, name or str(file), file)
         with file.open("rb") as stream:
             return _unpacked(stream, name or str(file), work, file, found, is_packed)
     except PermissionError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _linked(file: Path, path: Path) -> Path:
+    path.symlink_to(file.resolve())
+    return path
 
 
 def _copied(stream: BinaryIO, name: str, work: Path, kind: str | None) -> GivenFile:
