@@ -74,14 +74,13 @@ def compare(
       escalometer compare old.csv new.csv
       escalometer compare decisions.parquet OLD NEW
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.config import load_params
+    from escalometer.config import load_params, params_or_defaults
     from escalometer.reporting.comparison_text import print_comparison
 
-    params = load_params()
     if isinstance(given[0], Path) and source is None:
         from escalometer.operations.decision_tables import scored_at
 
-        params = scored_at(params, cost_ratio)
+        params = scored_at(params_or_defaults(), cost_ratio)
         comparison = _of_files(given, chosen, mapping, kind, params, out)
     else:
         from escalometer.operations import compare as operation
@@ -96,7 +95,7 @@ def compare(
         if len(given) != 2:
             raise UsageError(f"compare takes two models, found {len(given)}")
         first, second = map(str, given)
-        root = workspace().root
+        params, root = load_params(), workspace().root
         comparison = operation.run(first, second, params, root, source or PIPELINE, out)
     if as_json:
         click.echo(json.dumps(comparison.as_json(), allow_nan=False, indent=2))

@@ -134,11 +134,11 @@ def _of_file(
     kind: str | None,
 ) -> Verdict:
     """Return the verdict on a file; `options` are model, release in use, R and intervention."""
-    from escalometer.config import load_params
+    from escalometer.config import params_or_defaults
     from escalometer.operations import table_sides
     from escalometer.operations.gate import rules_of
 
-    params = load_params()
+    params = params_or_defaults()
     chosen, against, cost_ratio, intervention = options
     rules = rules_of(params, cost_ratio=cost_ratio)
     in_use = rules.against if against is None else against

@@ -68,20 +68,20 @@ def profile(
       escalometer profile smollm2-135m-instruct --full
       escalometer profile decisions.csv --map label=outcome --cost-ratio 10
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.config import load_params
+    from escalometer.config import load_params, params_or_defaults
     from escalometer.reporting.profile_text import print_profile
     from escalometer.reporting.summary_text import print_summary
 
-    params = load_params()
     if isinstance(model, Path) and source is None:
         from escalometer.operations import decision_tables
 
-        params = decision_tables.scored_at(params, cost_ratio)
+        params = decision_tables.scored_at(params_or_defaults(), cost_ratio)
         with opened_tables([model], mapping, kind) as [table]:
             found = decision_tables.profile(table, params, chosen, domains, pool_isolated)
     else:
         given = {"--model": chosen, "--map": mapping, "--format": kind, "--cost-ratio": cost_ratio}
         refuse_options(given, "profile")
+        params = load_params()
         found = _profile(str(model), source or PIPELINE, params, domains, pool_isolated)
     if as_json:
         click.echo(json.dumps(found.as_json(), allow_nan=False, indent=2))
@@ -142,22 +142,21 @@ def report(
     Example:
       escalometer report decisions.parquet --out review
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.config import load_params
+    from escalometer.config import load_params, params_or_defaults
 
-    params = load_params()
     if file is not None:
         from escalometer.operations import decision_tables
 
         if source is not None:
             raise UsageError(f"--source {source} and the file {file}: name one of them")
-        params = decision_tables.scored_at(params, cost_ratio)
+        params = decision_tables.scored_at(params_or_defaults(), cost_ratio)
         with opened_tables([file], mapping, kind) as [table]:
             folder = out or Path(REPORT_FOLDER)
             path = decision_tables.report(table, params, folder)
     else:
         given = {"--map": mapping, "--format": kind, "--cost-ratio": cost_ratio}
         refuse_options(given, "report")
-        path = _report(source or PIPELINE, params, out)
+        path = _report(source or PIPELINE, load_params(), out)
     click.echo(str(path.resolve()))
 
 

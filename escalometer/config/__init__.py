@@ -18,7 +18,6 @@ from escalometer.config._params import (
 )
 from escalometer.config._reading import (
     Workspace,
-    default_params,
     edit_card,
     edit_params,
     load_card,
@@ -50,7 +49,6 @@ __all__ = [
     "TrainParams",
     "WheelSource",
     "Workspace",
-    "default_params",
     "edit_card",
     "edit_params",
     "load_card",

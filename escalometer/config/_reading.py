@@ -149,11 +149,6 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     return _build(path, Params)
 
 
-def default_params() -> Params:
-    """Return the built-in params.yaml."""
-    return load_params(Path(__file__).resolve().parents[2] / PARAMS_FILE)
-
-
 def model_names(folder: Path = CARDS_FOLDER) -> list[str]:
     """Return the ids of the model cards that exist, in alphabetical order."""
     return sorted(path.stem for path in folder.glob("*.yaml"))
