@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pyarrow as pa
 from escalometer import warehouse
 from escalometer.errors import DataError
 from escalometer.layout import SUITES_FOLDER
+from escalometer.resources import resource
 
 #: The column that every validated table has: the row's number as messages call it.
 ROW = "source_row"
@@ -102,6 +104,12 @@ def number_rows(table: pa.Table) -> pa.Table:
     return flat(table).append_column(ROW, pa.array(range(1, table.num_rows + 1), pa.int64()))
 
 
+def suite_file(table: str, folder: Path = SUITES_FOLDER) -> Traversable:
+    """Return the file of a table's suite: the project's own, or else the built-in one."""
+    project_file = folder / f"{table}.json"
+    return project_file if project_file.exists() else resource("expectations", project_file.name)
+
+
 def read_suite(table: str, folder: Path = SUITES_FOLDER) -> dict[str, Any]:
     """Return the suite of `table` as Great Expectations takes it.
 
@@ -112,7 +120,7 @@ def read_suite(table: str, folder: Path = SUITES_FOLDER) -> dict[str, Any]:
     """
     path = folder / f"{table}.json"
     try:
-        suite: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        suite: dict[str, Any] = json.loads(suite_file(table, folder).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist; each table needs a suite of that name") from error
     except json.JSONDecodeError as error:
@@ -137,7 +145,7 @@ def check(
     table : pyarrow.Table
         The rows, with `source_row`.
     name : str
-        Name of the table; its suite is `<folder>/<name>.json`.
+        Name of the table; its suite is `<folder>/<name>.json`, or else the built-in one.
     file : Path
         Where the rows come from, for messages.
     identifiers : sequence of str
@@ -145,7 +153,7 @@ def check(
     suite : mapping, optional
         The suite to use where there is no such file, as Great Expectations takes it.
     folder : Path, default expectations
-        The folder of all suites.
+        The folder of the project's suites.
 
     Raises
     ------
@@ -153,6 +161,7 @@ def check(
         If there is no such suite, or it holds nothing or what Great Expectations does not know.
     """
     path = folder / f"{name}.json"
+    # A suite that is given is of a domain of the person's: a built-in one is not about it.
     rules = read_suite(name, folder) if suite is None or path.exists() else suite
     if not table.num_rows:
         failure = Failure(str(file), "", "the table must have rows", 0, ("found none",))

@@ -10,23 +10,47 @@ import click
 
 from escalometer.errors import UsageError, unknown_name
 
+#: In the meta data of the context: the folder in which the command was called.
+CALLED_IN = "escalometer.called_in"
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def files_or_models(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+def callers_path(value: str | Path, context: click.Context | None) -> Path:
+    """Return a path as the caller sees it, absolute if called below the project's root."""
+    folder = context.meta.get(CALLED_IN) if context else None
+    if folder is None or folder == Path.cwd() or str(value) == "-":
+        return Path(value)
+    return Path(folder, Path(value).expanduser())
+
+
+class CallersPath(click.Path):
+    """A path as the caller sees it: commands themselves run in the project's root."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(path_type=Path, **settings)
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        """Return the path, absolute where the command was called below the project's root."""
+        return super().convert(callers_path(value, context), parameter, context)
+
+
+def files_or_models(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
     """Return `file_or_model` of a value, or of each of several; None where nothing was given."""
     if isinstance(value, tuple):
-        return tuple(file_or_model(one) for one in value)
-    return None if value is None else file_or_model(value)
+        return tuple(file_or_model(one, context) for one in value)
+    return None if value is None else file_or_model(value, context)
 
 
-def file_or_model(value: str) -> Path | str:
+def file_or_model(value: str, context: click.Context | None = None) -> Path | str:
     """Return a path for ``-``, what exists as a file, and names that end as files do."""
     from escalometer.recorded.given_file import STANDARD_INPUT, has_known_ending
 
+    path = callers_path(value, context)
     if value == STANDARD_INPUT or has_known_ending(value):
-        return Path(value)
-    path = Path(value)
+        return path
     return path if path.exists() and not path.is_dir() else value
 
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from escalometer import layout
 from escalometer.errors import UsageError
 from escalometer.runtime.interruption import interruptible
 
 if TYPE_CHECKING:
+    from escalometer.config import Params
     from escalometer.operations.decision_tables import DecisionTable
 
 
@@ -33,11 +35,12 @@ def standard_input() -> BinaryIO:
 
 @contextlib.contextmanager
 def opened_tables(
-    files: Sequence[Path], mapping: Mapping[str, str], kind: str | None
+    files: Sequence[Path], mapping: Mapping[str, str], kind: str | None, root: Path | None
 ) -> Iterator[list[DecisionTable]]:
     """Yield the decisions of files while the block runs; warnings go to standard error.
 
-    Copies are removed when the block ends, also on Ctrl-C and SIGTERM.
+    Rows are checked by the suites of the project, if there is one, and by the built-in ones. Copies
+    are removed when the block ends, also on Ctrl-C and SIGTERM.
     """
     from escalometer.documents.wording import visible
     from escalometer.operations.decision_tables import Reading, opened
@@ -49,7 +52,8 @@ def opened_tables(
         if sys.stderr.isatty():
             click.echo(f"{visible(text)} …", err=True)
 
-    reading = Reading(mapping, kind, standard_input, say)
+    suites = None if root is None else root / layout.SUITES_FOLDER
+    reading = Reading(mapping, kind, standard_input, say, suites)
     with interruptible(), contextlib.ExitStack() as stack:
         tables = []
         for file in files:
@@ -58,6 +62,20 @@ def opened_tables(
                 click.echo(f"warning: {visible(table.name)}: {visible(warning)}", err=True)
             tables.append(table)
         yield tables
+
+
+def project_settings() -> tuple[Params, Path | None]:
+    """Return the settings, and the root of the project; the built-in ones outside of a project.
+
+    Raises
+    ------
+    UsageError
+        If the project's params.yaml has a key or value that it may not have.
+    """
+    from escalometer.config import default_params, load_params
+
+    root = layout.find_root(Path.cwd())  # a params.yaml alone may be another program's
+    return (default_params(), None) if root is None else (load_params(), root)
 
 
 def refuse_options(given: Mapping[str, Any], command: str) -> None:

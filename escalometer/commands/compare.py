@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING
 import click
 
 from escalometer.commands import Place
-from escalometer.commands._options import cost_ratio_option, files_or_models, reading_options
-from escalometer.commands._tables import opened_tables, refuse_options
+from escalometer.commands._options import (
+    CallersPath,
+    cost_ratio_option,
+    files_or_models,
+    reading_options,
+)
+from escalometer.commands._tables import opened_tables, project_settings, refuse_options
 from escalometer.errors import UsageError
 from escalometer.layout import PIPELINE
 
 if TYPE_CHECKING:
     from escalometer.config import Params
     from escalometer.documents import Comparison
+    from escalometer.operations.decision_tables import DecisionTable
 
 
 @click.command()
@@ -38,7 +44,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=CallersPath(dir_okay=False),
     metavar="FILE",
     help="Write all dialogues in which the models differ to a .csv or .parquet file.",
 )
@@ -74,14 +80,18 @@ def compare(
       escalometer compare old.csv new.csv
       escalometer compare decisions.parquet OLD NEW
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.config import load_params, params_or_defaults
+    from escalometer.config import load_params
     from escalometer.reporting.comparison_text import print_comparison
 
     if isinstance(given[0], Path) and source is None:
+        from escalometer.operations.compare import check_out
         from escalometer.operations.decision_tables import scored_at
 
-        params = scored_at(params_or_defaults(), cost_ratio)
-        comparison = _of_files(given, chosen, mapping, kind, params, out)
+        check_out(out)
+        params, root = project_settings()
+        params = scored_at(params, cost_ratio)
+        with opened_tables(_files(given, chosen), mapping, kind, root) as tables:
+            comparison = _compared(tables, given, chosen, params, out)
     else:
         from escalometer.operations import compare as operation
 
@@ -103,11 +113,24 @@ def compare(
         print_comparison(comparison, sys.stdout, params.analyze.headline_ratio)
 
 
-def _of_files(
+def _files(given: tuple[Path | str, ...], chosen: str | None) -> list[Path]:
+    """Return the files that are compared, if the arguments make sense."""
+    files = [one for one in given if isinstance(one, Path)]
+    n_models = len(given) - len(files)
+    if (len(files), n_models) not in ((2, 0), (1, 2)):
+        raise UsageError(
+            "compare takes two files, or a file and two of its models: escalometer compare "
+            f"{files[0]} MODEL MODEL"
+        )
+    if n_models and chosen is not None:
+        raise UsageError(f"--model {chosen} belongs to two files; here the models are named")
+    return files
+
+
+def _compared(
+    tables: list[DecisionTable],
     given: tuple[Path | str, ...],
     chosen: str | None,
-    mapping: dict[str, str],
-    kind: str | None,
     params: Params,
     out: Path | None,
 ) -> Comparison:
@@ -115,19 +138,9 @@ def _of_files(
     from escalometer.operations import compare as operation
     from escalometer.operations import table_sides
 
-    operation.check_out(out)
-    files = [one for one in given if isinstance(one, Path)]
     models: list[str | None] = [one for one in given if isinstance(one, str)]
-    if (len(files), len(models)) not in ((2, 0), (1, 2)):
-        raise UsageError(
-            "compare takes two files, or a file and two of its models: escalometer compare "
-            f"{files[0]} MODEL MODEL"
-        )
-    if models and chosen is not None:
-        raise UsageError(f"--model {chosen} belongs to two files; here the models are named")
-    with opened_tables(files, mapping, kind) as tables:
-        sides = table_sides.sides(tables[0], tables[-1], models or [chosen, chosen])
-        comparison, dialogues = table_sides.compare(sides, params)
+    sides = table_sides.sides(tables[0], tables[-1], models or [chosen, chosen])
+    comparison, dialogues = table_sides.compare(sides, params)
     if out is not None:
         operation.write_dialogues(dialogues, out)
     return comparison

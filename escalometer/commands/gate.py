@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from escalometer.commands import Place
-from escalometer.commands._options import files_or_models, reading_options
-from escalometer.commands._tables import opened_tables, refuse_options
+from escalometer.commands._options import CallersPath, files_or_models, reading_options
+from escalometer.commands._tables import opened_tables, project_settings, refuse_options
 from escalometer.errors import EscalometerError, UsageError
 from escalometer.layout import PIPELINE
 
@@ -55,7 +55,7 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 @reading_options
 @click.option(
     "--junit",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=CallersPath(dir_okay=False),
     metavar="FILE",
     help="Write the verdict as JUnit XML, one test case per rule.",
 )
@@ -134,16 +134,15 @@ def _of_file(
     kind: str | None,
 ) -> Verdict:
     """Return the verdict on a file; `options` are model, release in use, R and intervention."""
-    from escalometer.config import params_or_defaults
     from escalometer.operations import table_sides
     from escalometer.operations.gate import rules_of
 
-    params = params_or_defaults()
+    params, root = project_settings()
     chosen, against, cost_ratio, intervention = options
     rules = rules_of(params, cost_ratio=cost_ratio)
     in_use = rules.against if against is None else against
     files = [*([in_use] if isinstance(in_use, Path) else []), file]
-    with opened_tables(files, mapping, kind) as tables:
+    with opened_tables(files, mapping, kind, root) as tables:
         models = [None if isinstance(in_use, Path) else in_use, chosen]
         both = (
             [table_sides.Side.alone(tables[-1], chosen)]

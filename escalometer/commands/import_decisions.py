@@ -9,18 +9,18 @@ from typing import Any
 import click
 
 from escalometer.commands import Place
-from escalometer.commands._options import reading_options
-from escalometer.commands._tables import opened_tables, standard_input
+from escalometer.commands._options import CallersPath, reading_options
+from escalometer.commands._tables import opened_tables, project_settings, standard_input
 from escalometer.errors import UsageError
 from escalometer.runtime.interruption import interruptible
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=CallersPath())
 @click.option("--as", "name", metavar="NAME", help="Name of the source in this project.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=CallersPath(dir_okay=False),
     metavar="FILE",
     help="Write the checked decisions to a .parquet file instead; needs no project.",
 )
@@ -97,7 +97,8 @@ def _write(file: Path, out: Path, mapping: dict[str, str], kind: str | None, as_
     from escalometer.operations import decision_tables
 
     decision_tables.check_out(out)
-    with opened_tables([file], mapping, kind) as [table]:
+    _, root = project_settings()
+    with opened_tables([file], mapping, kind, root) as [table]:
         decision_tables.write(table, out)
     if as_json:
         click.echo(json.dumps(dict(table.known), allow_nan=False, indent=2, ensure_ascii=False))

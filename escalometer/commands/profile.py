@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from escalometer.commands._options import (
+    CallersPath,
+    callers_path,
     cost_ratio_option,
     files_or_models,
     names,
     reading_options,
 )
-from escalometer.commands._tables import opened_tables, refuse_options
+from escalometer.commands._tables import opened_tables, project_settings, refuse_options
 from escalometer.errors import UsageError
 from escalometer.layout import PIPELINE
 
@@ -68,15 +70,16 @@ def profile(
       escalometer profile smollm2-135m-instruct --full
       escalometer profile decisions.csv --map label=outcome --cost-ratio 10
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.config import load_params, params_or_defaults
+    from escalometer.config import load_params
     from escalometer.reporting.profile_text import print_profile
     from escalometer.reporting.summary_text import print_summary
 
     if isinstance(model, Path) and source is None:
         from escalometer.operations import decision_tables
 
-        params = decision_tables.scored_at(params_or_defaults(), cost_ratio)
-        with opened_tables([model], mapping, kind) as [table]:
+        params, root = project_settings()
+        params = decision_tables.scored_at(params, cost_ratio)
+        with opened_tables([model], mapping, kind, root) as [table]:
             found = decision_tables.profile(table, params, chosen, domains, pool_isolated)
     else:
         given = {"--model": chosen, "--map": mapping, "--format": kind, "--cost-ratio": cost_ratio}
@@ -112,10 +115,10 @@ def _profile(
 
 
 @click.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=CallersPath())
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=CallersPath(file_okay=False),
     help="Folder to write to; by default data/report, of FILE escalometer-report.",
 )
 @click.option(
@@ -142,16 +145,17 @@ def report(
     Example:
       escalometer report decisions.parquet --out review
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.config import load_params, params_or_defaults
+    from escalometer.config import load_params
 
     if file is not None:
         from escalometer.operations import decision_tables
 
         if source is not None:
             raise UsageError(f"--source {source} and the file {file}: name one of them")
-        params = decision_tables.scored_at(params_or_defaults(), cost_ratio)
-        with opened_tables([file], mapping, kind) as [table]:
-            folder = out or Path(REPORT_FOLDER)
+        params, root = project_settings()
+        params = decision_tables.scored_at(params, cost_ratio)
+        folder = out or callers_path(REPORT_FOLDER, click.get_current_context())
+        with opened_tables([file], mapping, kind, root) as [table]:
             path = decision_tables.report(table, params, folder)
     else:
         given = {"--map": mapping, "--format": kind, "--cost-ratio": cost_ratio}

@@ -46,12 +46,15 @@ class Reading:
         Opens standard input, for the file ``-``.
     say : callable
         Takes each step as it begins, in words.
+    suites : Path, optional
+        The folder of a project's suites; the built-in ones count by default.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
     kind: str | None = None
     standard_input: Callable[[], BinaryIO] | None = None
     say: Say = lambda _: None
+    suites: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -138,9 +141,8 @@ def load(file: Path, folder: Path, reading: Reading, name: str | None = None) ->
     work.mkdir()
     checked.mkdir()
     given = given_file(file, work, reading.kind, reading.standard_input, name)
-    request = Request(
-        reading.mapping, layout.SUITES_FOLDER, keeps_unknown=False, refusal="invalid decisions"
-    )
+    suites = reading.suites or work  # where there are none, so that the built-in ones count
+    request = Request(reading.mapping, suites, keeps_unknown=False, refusal="invalid decisions")
     found = check(given, checked, work, request, reading.say)
     sha256 = digest(given.given)
     shutil.rmtree(work)
