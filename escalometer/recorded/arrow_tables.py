@@ -46,6 +46,8 @@ def write_parquet(table: object, path: Path, name: str) -> None:
         )
     try:
         reader = pa.RecordBatchReader.from_stream(_without_index(table))
+        if not reader.schema.names:
+            raise DataError(f"{name} has no columns")
         with pq.ParquetWriter(path, reader.schema) as writer:
             for batch in reader:
                 writer.write_batch(batch)
