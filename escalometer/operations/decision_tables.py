@@ -105,7 +105,7 @@ class DecisionTable:
         rows = warehouse.read_rows([self.decisions], COLUMNS, {"model": [model]}).cast(schema)
         if label in (None, model):
             return rows
-        names = pa.array([label] * rows.num_rows, pa.string())
+        names = pa.repeat(pa.scalar(label, pa.string()), rows.num_rows)
         place = rows.column_names.index("model")
         return rows.set_column(place, rows.schema.field(place), names)
 
