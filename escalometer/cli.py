@@ -155,7 +155,14 @@ def _modules(arguments: Sequence[str]) -> list[str]:
         libraries = ("pandas", "pyarrow.dataset", "pyarrow.pandas_compat")
         return [*libraries, *(f"escalometer.stages.{name}" for name in stages)]
     name = arguments[1]
-    return [f"escalometer.stages.{name}", *IMPORTS.get(name, ())] if name in STAGES else []
+    if name not in STAGES:
+        return []
+    from escalometer.cases.domains import shipped
+
+    # What learns conditions takes a second to import; shipped domains have conditions of their own.
+    learns = name == "sample" and arguments[-1] not in shipped()
+    trees = ("sklearn.model_selection", "sklearn.tree") if learns else ()
+    return [f"escalometer.stages.{name}", *IMPORTS.get(name, ()), *trees]
 
 
 def main() -> None:

@@ -101,7 +101,8 @@ def _profile(
         from escalometer.operations import recorded_sources
 
         return recorded_sources.profile(model, source, params, domains, pool_isolated)
-    from escalometer.analysis.decisions import load_decisions, load_design
+    from escalometer.analysis.decisions import load_decisions
+    from escalometer.analysis.designs import load_design
     from escalometer.analysis.profile import build_profile
     from escalometer.cases import catalog
     from escalometer.config import load_card

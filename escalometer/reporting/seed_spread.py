@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from rich.console import RenderableType
 from rich.text import Text
-from scipy.special import stdtrit
 
 from escalometer.documents import Probes
 from escalometer.documents.wording import points, share, visible
@@ -53,6 +52,8 @@ class SpreadRow:
     @property
     def between_two(self) -> float:
         """Difference that two adapters of different seeds exceed in 5% of pairs."""
+        from scipy.special import stdtrit
+
         n = len(self.estimates)
         return float(stdtrit(n - 1, 0.975)) * self.deviation * 2**0.5
 

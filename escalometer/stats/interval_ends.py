@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtrit
 
 from escalometer.stats.resamples import Floats
 from escalometer.stats.shares import Z95
@@ -37,6 +36,8 @@ def percentiles(
     ----------
     Efron 1987 (bias-corrected percentiles); Hesterberg 2015 (expanded percentiles).
     """
+    from scipy.special import ndtr, ndtri
+
     finite = values[np.isfinite(values)]
     if values.size == 0 or finite.size < MIN_DEFINED * values.size:
         return None, None
@@ -107,6 +108,8 @@ def root_ends(a: float, b: float, left_a: Floats, left_b: Floats) -> Ends:
 
 
 def _reach(n_groups: int) -> float:
+    from scipy.special import stdtrit
+
     return float(stdtrit(n_groups - 1, 0.975))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -11,9 +10,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from escalometer import __version__
-from tests.conftest import ROOT
+from tests.command_line import environment
+from tests.conftest import ROOT, tiny_card
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +58,7 @@ def run(package: Path, folder: Path, *arguments: str) -> subprocess.CompletedPro
     return subprocess.run(
         [sys.executable, "-m", "escalometer", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(package)},
+        env=environment(PYTHONPATH=str(package)),
         capture_output=True,
         text=True,
         check=False,
@@ -148,3 +149,45 @@ def test_an_own_domain_may_have_the_name_of_a_built_in_one(unpacked, tmp_path):
     (domains / "support_tickets.yaml").rename(domains / "movielens.yaml")
     listed = run(unpacked, tmp_path, "domains", "list").stdout
     assert "movielens\tSupport tickets\tlearned conditions\town, in place of a built-in" in listed
+
+
+def test_from_init_to_a_gate_as_installed(unpacked, tmp_path, tiny_weights):
+    """The support tickets, in folders below a project: evaluate, `dvc repro`, gate."""
+    root = tmp_path / "tick'ets ä"
+    assert run(unpacked, tmp_path, "init", str(root), "--example").returncode == 0
+    card = tiny_card(tiny_weights)
+    (root / "models" / "tiny.yaml").write_text(yaml.safe_dump(card), "utf-8")
+    params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+    params["sample"] |= {"n_per_condition": 2, "n_conditions": 2}
+    params["query"]["max_tokens"] = 4
+    params["analyze"]["n_bootstrap"] = 100
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), "utf-8")
+    done = run(unpacked, root / "domains", "evaluate", "tiny")
+    assert done.returncode == 0, done.stderr
+    assert "Escalation profile of tiny" in done.stdout
+    assert (root / "data" / "report" / "index.html").exists()
+    assert (root / "mlflow.db").exists()
+    lock = (root / "dvc.lock").read_bytes()
+    repro = subprocess.run(
+        ["dvc", "repro"],
+        cwd=root,
+        env=environment(PYTHONPATH=str(unpacked)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert repro.returncode == 0, repro.stderr
+    assert "up to date" in repro.stdout
+    assert (root / "dvc.lock").read_bytes() == lock
+    gate = run(unpacked, root / "data", "gate", "tiny", "--junit", "gate.xml")
+    assert gate.returncode in (1, 2), gate.stderr
+    assert (root / "data" / "gate.xml").exists()  # in the caller's folder
+    stranger = subprocess.run(  # what a person would commit: no data, no answers
+        ["git", "-C", str(root), "ls-files", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "data/README.md" in stranger
+    assert "parquet" not in stranger
+    assert "sqlite" not in stranger
