@@ -103,7 +103,9 @@ def compare(
         }
         refuse_options(options, "compare")
         if len(given) != 2:
-            raise UsageError(f"compare takes two: MODEL MODEL, or files of decisions; found {len(given)}")
+            raise UsageError(
+                f"compare takes MODEL MODEL, or files of decisions; found {len(given)} arguments"
+            )
         first, second = map(str, given)
         params, root = load_params(), workspace().root
         comparison = operation.run(first, second, params, root, source or PIPELINE, out)

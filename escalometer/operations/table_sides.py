@@ -16,7 +16,7 @@ from escalometer.operations.decision_tables import DecisionTable
 from escalometer.operations.gate import with_origin
 
 #: Interventions that are asked about for what they show, and are deployed by nobody.
-_CONTROLS = ("no_signal", "isolated")
+_CONTROLS = ("no_signal", "isolated", "swapped_actions", "length_control", "other_signal")
 
 
 @dataclass(frozen=True)

@@ -435,6 +435,7 @@ def test_an_intervention_is_named_where_several_can_be_deployed(folder):
         ("report both.csv --out page", {"work/page/index.html"}),
         ("import both.csv --out checked.parquet", {"work/checked.parquet"}),
         ("power --difference 0.05", set()),
+        (f"domains check {ROOT}/examples/support_tickets/support_tickets.yaml", set()),
     ],
 )
 def test_a_command_leaves_what_it_was_asked_to_write(folder, arguments, written):
@@ -447,6 +448,45 @@ def test_a_command_leaves_what_it_was_asked_to_write(folder, arguments, written)
         assert pq.ParquetFile(folder / "checked.parquet").schema_arrow.names == RECORDED.names
         again = profile_of(folder, "checked.parquet", "--model", "old")
         assert again["n_decisions"] == len(OLD)
+
+
+def test_commands_that_need_a_project_say_so(folder):
+    (folder / "d.csv").write_bytes(as_csv(OLD))
+    (folder / "params.yaml").write_text("lr: 0.1\n")  # of another program: it does not count
+    assert run(folder, "profile", "d.csv").returncode == 0
+    (folder / "params.yaml").unlink()
+    for arguments in (
+        ("import", "d.csv", "--as", "theirs"),
+        ("profile", "old"),
+        ("compare", "old", "new"),
+        ("gate", "old"),
+        ("report",),
+    ):
+        done = run(folder, *arguments)
+        assert done.returncode == 3
+        assert "error: no project here" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert found_in(folder) == {"work/d.csv"}
+
+
+def test_files_are_those_of_the_folder_of_the_call(project):
+    below = project / "reviews" / "2026"
+    below.mkdir(parents=True)
+    (below / "d.csv").write_bytes(as_csv([*OLD, *NEW]))
+    found = profile_of(below, "d.csv", "--model", "old")
+    assert found["source"] == "d.csv"
+    for arguments in (
+        ("compare", "d.csv", "old", "new", "--out", "differ.csv"),
+        ("gate", "d.csv", "--model", "old", "--junit", "gate.xml"),
+        ("import", "d.csv", "--out", "checked.parquet"),
+    ):
+        done = run(below, *arguments)
+        assert done.returncode in (0, 2), done.stderr
+    assert {path.name for path in below.iterdir()} == {
+        *("d.csv", "differ.csv", "gate.xml", "checked.parquet")
+    }
+    done = run(below, "profile", "gone.csv")
+    assert f"{below}/gone.csv does not exist" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
