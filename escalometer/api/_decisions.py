@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -113,7 +112,7 @@ def read(
         if mapping or format or name:
             raise UsageError(f"the decisions {table.name} are read already: map the table itself")
         return table
-    folder = Path(tempfile.mkdtemp(prefix="escalometer-"))
+    folder = decision_tables.temporary_folder()
     try:
         checked = folder / "decisions"
         checked.mkdir()

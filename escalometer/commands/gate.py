@@ -143,6 +143,11 @@ def _of_file(
     in_use = rules.against if against is None else against
     files = [*([in_use] if isinstance(in_use, Path) else []), file]
     with opened_tables(files, mapping, kind, root) as tables:
+        if against is None and in_use is not None and in_use not in tables[-1].known["models"]:
+            raise UsageError(
+                f"gate.against in params.yaml is {in_use}, of which {tables[-1].name} has no "
+                "decisions: name the release in use (--against), or set gate.against to null"
+            )
         models = [None if isinstance(in_use, Path) else in_use, chosen]
         both = (
             [table_sides.Side.alone(tables[-1], chosen)]

@@ -113,8 +113,27 @@ class DecisionTable:
 @contextlib.contextmanager
 def opened(file: Path, reading: Reading) -> Iterator[DecisionTable]:
     """Yield the decisions of a file while the block runs; parameters and errors as `load`."""
-    with tempfile.TemporaryDirectory(prefix="escalometer-") as folder:
-        yield load(file, Path(folder), reading)
+    folder = temporary_folder()
+    try:
+        yield load(file, folder, reading)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def temporary_folder() -> Path:
+    """Return a new folder for the decisions of a file, which the caller removes.
+
+    Raises
+    ------
+    UsageError
+        If no folder for temporary files can be written.
+    """
+    try:
+        return Path(tempfile.mkdtemp(prefix="escalometer-"))
+    except OSError as error:
+        raise UsageError(
+            f"no folder for temporary files: {error.strerror or error}; set TMPDIR to one"
+        ) from error
 
 
 def load(file: Path, folder: Path, reading: Reading, name: str | None = None) -> DecisionTable:

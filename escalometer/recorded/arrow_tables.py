@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from escalometer.errors import DataError, UsageError
+from escalometer.recorded.given_file import no_room
 
 
 @runtime_checkable
@@ -34,7 +35,7 @@ def write_parquet(table: object, path: Path, name: str) -> None:
     Raises
     ------
     UsageError
-        If it is no table.
+        If it is no table, or there is no room for the file.
     DataError
         If a column cannot be converted to Arrow or Parquet: it mixes types, or its name is there
         twice.
@@ -51,6 +52,8 @@ def write_parquet(table: object, path: Path, name: str) -> None:
         with pq.ParquetWriter(path, reader.schema) as writer:
             for batch in reader:
                 writer.write_batch(batch)
+    except OSError as error:
+        raise no_room(path.parent, error) from error
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"{name} cannot be read as a table: {reason}") from error

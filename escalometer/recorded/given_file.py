@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from escalometer.errors import DataError, UsageError
 from escalometer.warehouse.table_files import DAMAGE, without_gz
@@ -102,7 +102,7 @@ def given_file(
             path = file if is_usual else _linked(file, work / f"given.{found}")
             return GivenFile(path, name or str(file), file)
         with file.open("rb") as stream:
-            return _unpacked(stream, name or str(file), work, file, found, is_packed)
+            return _unpacked(stream, name or str(file), work, file, found)
     except PermissionError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
 
@@ -115,36 +115,58 @@ def _linked(file: Path, path: Path) -> Path:
 def _copied(stream: BinaryIO, name: str, work: Path, kind: str | None) -> GivenFile:
     """Return a copy of a pipe; its content tells its format, and whether it is gzipped."""
     copy = work / "piped"
-    with copy.open("wb") as target:
-        shutil.copyfileobj(stream, target, _CHUNK)
+    _write(stream, copy, name)
     with copy.open("rb") as source:
         start = source.read(_CHUNK)
         if not start:
             raise DataError(f"{name} is empty: it needs decisions as Parquet, CSV or JSON lines")
-        is_packed = start.startswith(_MAGIC_GZIP)
-        if is_packed:
-            try:
-                source.seek(0)
-                start = gzip.GzipFile(fileobj=source).read(_CHUNK)
-            except DAMAGE as error:
-                raise DataError(f"{name} cannot be unpacked: {error}") from error
+        if not start.startswith(_MAGIC_GZIP):
+            return GivenFile(_linked(copy, work / f"given.{kind or format_of(start)}"), name, copy)
         source.seek(0)
-        return _unpacked(source, name, work, copy, kind or format_of(start), is_packed)
+        return _unpacked(source, name, work, copy, kind)
 
 
-def _unpacked(
-    stream: BinaryIO, name: str, work: Path, given: Path, kind: str, is_packed: bool
-) -> GivenFile:
-    path = work / f"given.{kind}"
-    try:
-        with path.open("wb") as target:
-            source = gzip.GzipFile(fileobj=stream) if is_packed else stream
-            shutil.copyfileobj(source, target, _CHUNK)
-    except DAMAGE as error:
-        if not is_packed:  # no room on the disk, say
-            raise
-        raise DataError(f"{name} cannot be unpacked: {error}") from error
-    return GivenFile(path, name, given)
+def _unpacked(stream: BinaryIO, name: str, work: Path, given: Path, kind: str | None) -> GivenFile:
+    """Return what is in a gzipped stream; its content tells its format, where `kind` does not."""
+    plain = work / "plain"
+    _write(cast(BinaryIO, gzip.GzipFile(fileobj=stream)), plain, name)
+    with plain.open("rb") as file:
+        found = kind or format_of(file.read(_CHUNK))
+    return GivenFile(plain.rename(work / f"given.{found}"), name, given)
+
+
+def _write(source: BinaryIO, path: Path, name: str) -> None:
+    """Copy a stream to a file.
+
+    Raises
+    ------
+    UsageError
+        If there is no room.
+    DataError
+        If the stream is damaged.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            target = stack.enter_context(path.open("wb"))
+            while True:
+                try:
+                    part = source.read(_CHUNK)
+                except DAMAGE as error:
+                    raise DataError(f"{name} cannot be unpacked: {error}") from error
+                if not part:
+                    break
+                target.write(part)
+            target.flush()
+        except OSError as error:
+            raise no_room(path.parent, error) from error
+
+
+def no_room(folder: Path, error: OSError) -> UsageError:
+    """Return the error for a folder of temporary files that cannot be written."""
+    return UsageError(
+        f"{folder} cannot be written: {error.strerror or error}. Free disk space, or set TMPDIR to "
+        "a folder with about three times the size of the decisions"
+    )
 
 
 def format_of(start: bytes) -> str:

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -487,6 +488,32 @@ def test_files_are_those_of_the_folder_of_the_call(project):
     }
     done = run(below, "profile", "gone.csv")
     assert f"{below}/gone.csv does not exist" in done.stderr
+
+
+def test_a_release_in_use_of_the_project_must_be_in_the_file(project):
+    (project / "d.csv").write_bytes(as_csv(OLD))
+    params = project / "params.yaml"
+    text = params.read_text("utf-8")
+    params.write_text(text.replace("against: null", "against: in-use"), "utf-8")
+    done = run(project, "gate", "d.csv")
+    assert done.returncode == 3
+    assert "gate.against in params.yaml is in-use, of which d.csv has no decisions" in done.stderr
+
+
+def test_a_full_disk_is_said(folder):
+    """A limit of the size of files, which a process meets as it does a full disk."""
+    command = f"ulimit -f 4; exec {shlex.join(COMMAND)} profile -"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment(TMPDIR=os.environ["TMPDIR"]),
+        input=as_csv(OLD),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert b"cannot be written: File too large. Free disk space, or set TMPDIR" in done.stderr
+    assert found_in(folder) == set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
