@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--source",
-    show_default=PIPELINE,
-    help="Source of the decisions: `pipeline`, or the name of an import.",
+    metavar="NAME",
+    help="Import whose decisions are used, in place of the pipeline's.",
 )
 @click.option(
     "--out",

@@ -49,8 +49,8 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 )
 @click.option(
     "--source",
-    show_default=PIPELINE,
-    help="Source of the decisions: `pipeline`, or the name of an import.",
+    metavar="NAME",
+    help="Import whose decisions are used, in place of the pipeline's.",
 )
 @reading_options
 @click.option(
@@ -148,12 +148,14 @@ def _of_file(
                 f"gate.against in params.yaml is {in_use}, of which {tables[-1].name} has no "
                 "decisions: name the release in use (--against), or set gate.against to null"
             )
-        models = [None if isinstance(in_use, Path) else in_use, chosen]
-        both = (
-            [table_sides.Side.alone(tables[-1], chosen)]
-            if in_use is None
-            else table_sides.sides(tables[0], tables[-1], models)
-        )
+        judged = tables[-1]
+        if in_use is None:
+            both = [table_sides.Side.alone(judged, chosen)]
+        elif isinstance(in_use, str):
+            both = table_sides.sides(judged, judged, (in_use, chosen))
+        else:  # the same model there, or the only one
+            same = chosen if chosen in tables[0].known["models"] else None
+            both = table_sides.sides(tables[0], judged, (same, chosen))
         return table_sides.gate(both, params, rules, intervention)
 
 

@@ -34,8 +34,8 @@ REPORT_FOLDER = "escalometer-report"
 @click.option("--model", "chosen", metavar="MODEL", help="Model of FILE, if it has several.")
 @click.option(
     "--source",
-    show_default=PIPELINE,
-    help="Source of MODEL's decisions: `pipeline`, or the name of an import.",
+    metavar="NAME",
+    help="Import whose decisions are used, in place of the pipeline's.",
 )
 @click.option("--domains", callback=names, metavar="D,..", help="Use these domains only.")
 @click.option("--pool-isolated", is_flag=True, help="Pool isolated turns with the others.")
@@ -124,8 +124,8 @@ def _profile(
 )
 @click.option(
     "--source",
-    show_default=PIPELINE,
-    help="Source of the decisions: `pipeline`, or the name of an import.",
+    metavar="NAME",
+    help="Import whose decisions are used, in place of the pipeline's.",
 )
 @cost_ratio_option
 @reading_options

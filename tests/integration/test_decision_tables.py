@@ -391,6 +391,9 @@ def test_a_model_before_and_after_a_change_is_called_by_the_files(folder):
     found = json.loads(done.stdout)
     assert found["models"] == ["a/d.csv", "b/d.csv"]
     assert found["disagreements"]["n"] == 0
+    done = run(folder, "gate", "a/d.csv", "--model", "new", "--against", "b/d.csv", "--json")
+    found = json.loads(done.stdout)
+    assert (found["model"], found["against"]) == ("a/d.csv", "b/d.csv")
 
 
 def test_the_gate_judges_a_file_against_another(folder):
