@@ -127,11 +127,12 @@ def stage(name: str, cell: str) -> None:
     """Run one stage of the pipeline, as dvc.yaml does. `dvc repro` runs all of them."""
     import importlib
 
-    from escalometer.config import load_params
-    from escalometer.operations.project import check_code
     from escalometer.runtime.interruption import end_with_parent
 
-    end_with_parent()
+    end_with_parent()  # before the imports: the parent may be killed meanwhile
+    from escalometer.config import load_params
+    from escalometer.operations.project import check_code
+
     params, place = load_params(), workspace()
     check_code(place.root)
     keys = cell.split(",") if cell else []

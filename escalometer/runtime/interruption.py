@@ -54,15 +54,20 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def end_with_parent() -> None:
+def end_with_parent(parent: int | None = None) -> None:
     """Watch the parent process; once it has ended, send SIGTERM to this one.
 
     A killed run would otherwise leave its stage running, in the way of the next run.
+
+    Parameters
+    ----------
+    parent : int, optional
+        Its process id. A forked process is told it: its parent may have ended before it asks.
     """
-    parent = os.getppid()
+    expected = os.getppid() if parent is None else parent
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == expected:
             time.sleep(_EVERY_S)
         os.kill(os.getpid(), signal.SIGTERM)
 
