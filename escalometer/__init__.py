@@ -5,28 +5,12 @@ The functions of `escalometer.api` are here too: ``escalometer.profile("decision
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
-    from escalometer.api import (
-        ArrowTable,
-        Decisions,
-        compare,
-        disagreements,
-        gate,
-        junit,
-        models,
-        optimal_threshold,
-        parameters,
-        power,
-        profile,
-        read,
-        report,
-        summary,
-    )
-
+#: Their types are in `__init__.pyi`: no stage depends on them, and a type checker sees them.
 __all__ = [
     "ArrowTable",
     "Decisions",
@@ -50,9 +34,7 @@ def __getattr__(name: str) -> Any:
     """Return a function of the Python interface, imported when it is first used."""
     if name.startswith("_") or name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from escalometer import api
-
-    return getattr(api, name)
+    return getattr(importlib.import_module("escalometer.api"), name)
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,7 @@ import csv
 import gc
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -214,6 +215,8 @@ def test_a_report_is_written_where_it_is_asked_for(folder, temporary):
 def test_the_package_has_the_names_of_the_interface():
     assert set(api.__all__) == set(escalometer.__all__) - {"__version__"}
     assert set(api.__all__) <= set(dir(escalometer))
+    stub = (ROOT / "escalometer" / "__init__.pyi").read_text("utf-8")
+    assert set(re.findall(r"import (\w+) as \1$", stub, re.M)) == set(api.__all__)
     for name in api.__all__:
         assert getattr(escalometer, name) is getattr(api, name)
         assert getattr(api, name).__doc__
