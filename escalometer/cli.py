@@ -86,7 +86,8 @@ def cli(context: click.Context) -> None:
 
     Start with `escalometer demo`, then `escalometer profile smollm2-135m-escalates`. Run the
     commands in a project or a folder below it: params.yaml has the settings of a run, models/ the
-    project's model cards. `escalometer init` creates a project.
+    project's model cards. `escalometer init` creates a project. profile, compare, gate and report
+    also take a file of decisions, in any folder.
     """
     context.obj = workspace
     context.meta[CALLED_IN] = Path.cwd()
