@@ -49,7 +49,7 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 #: What stages import while they run, beside their own modules; a warm process imports it before.
 IMPORTS = {
     "query": ("aiohttp", "escalometer.dialogue.providers.openai.provider"),
-    "analyze": ("scipy.special", "matplotlib.figure", "matplotlib.backends.backend_svg"),
+    "analyze": ("matplotlib.figure", "matplotlib.backends.backend_svg"),
     "report": ("matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2"),
     "track": ("escalometer.tracking._library",),
 }

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from rich.console import RenderableType
 from rich.text import Text
-from scipy.special import stdtrit
 
 from escalometer.documents import Probes
 from escalometer.documents.wording import points, share, visible
 from escalometer.reporting.probe_rows import probe_rows
 from escalometer.reporting.terminal import Column, heading, plain_table
+from escalometer.stats.distributions import student_quantile
 
 _NUMBERED = re.compile(r"(.+)-seed\d+")
 
@@ -54,7 +54,7 @@ class SpreadRow:
     def between_two(self) -> float:
         """Difference that two adapters of different seeds exceed in 5% of pairs."""
         n = len(self.estimates)
-        return float(stdtrit(n - 1, 0.975)) * self.deviation * 2**0.5
+        return student_quantile(n - 1, 0.975) * self.deviation * 2**0.5
 
 
 @dataclass(frozen=True)
