@@ -18,6 +18,23 @@ class UsageError(EscalometerError):
     exit_code = 3
 
 
+class MissingExtra(UsageError):
+    """A package of an extra that is not installed.
+
+    Parameters
+    ----------
+    what : str
+        What needs it: the subject of a sentence.
+    extra : str
+        The extra's name, as in ``pip install 'escalometer[NAME]'``.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the extra {extra!r}. Install it: pip install 'escalometer[{extra}]'"
+        )
+
+
 class DataError(EscalometerError):
     """Data that violates the expectations of its table."""
 
