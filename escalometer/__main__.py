@@ -5,18 +5,25 @@ A stage goes to the warm process of its run, where there is one, before anything
 
 import sys
 
+from escalometer.runtime.ending import end_at_once, leave_with
 from escalometer.runtime.warm_client import delegate
 
 
 def main() -> None:
     """Run the command line."""
+    end_at_once()
+    leave_with(_run)
+
+
+def _run() -> int | None:
     arguments = sys.argv[1:]
     code = delegate(arguments) if arguments[:1] == ["stage"] else None
     if code is not None:
-        sys.exit(code)
+        return code
     from escalometer.cli import main as run
 
     run()
+    return None
 
 
 if __name__ == "__main__":

@@ -20,13 +20,14 @@ from escalometer.commands import (
     evaluate,
     gate,
     import_decisions,
+    init,
     models,
     power,
     profile,
     store,
     train,
 )
-from escalometer.commands._options import outcomes
+from escalometer.commands._options import CALLED_IN, outcomes
 from escalometer.errors import EscalometerError, Interrupted, UsageError
 from escalometer.runtime import warm_process
 
@@ -84,9 +85,13 @@ def cli(context: click.Context) -> None:
     """Measure where a language model implements decisions and where it escalates to a person.
 
     Start with `escalometer demo`, then `escalometer profile smollm2-135m-escalates`. Run the
-    commands in the project's root: params.yaml has the settings of a run, models/ the model cards.
+    commands in a project or a folder below it: params.yaml has the settings of a run, models/ the
+    project's model cards. `escalometer init` creates a project.
     """
     context.obj = workspace
+    context.meta[CALLED_IN] = Path.cwd()
+    if root := layout.find_root(Path.cwd()):
+        os.chdir(root)
 
 
 _COMMANDS = (
@@ -97,6 +102,7 @@ _COMMANDS = (
     evaluate.evaluate,
     gate.gate,
     import_decisions.import_file,
+    init.init,
     models.models,
     power.power,
     profile.profile,
@@ -121,10 +127,12 @@ def stage(name: str, cell: str) -> None:
     import importlib
 
     from escalometer.config import load_params
+    from escalometer.operations.project import check_code
     from escalometer.runtime.interruption import end_with_parent
 
     end_with_parent()
     params, place = load_params(), workspace()
+    check_code(place.root)
     keys = cell.split(",") if cell else []
     wanted, takes = STAGES[name]
     if len(keys) != len(wanted):
@@ -147,7 +155,14 @@ def _modules(arguments: Sequence[str]) -> list[str]:
         libraries = ("pandas", "pyarrow.dataset", "pyarrow.pandas_compat")
         return [*libraries, *(f"escalometer.stages.{name}" for name in stages)]
     name = arguments[1]
-    return [f"escalometer.stages.{name}", *IMPORTS.get(name, ())] if name in STAGES else []
+    if name not in STAGES:
+        return []
+    from escalometer.cases.domains import shipped
+
+    # What learns conditions takes a second to import; shipped domains have conditions of their own.
+    learns = name == "sample" and arguments[-1] not in shipped()
+    trees = ("sklearn.model_selection", "sklearn.tree") if learns else ()
+    return [f"escalometer.stages.{name}", *IMPORTS.get(name, ()), *trees]
 
 
 def main() -> None:

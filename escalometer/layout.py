@@ -5,14 +5,20 @@ Nothing else in the package spells a path under data/, models/ or the other fold
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 #: The source of decisions that the pipeline made; every other source was imported.
 PIPELINE = "pipeline"
 
 PARAMS_FILE = Path("params.yaml")
+PIPELINE_FILE = Path("dvc.yaml")
+RECORD_FILE = Path("escalometer.json")
+
+#: What dvc.yaml of a project has, and no other dvc.yaml.
+_STAGE_COMMAND = "escalometer stage"
+
 CARDS_FOLDER = Path("models")
-SQL_FOLDER = Path("sql")
 SUITES_FOLDER = Path("expectations")
 DOMAINS_FOLDER = Path("domains")
 DATA_FOLDER = Path("data")
@@ -21,6 +27,20 @@ DATA_FOLDER = Path("data")
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_RECORD = "training.json"
+
+
+def find_root(folder: Path) -> Path | None:
+    """Return the project of a folder: itself or the nearest above it, None if there is none.
+
+    A project has params.yaml, and a dvc.yaml whose stages are escalometer's.
+    """
+    for root in (folder, *folder.parents):
+        pipeline = root / PIPELINE_FILE
+        if (root / PARAMS_FILE).is_file() and pipeline.is_file():
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                if _STAGE_COMMAND in pipeline.read_text(encoding="utf-8"):
+                    return root
+    return None
 
 
 def store_file(root: Path = Path()) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from escalometer.errors import DataError, EscalometerError, ProviderError, UsageError
+from escalometer.runtime import git
 
 
 class StageFailed(EscalometerError):
@@ -65,6 +66,36 @@ def _ordered(graph: Any, of: Collection[str] | None = None) -> list[str]:
     )
     # Tracked downloads are in the graph too, and have nothing to run.
     return [names[stage] for stage in order if stage.cmd]
+
+
+def set_up(root: Path) -> None:
+    """Create DVC's folder in a project that has none: no analytics, no search for updates.
+
+    Raises
+    ------
+    UsageError
+        If DVC cannot create it.
+    """
+    import logging
+
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    if (root / ".dvc").exists():
+        return
+    logging.getLogger("dvc").setLevel(logging.WARNING)
+    repository = git.repository(root)
+    is_below = repository is not None and repository.resolve() != root.resolve()
+    try:
+        with (
+            Repo.init(str(root), no_scm=repository is None, subdir=is_below) as repo,
+            repo.config.edit("repo") as settings,
+        ):
+            settings["core"] |= {"analytics": False, "check_update": False}
+            # Relative to .dvc; written by the report's stage, so that plots open offline.
+            settings["plots"] = {"html_template": "../data/report/plots_template.html"}
+    except DvcException as error:
+        raise UsageError(f"DVC cannot be set up in {root.resolve()}: {error}") from error
 
 
 #: Brings one stage up to date and returns whether it had to run.
@@ -293,8 +324,8 @@ def track_download(url: str, path: Path, root: Path = Path()) -> Path:
 
     if not (root / ".dvc").is_dir():
         raise UsageError(
-            f"{root.resolve()} is not a DVC project, so {path} cannot be tracked: run `git init` "
-            "(outside of git) and `dvc init`, or change to the project's root"
+            f"{root.resolve()} is not a DVC project, so {path} cannot be tracked: "
+            "`escalometer init` creates one"
         )
     if not path.resolve().is_relative_to(root.resolve()):
         raise UsageError(

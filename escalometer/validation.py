@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pyarrow as pa
 from escalometer import warehouse
 from escalometer.errors import DataError, MissingExtra
 from escalometer.layout import SUITES_FOLDER
+from escalometer.resources import resource
 from escalometer.warehouse import ROW, Failure
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "is_installed",
     "number_rows",
     "read_suite",
+    "suite_file",
 ]
 
 #: Added to a table whose rows are ordered otherwise than by `source_row`, as those of two files.
@@ -87,6 +90,12 @@ def _numbers(table: pa.Table) -> pa.Array:
     return pa.array(range(1, table.num_rows + 1), pa.int64())
 
 
+def suite_file(table: str, folder: Path = SUITES_FOLDER) -> Traversable:
+    """Return the file of a table's suite: the project's own, or else the built-in one."""
+    project_file = folder / f"{table}.json"
+    return project_file if project_file.exists() else resource("expectations", project_file.name)
+
+
 def read_suite(table: str, folder: Path = SUITES_FOLDER) -> dict[str, Any]:
     """Return the suite of `table` as Great Expectations takes it.
 
@@ -97,7 +106,7 @@ def read_suite(table: str, folder: Path = SUITES_FOLDER) -> dict[str, Any]:
     """
     path = folder / f"{table}.json"
     try:
-        suite: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        suite: dict[str, Any] = json.loads(suite_file(table, folder).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist; each table needs a suite of that name") from error
     except json.JSONDecodeError as error:
@@ -122,7 +131,7 @@ def check(
     table : pyarrow.Table
         The rows, with `source_row`.
     name : str
-        Name of the table; its suite is `<folder>/<name>.json`.
+        Name of the table; its suite is `<folder>/<name>.json`, or else the built-in one.
     file : Path
         Where the rows come from, for messages.
     identifiers : sequence of str
@@ -130,7 +139,7 @@ def check(
     suite : mapping, optional
         The suite to use where there is no such file, as Great Expectations takes it.
     folder : Path, default expectations
-        The folder of all suites.
+        The folder of the project's suites.
 
     Raises
     ------
@@ -140,6 +149,7 @@ def check(
         If the table breaks its suite, Great Expectations is not installed and a rule has no SQL.
     """
     path = folder / f"{name}.json"
+    # A suite that is given is of a domain of the person's: a built-in one is not about it.
     rules = read_suite(name, folder) if suite is None or path.exists() else suite
     if not table.num_rows:
         failure = Failure(str(file), "", "the table must have rows", 0, ("found none",))

@@ -8,6 +8,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from escalometer.runtime.ending import end_at_once, leave_with
+
+if __name__ == "__main__":  # before what is imported registers handlers
+    end_at_once()
+
 from escalometer.cli import workspace
 from escalometer.config import load_params
 from escalometer.operations import evaluation
@@ -73,4 +78,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

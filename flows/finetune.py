@@ -8,6 +8,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from escalometer.runtime.ending import end_at_once, leave_with
+
+if __name__ == "__main__":  # before what is imported registers handlers
+    end_at_once()
+
 from escalometer import layout
 from escalometer.cli import workspace
 from escalometer.config import Params, load_card, load_params
@@ -80,4 +85,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

@@ -303,7 +303,7 @@ def _install(is_new: bool) -> None:
     step(f"torch ({time.monotonic() - began:.0f} s)")
     install_torch(uv, environment)
     step(f"escalometer and the import check ({time.monotonic() - began:.0f} s)")
-    # Without isolation the build uses the locked setuptools; with it, uv fetches an unlocked one.
+    # Without isolation the build uses the locked hatchling; with it, uv fetches an unlocked one.
     run([*uv, "--no-deps", "--no-build-isolation", "--editable", "."], environment)
     check_imports(environment)
     step(f"done in {time.monotonic() - began:.0f} s")

@@ -12,10 +12,7 @@ from escalometer import layout, warehouse
 from escalometer.analysis.measure import Measured, measure
 from escalometer.cases import catalog
 from escalometer.config import Params
-from escalometer.documents.document import read_document
-from escalometer.documents.profile import Design
 from escalometer.errors import DataError
-from escalometer.runtime.files import read_json
 from escalometer.schema import DECISIONS, read_table
 
 #: Side domains also where no plug-in says so, as in decisions that others recorded.
@@ -63,26 +60,6 @@ def load_decisions(model: str, domains: Sequence[str], root: Path = Path()) -> p
             f"--domains {','.join(domains)}`"
         )
     return pa.concat_tables([read_table(file, DECISIONS) for file in files.values()])
-
-
-def load_design(model: str, root: Path = Path()) -> Design | None:
-    """Return the result of an adaptive design of `model`; None where the design is fixed.
-
-    Raises
-    ------
-    DataError
-        If the stored design is not readable.
-    """
-    path = layout.design_file(model, root)
-    if not path.exists() or read_json(path)["kind"] == "fixed":
-        return None
-    return read_document(Design, path)
-
-
-def is_unfinished(model: str, root: Path = Path()) -> bool:
-    """Return whether the budget ended the design of `model` before its precision was reached."""
-    design = load_design(model, root)
-    return design is not None and design.stopped_by == "budget"
 
 
 def pool_isolated(decisions: pa.Table) -> pa.Table:

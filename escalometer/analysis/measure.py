@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from escalometer import layout, stats, warehouse
+from escalometer import stats, warehouse
 from escalometer.analysis import ANSWERED, Row, Tables, condition_key, curve_key
+from escalometer.resources import resource
 from escalometer.stats import Counts, Resamples
 
 #: Cost ratios of the curves; whole numbers from a person's mistake being no worse to a hundredfold.
@@ -31,9 +32,6 @@ LEVELLED = (
     "scenario_overlap",
     "self_estimate_summary",
 )
-
-#: Statements whose rows are not metrics but what resampling needs.
-RESAMPLES_FOLDER = layout.SQL_FOLDER / "resamples"
 
 
 @dataclass(frozen=True)
@@ -161,7 +159,7 @@ def measure(
         resamples,
         tuple(sorted(side_domains)),
         human_error_rate,
-        warehouse.run_file(connection, RESAMPLES_FOLDER / "scored_dialogues.sql"),
+        warehouse.run_file(connection, resource("sql", "resamples", "scored_dialogues.sql")),
     )
 
 
@@ -180,7 +178,7 @@ def _scenario_counts(
     models and interventions: that is what pairs them.
     """
     known = np.zeros(len(curve), dtype=np.int64)
-    rows = warehouse.fetch_file(connection, RESAMPLES_FOLDER / "scenario_outcomes.sql")
+    rows = warehouse.fetch_file(connection, resource("sql", "resamples", "scenario_outcomes.sql"))
     cell, scenario, outcome, n = (rows[name] for name in ("cell", "scenario", "outcome", "n"))
     if len(cell) == 0:
         return None, known, None

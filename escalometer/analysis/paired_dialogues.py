@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from escalometer import layout, warehouse
+from escalometer import warehouse
 from escalometer.analysis import (
     ANSWERED,
     ConditionKey,
@@ -24,8 +23,7 @@ from escalometer.documents.comparison import (
     Disagreement,
     Disagreements,
 )
-
-FOLDER = Path("comparison")
+from escalometer.resources import resource
 
 #: Pairs in which both have what is counted, only the first, only the second, neither.
 FourFold: TypeAlias = tuple[int, int, int, int]
@@ -62,7 +60,7 @@ class Pairs:
         ]
 
 
-def pair(decisions: pa.Table, first: str, second: str, folder: Path = layout.SQL_FOLDER) -> Pairs:
+def pair(decisions: pa.Table, first: str, second: str) -> Pairs:
     """Return the dialogues of two models about the same scenario under the same circumstances.
 
     Parameters
@@ -71,15 +69,15 @@ def pair(decisions: pa.Table, first: str, second: str, folder: Path = layout.SQL
         Of both models, with at least the columns of `decisions.COLUMNS`.
     first, second : str
         Names of the models.
-    folder : Path
-        The folder of all statements.
     """
     tables = {}
     with warehouse.connect() as connection:
         warehouse.add_table(connection, "decisions", decisions)
         for name in ("paired_dialogues", "paired_outcomes", "disagreements"):
             tables[name] = warehouse.run_file(
-                connection, folder / FOLDER / f"{name}.sql", {"first": first, "second": second}
+                connection,
+                resource("sql", "comparison", f"{name}.sql"),
+                {"first": first, "second": second},
             )
             warehouse.add_table(connection, name, tables[name])
     outcomes = tables["paired_outcomes"].to_pylist()

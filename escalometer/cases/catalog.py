@@ -6,14 +6,22 @@ from pathlib import Path
 
 from escalometer.cases.domains import Domain, load_shipped, shipped
 from escalometer.cases.own_domain import build
+from escalometer.config import Origin, yaml_names
 from escalometer.errors import UsageError, unknown_name
 from escalometer.layout import DOMAINS_FOLDER, own_domain_file
+from escalometer.resources import is_clone
 
 
 def names(root: Path = Path()) -> list[str]:
     """Return the domains that exist: shipped ones and the user's, alphabetically."""
-    user_domains = {path.stem for path in (root / DOMAINS_FOLDER).glob("*.yaml")}
-    return sorted({*shipped(), *user_domains})
+    return sorted({*shipped(), *yaml_names(root / DOMAINS_FOLDER)})
+
+
+def origin(name: str, root: Path = Path()) -> Origin:
+    """Return where a domain is from."""
+    if not own_domain_file(name, root).exists():
+        return "built in"
+    return "own, in place of a built-in one" if name in shipped() else "own"
 
 
 def load(name: str, root: Path = Path()) -> Domain:
@@ -32,21 +40,22 @@ def load(name: str, root: Path = Path()) -> Domain:
         If there is no such domain, or its YAML file is not as it must be.
     """
     yaml_file = own_domain_file(name, root)
-    if name in shipped():
-        if yaml_file.exists():
+    if yaml_file.exists():
+        if name in shipped() and is_clone():  # its suites and statements are in the same folders
             raise UsageError(
                 f"{yaml_file}: {name} is the name of a domain that ships with the project; "
                 "rename the file"
             )
-        return load_shipped(name)
+        return build.load(yaml_file)
     if name not in names(root):
         raise unknown_name("domain", name, names(root))
-    return build.load(yaml_file)
+    return load_shipped(name)
 
 
-def is_main(name: str) -> bool:
+def is_main(name: str, root: Path = Path()) -> bool:
     """Return whether numbers that pool domains contain this one; a user's domains are all main.
 
     A user's table is not read for it: that takes seconds.
     """
-    return name not in shipped() or load_shipped(name).is_main
+    is_own = name not in shipped() or own_domain_file(name, root).exists()
+    return is_own or load_shipped(name).is_main

@@ -15,7 +15,7 @@ from escalometer.cases.domains import Domain
 from escalometer.cases.provenance import how_to_get
 from escalometer.config import Params
 from escalometer.errors import DataError
-from escalometer.layout import SQL_FOLDER
+from escalometer.resources import resource
 
 #: Staged columns that neither a text nor a predicate may use, in any domain.
 HIDDEN = ("label", "split_key", "source_row", "expected_label")
@@ -26,7 +26,6 @@ def stage_cases(
     domain: Domain,
     edition: str,
     values: Mapping[str, Any] | None = None,
-    folder: Path = SQL_FOLDER,
 ) -> pa.Table:
     """Return the domain's cases, one a row.
 
@@ -41,18 +40,15 @@ def stage_cases(
         Name of the edition that is loaded.
     values : mapping, optional
         Values to bind by name.
-    folder : Path, default sql
-        The folder of all statements.
     """
     if domain.stage is not None:
         staged: pa.Table = domain.stage(connection)
         return staged
-    staging = folder / "staging"
-    source = staging / f"{domain.name}__{edition}.sql"
-    if source.exists():
+    source = resource("sql", "staging", f"{domain.name}__{edition}.sql")
+    if source.is_file():
         # A view: most of it is read once, and a copy of many millions of rows would be large.
         warehouse.add_view(connection, f"{domain.name}_source", source)
-    return warehouse.run_file(connection, staging / f"{domain.name}.sql", values)
+    return warehouse.run_file(connection, resource("sql", "staging", f"{domain.name}.sql"), values)
 
 
 def stage_table(plugin: Domain, params: Params, folder: Path) -> pa.Table:

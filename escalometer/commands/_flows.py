@@ -9,12 +9,12 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from escalometer.errors import Interrupted, UsageError
+from escalometer.errors import Interrupted
+from escalometer.resources import folder_path
 
 if TYPE_CHECKING:
     from escalometer.config import Params, Workspace
@@ -45,7 +45,7 @@ def run_evaluation(
     Raises
     ------
     UsageError
-        If a key is not in the environment, or this is not a project's root.
+        If a key is not in the environment.
     ProviderError
         If a model cannot be asked.
     Interrupted
@@ -53,8 +53,9 @@ def run_evaluation(
     SystemExit
         If the flow failed: it has said why.
     """
-    from escalometer.operations import evaluation
+    from escalometer.operations import evaluation, project
 
+    project.prepare(params.models, place.root)
     plan, due = evaluation.planned(bool(retry), dry_run)
     if dry_run or (due and evaluation.may_ask(due)):
         evaluation.check_models(params, place)
@@ -90,21 +91,20 @@ def run_flow(
 
     Raises
     ------
-    UsageError
-        If there is no such flow here: this is not the project's root.
     Interrupted
         If the flow was interrupted.
     SystemExit
         If the flow failed: it has said why.
     """
-    script = Path("flows") / f"{name}.py"
-    if not script.exists():
-        raise UsageError(
-            f"{script} does not exist in {Path.cwd()}: run the command in the project's root"
-        )
+    flows = folder_path("flows")
+    search = [str(flows.parent), *filter(None, [environment.get("PYTHONPATH")])]
     process = subprocess.Popen(  # noqa: S603
-        [sys.executable, str(script), *arguments, "--end-with-parent"],
-        env={**environment, "ESCALOMETER_RUN": uuid.uuid4().hex},
+        [sys.executable, str(flows / f"{name}.py"), *arguments, "--end-with-parent"],
+        env={
+            **environment,
+            "ESCALOMETER_RUN": uuid.uuid4().hex,
+            "PYTHONPATH": os.pathsep.join(search),
+        },
         process_group=0,  # so that an interruption reaches it and its stages once, from here
     )
     while True:

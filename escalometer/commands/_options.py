@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from escalometer.errors import UsageError, unknown_name
+
+#: In the meta data of the context: the folder in which the command was called.
+CALLED_IN = "escalometer.called_in"
+
+
+class CallersPath(click.Path):
+    """A path as the caller sees it: commands themselves run in the project's root."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(path_type=Path, **settings)
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        """Return the path, absolute where the command was called below the project's root."""
+        folder = context.meta.get(CALLED_IN) if context else None
+        if folder is not None and folder != Path.cwd() and str(value) != "-":
+            value = folder / Path(value).expanduser()
+        return super().convert(value, parameter, context)
 
 
 def names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from escalometer.commands import Place
+from escalometer.commands._options import CallersPath
 from escalometer.layout import PIPELINE
 
 
@@ -23,7 +24,7 @@ from escalometer.layout import PIPELINE
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=CallersPath(dir_okay=False),
     metavar="FILE",
     help="Write all dialogues in which the models differ to a .csv or .parquet file.",
 )

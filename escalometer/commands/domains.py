@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from escalometer.commands._options import CallersPath
 from escalometer.errors import EscalometerError
 from escalometer.layout import DOMAINS_FOLDER
 
@@ -19,7 +20,7 @@ def domains() -> None:
 
 @domains.command("list")
 def domains_list() -> None:
-    """List the domains with their titles and numbers of conditions."""
+    """List the domains: titles, numbers of conditions, built in or your own."""
     from escalometer.cases import catalog
 
     for name in catalog.names():
@@ -30,11 +31,13 @@ def domains_list() -> None:
             click.echo(f"{name}\tnot usable: escalometer domains check {file}")
             continue
         n_given = len(domain.conditions)
-        click.echo(f"{name}\t{domain.title}\t{n_given or 'learned'} conditions")
+        click.echo(
+            f"{name}\t{domain.title}\t{n_given or 'learned'} conditions\t{catalog.origin(name)}"
+        )
 
 
 @domains.command("check")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=CallersPath())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--write-suite", is_flag=True, help="Write a suite inferred from these rows, for later files."

@@ -12,6 +12,9 @@ from escalometer.commands import Place
 from escalometer.commands._flows import run_evaluation
 from escalometer.commands._options import names, outcomes, ratios
 from escalometer.errors import BudgetError, UsageError, unknown_name
+from escalometer.resources import is_clone
+
+_MLFLOW = f"mlflow ui --backend-store-uri sqlite:///{layout.mlflow_file()}"
 
 
 @click.command()
@@ -108,7 +111,7 @@ def evaluate(
     Example:
       escalometer evaluate gpt-5-mini --samples 20 --max-cost 5
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.analysis.decisions import is_unfinished
+    from escalometer.analysis.designs import is_unfinished
     from escalometer.cases import catalog
     from escalometer.config import edit_params, load_card, load_params
     from escalometer.dialogue import interventions as all_interventions
@@ -173,7 +176,8 @@ def evaluate(
         print_summary(profile, sys.stdout, params.analyze.headline_ratio)
         click.echo()
     report_path = layout.report_file().resolve()
-    click.echo(f"Report: {report_path}\nRuns:   make ui (MLflow in the browser)")
+    mlflow = "make ui" if is_clone() else _MLFLOW
+    click.echo(f"Report: {report_path}\nRuns:   {mlflow} (MLflow in the browser)")
     if any(is_unfinished(model) for model in models):
         raise BudgetError(
             "the budget was reached before the precision: all answers are kept and analyzed. "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from escalometer.commands import Place
+from escalometer.commands._options import CallersPath
 from escalometer.errors import EscalometerError, UsageError
 from escalometer.layout import PIPELINE
 
@@ -44,7 +45,7 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 )
 @click.option(
     "--junit",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=CallersPath(dir_okay=False),
     metavar="FILE",
     help="Write the verdict as JUnit XML, one test case per rule.",
 )

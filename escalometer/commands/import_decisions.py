@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from escalometer.commands import Place
+from escalometer.commands._options import CallersPath
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=CallersPath())
 @click.option("--as", "name", required=True, metavar="NAME", help="Name of the source.")
 @click.option("--replace", is_flag=True, help="Replace an existing source of that name.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

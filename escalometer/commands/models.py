@@ -15,12 +15,12 @@ def models() -> None:
 
 @models.command("list")
 def models_list() -> None:
-    """List the model cards."""
-    from escalometer.config import load_card, model_names
+    """List the model cards: built in, your own, or your own in place of a built-in one."""
+    from escalometer.config import card_origin, load_card, model_names
 
     for name in model_names():
         card = load_card(name)
-        click.echo(f"{name}\t{card.provider}\t{card.licence}\t{card.title}")
+        click.echo(f"{name}\t{card.provider}\t{card.licence}\t{card.title}\t{card_origin(name)}")
 
 
 @models.command("fetch")

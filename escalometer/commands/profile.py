@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from escalometer.commands._options import names
+from escalometer.commands._options import CallersPath, names
 from escalometer.layout import PIPELINE
 
 
@@ -42,7 +42,8 @@ def profile(
     Example:
       escalometer profile smollm2-135m-instruct --full
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.analysis.decisions import load_decisions, load_design
+    from escalometer.analysis.decisions import load_decisions
+    from escalometer.analysis.designs import load_design
     from escalometer.analysis.profile import build_profile
     from escalometer.cases import catalog
     from escalometer.config import load_card, load_params
@@ -71,7 +72,7 @@ def profile(
 @click.command()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=CallersPath(file_okay=False),
     help="Folder to write to; data/report by default.",
 )
 @click.option(

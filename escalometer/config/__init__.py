@@ -17,13 +17,19 @@ from escalometer.config._params import (
     SampleParams,
 )
 from escalometer.config._reading import (
+    Origin,
     Workspace,
+    adopt_card,
+    card_origin,
+    default_params,
     edit_card,
     edit_params,
     load_card,
     load_params,
     model_names,
+    params_or_defaults,
     validated,
+    yaml_names,
 )
 from escalometer.config._section import NAME_PATTERN, Name, Section
 from escalometer.config._training import AdapterParams, ProbeParams, Recipe, TrainParams
@@ -39,6 +45,7 @@ __all__ = [
     "MinEffectParams",
     "ModelCard",
     "Name",
+    "Origin",
     "Params",
     "Price",
     "ProbeParams",
@@ -49,10 +56,15 @@ __all__ = [
     "TrainParams",
     "WheelSource",
     "Workspace",
+    "adopt_card",
+    "card_origin",
+    "default_params",
     "edit_card",
     "edit_params",
     "load_card",
     "load_params",
     "model_names",
+    "params_or_defaults",
     "validated",
+    "yaml_names",
 ]

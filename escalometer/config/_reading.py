@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from escalometer import resources
 from escalometer.config._cards import ModelCard
 from escalometer.config._params import Params
 from escalometer.errors import UsageError, unknown_name
@@ -46,15 +48,21 @@ class Workspace:
     retry: frozenset[str] = frozenset()
 
 
+#: Where a card or a domain is from.
+Origin: TypeAlias = Literal["built in", "own", "own, in place of a built-in one"]
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def _read_yaml(path: Path) -> Any:
+def _read_yaml(path: Path, file: Traversable | None = None) -> Any:
+    """Return the content of `file`, called `path` in messages."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load((file or path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(
-            f"{path} does not exist in {Path.cwd()}: run the command in the project's root"
+            f"no project here: neither {Path.cwd()} nor a folder above it has {path.name} and a "
+            "dvc.yaml with escalometer's stages. `escalometer init` creates a project; profile, "
+            "compare, gate and report work without one, on a file of decisions"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML: {error}") from error
@@ -149,13 +157,57 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     return _build(path, Params)
 
 
+def default_params() -> Params:
+    """Return the built-in params.yaml."""
+    path = Path(PARAMS_FILE.name)
+    return validated(path, Params, _read_yaml(path, resources.resource(path.name)))
+
+
+def params_or_defaults(path: Path = PARAMS_FILE) -> Params:
+    """Return params.yaml; outside of a project the built-in one.
+
+    Raises
+    ------
+    UsageError
+        As `load_params`, but for a file that is absent.
+    """
+    return load_params(path) if path.exists() else default_params()
+
+
 def model_names(folder: Path = CARDS_FOLDER) -> list[str]:
-    """Return the ids of the model cards that exist, in alphabetical order."""
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+    """Return the ids of the model cards, built-in ones and the project's, alphabetically."""
+    built_in = resources.files(resources.resource("models"), ".yaml")
+    return sorted({*map(resources.stem, built_in), *yaml_names(folder)})
+
+
+def yaml_names(folder: Path) -> list[str]:
+    """Return the stems of the YAML files in a folder of the project, alphabetically.
+
+    Raises
+    ------
+    UsageError
+        If a file is named .yml, so that it would be overlooked beside, or instead of, a .yaml file.
+    """
+    for file in sorted(folder.glob("*.yml")):
+        twin = file.with_suffix(".yaml")
+        if twin.exists():
+            raise UsageError(f"{twin} and {file} have the same name: remove one of them")
+        raise UsageError(f"{file} would not be read: rename it to {twin.name}")
+    return sorted(file.stem for file in folder.glob("*.yaml"))
+
+
+def card_origin(model: str, folder: Path = CARDS_FOLDER) -> Origin:
+    """Return where the card of `model` is from; a copy of a built-in card is a built-in one."""
+    file, built_in = folder / f"{model}.yaml", resources.resource("models", f"{model}.yaml")
+    if not built_in.is_file():
+        return "own"
+    if not file.exists() or file.read_bytes() == built_in.read_bytes():
+        return "built in"
+    return "own, in place of a built-in one"
 
 
 def load_card(model: str, folder: Path = CARDS_FOLDER) -> ModelCard:
-    """Return the card of `model`.
+    """Return the card of `model`: the project's own, or else the built-in one.
 
     Raises
     ------
@@ -165,7 +217,8 @@ def load_card(model: str, folder: Path = CARDS_FOLDER) -> ModelCard:
     if model not in model_names(folder):
         raise unknown_name("model", model, model_names(folder))
     path = folder / f"{model}.yaml"
-    card = _build(path, ModelCard)
+    file = path if path.exists() else resources.resource("models", path.name)
+    card = validated(path, ModelCard, _read_yaml(path, file))
     if card.id != model:
         raise UsageError(f"{path}: id is {card.id!r}, but the file is named {model!r}")
     return card
@@ -196,7 +249,20 @@ def edit_card(model: str, changes: dict[str, Any], folder: Path = CARDS_FOLDER) 
         If there is no such card, or a new value is not allowed; the file is then left as it was.
     """
     load_card(model, folder)
+    adopt_card(model, folder)
     return _edit(folder / f"{model}.yaml", ModelCard, {(key,): x for key, x in changes.items()})
+
+
+def adopt_card(model: str, folder: Path = CARDS_FOLDER) -> None:
+    """Copy a built-in card into the project, unless the project has one of that name.
+
+    The stages of a model depend on its card, so it must be among the project's files.
+    """
+    path = folder / f"{model}.yaml"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_bytes(resources.resource("models", path.name).read_bytes())
 
 
 def _edit(path: Path, kind: type[Model], changes: dict[tuple[str, ...], Any]) -> Model:

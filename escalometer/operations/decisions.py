@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from escalometer import layout
-from escalometer.analysis.decisions import COLUMNS, load_decisions, load_design
+from escalometer.analysis.decisions import COLUMNS, load_decisions
+from escalometer.analysis.designs import load_design
 from escalometer.config import Params, load_card
 from escalometer.documents.profile import Design
 from escalometer.errors import UsageError, unknown_name

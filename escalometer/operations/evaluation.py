@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from escalometer import layout
-from escalometer.analysis.decisions import is_unfinished
+from escalometer.analysis.designs import is_unfinished
 from escalometer.config import ModelCard, Params, Workspace, load_card
 from escalometer.dialogue.cell import Cell, longest_dialogue
 from escalometer.dialogue.elicitation.forecast import CHARACTERS

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from escalometer import layout
+from escalometer import layout, resources
 from escalometer.analysis.decisions import side_domains
 from escalometer.config import Params
 from escalometer.documents import Profile
@@ -29,8 +29,6 @@ from escalometer.runtime.files import digest, read_json, write_json
 _LIBRARIES = ("duckdb", "matplotlib", "numpy", "pyarrow")
 #: Of a model's name, so much begins a file's name: most file systems allow 255 bytes.
 _MOST_NAME = 100
-
-PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -167,10 +165,9 @@ def code_digest() -> str:
         except importlib.metadata.PackageNotFoundError:
             version = "absent"
         combined.update(f"{name} {version}\n".encode())
-    for folder, pattern in ((PACKAGE, "*.py"), (layout.SQL_FOLDER, "*.sql")):
-        for path in sorted(folder.rglob(pattern)):
+    for folder, suffix in ((resources.package(), ".py"), (resources.resource("sql"), ".sql")):
+        for name, path in resources.walk(folder, suffix):
             content = path.read_bytes()
-            name = path.relative_to(folder).as_posix()
             combined.update(f"{name} {len(content)}\n".encode() + content)
     return combined.hexdigest()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,3 +30,27 @@ def is_tracked(path: Path) -> bool:
     command = ["git", "-C", str(folder), "ls-files", "--", str(path.resolve())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     return done.returncode == 0 and bool(done.stdout.strip())
+
+
+def start_repository(folder: Path) -> list[str]:
+    """Create a git repository in a folder that is in none; return what a person should know.
+
+    Returns
+    -------
+    list of str
+        One note where git is not installed; empty otherwise.
+    """
+    if shutil.which("git") is None:
+        return ["git is not installed: DVC works without it, but results have no commit"]
+    if not repository(folder):
+        subprocess.run(["git", "-C", str(folder), "init", "--quiet"], check=True)  # noqa: S603, S607
+    return []
+
+
+def repository(folder: Path) -> Path | None:
+    """Return the root of the git repository that a folder is in; None outside of git."""
+    if shutil.which("git") is None:
+        return None
+    command = ["git", "-C", str(folder), "rev-parse", "--show-toplevel"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return Path(done.stdout.removesuffix("\n")) if done.returncode == 0 else None

@@ -6,7 +6,6 @@ not the code on disk any more, it sends nothing back, and the client runs the co
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import gc
 import importlib
@@ -154,7 +153,6 @@ def _become(
     running: Mapping[int, _Running],
 ) -> None:
     """Take a client's streams, folder and environment, in a forked process."""
-    atexit.register(gc.unfreeze)  # what is frozen at the end is reported as leaked
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from escalometer import layout
-from escalometer.analysis.decisions import load_decisions, load_design, measure_decisions
+from escalometer.analysis.decisions import load_decisions, measure_decisions
+from escalometer.analysis.designs import load_design
 from escalometer.analysis.flat_metrics import flat_metrics
 from escalometer.analysis.profile import profile_of
 from escalometer.config import Params

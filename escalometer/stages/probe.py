@@ -61,7 +61,7 @@ def run(name: str, params: Params, workspace: Workspace) -> Probes:
     folder = layout.probes_folder(name, workspace.root)
     write_table(rows, PROBED, folder / "decisions.parquet")
     probed = pa.Table.from_pylist(rows, schema=PROBED)
-    tables = measure(probed, workspace.root / layout.SQL_FOLDER)
+    tables = measure(probed)
     for stem, table in tables.items():
         write_table(table, table.schema, folder / f"{stem.removeprefix('probe_')}.parquet")
     base, tuned = cards

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,13 +79,20 @@ def log(record: RunRecord, root: Path, uri: str | None = None) -> dict[str, str]
 
 def _log_run(record: RunRecord, nested: bool) -> str:
     import mlflow
+    from mlflow.entities import Metric, Param
 
-    with mlflow.start_run(run_name=record.name, nested=nested) as run:
-        mlflow.log_params(dict(record.parameters))
-        mlflow.log_metrics(dict(record.metrics))
-        mlflow.set_tags(dict(record.tags))
-        for name, path in record.tables.items():
-            _log_table(name, path)
+    # Each call is a transaction, and reads the run again: there are as few as possible.
+    with mlflow.start_run(run_name=record.name, nested=nested, tags=dict(record.tags)) as run:
+        run_id = str(run.info.run_id)
+        now_ms = int(time.time() * 1000)
+        mlflow.MlflowClient().log_batch(
+            run_id,
+            metrics=[Metric(key, float(x), now_ms, 0) for key, x in record.metrics.items()],
+            params=[Param(key, str(value)) for key, value in record.parameters.items()],
+        )
+        tables = [_data_set(name, path) for name, path in record.tables.items()]
+        if tables:
+            mlflow.log_inputs(tables, ["evaluation"] * len(tables), [None] * len(tables))
         for path in record.artifacts:
             if path.is_dir():
                 mlflow.log_artifacts(str(path), artifact_path=path.name)
@@ -94,25 +102,23 @@ def _log_run(record: RunRecord, nested: bool) -> str:
             _log_dialogue(dialogue)
         for child in record.children:
             _log_run(child, nested=True)
-        return str(run.info.run_id)
+        return run_id
 
 
-def _log_table(name: str, path: Path) -> None:
-    """Log a table by name, digest of its file and columns; its rows are not loaded."""
-    import mlflow
+def _data_set(name: str, path: Path) -> Any:
+    """Return a table's name, digest of its file and columns; its rows are not loaded."""
     import pyarrow.parquet as pq
     from mlflow.data.dataset_source_registry import resolve_dataset_source
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.types import ColSpec, Schema
 
     columns = [ColSpec(_type(field.type), field.name) for field in pq.read_schema(path)]
-    data = MetaDataset(
+    return MetaDataset(
         resolve_dataset_source(str(path)),
         name=name,
         digest=digest(path)[:_DIGITS],
         schema=Schema(columns),
     )
-    mlflow.log_input(data, context="evaluation")
 
 
 def _type(kind: pa.DataType) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 
-from escalometer import layout, warehouse
+from escalometer import warehouse
 from escalometer.documents.probes import (
     GridCell,
     PredictionRow,
@@ -18,13 +17,12 @@ from escalometer.documents.probes import (
     Published,
     PublishedModel,
 )
+from escalometer.resources import resource
 from escalometer.schema import ROLES
 from escalometer.training.probe_cells import PROBES
 
 Row: TypeAlias = dict[str, Any]
 Against: TypeAlias = Literal["signal", "domain"]
-
-FOLDER = Path("probes")
 
 STATEMENTS = ("probe_accuracy", "probe_grid", "probe_mistakes", "probe_predictions")
 
@@ -47,21 +45,19 @@ PUBLISHED = Published(
 )
 
 
-def measure(probed: pa.Table, folder: Path = layout.SQL_FOLDER) -> dict[str, pa.Table]:
+def measure(probed: pa.Table) -> dict[str, pa.Table]:
     """Return the table of each statement under sql/probes.
 
     Parameters
     ----------
     probed : Table
         Rows of `schema.PROBED`.
-    folder : Path
-        The folder of all statements.
     """
     with warehouse.connect() as connection:
-        warehouse.load_macros(connection, folder)
+        warehouse.load_macros(connection)
         warehouse.add_table(connection, "probed", probed)
         return {
-            name: warehouse.run_file(connection, folder / FOLDER / f"{name}.sql")
+            name: warehouse.run_file(connection, resource("sql", "probes", f"{name}.sql"))
             for name in STATEMENTS
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from graphlib import TopologicalSorter
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from escalometer.errors import DataError
-from escalometer.layout import SQL_FOLDER
+from escalometer.resources import files, resource, stem
 from escalometer.warehouse._raw import first_lines, identifier
 
 Connection: TypeAlias = duckdb.DuckDBPyConnection
@@ -45,7 +46,9 @@ def open_file(folder: Path, n_threads: int = 2) -> duckdb.DuckDBPyConnection:
 
 
 def run_file(
-    connection: duckdb.DuckDBPyConnection, path: Path, values: Mapping[str, Any] | None = None
+    connection: duckdb.DuckDBPyConnection,
+    path: Traversable,
+    values: Mapping[str, Any] | None = None,
 ) -> pa.Table:
     """Return what the one statement in `path` selects.
 
@@ -53,7 +56,7 @@ def run_file(
     ----------
     connection : duckdb.DuckDBPyConnection
         Holds the tables that the statement reads.
-    path : Path
+    path : Traversable
         A file with one statement.
     values : mapping, optional
         Values to bind by name; those that the statement does not name are left aside.
@@ -62,14 +65,16 @@ def run_file(
 
 
 def fetch_file(
-    connection: duckdb.DuckDBPyConnection, path: Path, values: Mapping[str, Any] | None = None
+    connection: duckdb.DuckDBPyConnection,
+    path: Traversable,
+    values: Mapping[str, Any] | None = None,
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Return what the one statement in `path` selects, by column; as `run_file`."""
     return _selected(connection, path, values or {}).fetchnumpy()
 
 
 def _selected(
-    connection: duckdb.DuckDBPyConnection, path: Path, values: Mapping[str, Any]
+    connection: duckdb.DuckDBPyConnection, path: Traversable, values: Mapping[str, Any]
 ) -> duckdb.DuckDBPyRelation:
     statements = connection.extract_statements(path.read_text(encoding="utf-8"))
     if len(statements) != 1:
@@ -128,7 +133,7 @@ def members(cases: pa.Table, predicates: Mapping[str, str]) -> dict[str, np.ndar
     return found
 
 
-def add_view(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
+def add_view(connection: duckdb.DuckDBPyConnection, name: str, path: Traversable) -> None:
     """Let statements read, as `name`, what the one statement in `path` selects."""
     query = path.read_text(encoding="utf-8")
     connection.execute(f"create or replace temp view {identifier(name)} as {query}")
@@ -152,13 +157,13 @@ def view_decisions(connection: duckdb.DuckDBPyConnection, files: str) -> None:
     read.create_view("decisions")
 
 
-def load_macros(connection: duckdb.DuckDBPyConnection, folder: Path = SQL_FOLDER) -> None:
-    """Define every macro under `folder`/macros, one a file."""
-    for path in sorted((folder / "macros").glob("*.sql")):
+def load_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Define every macro under sql/macros, one a file."""
+    for path in files(resource("sql", "macros"), ".sql"):
         connection.execute(path.read_text(encoding="utf-8"))
 
 
-def metric_sources(path: Path) -> list[str]:
+def metric_sources(path: Traversable) -> list[str]:
     """Return the tables that the statement in `path` reads, as its header's third line says.
 
     Raises
@@ -172,35 +177,40 @@ def metric_sources(path: Path) -> list[str]:
     raise ValueError(f"{path} must name its source: -- source: decisions")
 
 
-def metric_files(folder: Path = SQL_FOLDER) -> Iterator[Path]:
-    """Yield the files under `folder`/metrics, each after those whose tables it reads.
+def metric_files(folder: Traversable | None = None) -> Iterator[Traversable]:
+    """Yield the files of metrics, each after those whose tables it reads.
+
+    Parameters
+    ----------
+    folder : Traversable, optional
+        In place of sql/metrics.
 
     Raises
     ------
     ValueError
         If metrics read each other in a circle.
     """
-    paths = {path.stem: path for path in sorted((folder / "metrics").glob("*.sql"))}
-    needs = {stem: metric_sources(path) for stem, path in paths.items()}
-    for stem in TopologicalSorter(needs).static_order():
-        if stem in paths:
-            yield paths[stem]
+    found = files(resource("sql", "metrics") if folder is None else folder, ".sql")
+    paths = {stem(path): path for path in found}
+    needs = {name: metric_sources(path) for name, path in paths.items()}
+    for name in TopologicalSorter(needs).static_order():
+        if name in paths:
+            yield paths[name]
 
 
-def dependents(stem: str, without: str, folder: Path = SQL_FOLDER) -> set[str]:
-    """Return what is computed from the metric `stem`, itself included, but not from `without`."""
-    found = {stem}
-    for path in metric_files(folder):
+def dependents(metric: str, without: str) -> set[str]:
+    """Return what is computed from `metric`, itself included, but not from `without`."""
+    found = {metric}
+    for path in metric_files():
         sources = set(metric_sources(path))
         if found & sources and without not in sources:
-            found.add(path.stem)
+            found.add(stem(path))
     return found
 
 
 def run_metrics(
     connection: duckdb.DuckDBPyConnection,
     values: Mapping[str, Any],
-    folder: Path = SQL_FOLDER,
     only: Collection[str] | None = None,
 ) -> dict[str, pa.Table]:
     """Return every metric's table by the stem of its file, and keep each in the database.
@@ -214,17 +224,16 @@ def run_metrics(
         float, at least 1), ``human_error_rate`` (in [0, 1)), ``side_domains`` (list of str, left
         out of what pools domains) and, where missing answers are to count as having gone one way,
         ``filled_correct`` and ``filled_escalated`` (bool).
-    folder : Path
-        Where macros/ and metrics/ are.
     only : collection of str, optional
         Metrics to run; what they read must be in the database already.
     """
-    load_macros(connection, folder)
+    load_macros(connection)
     bound = {"filled_correct": None, "filled_escalated": None, **values}
     tables = {}
-    for path in metric_files(folder):
-        if only is None or path.stem in only:
-            tables[path.stem] = run_file(connection, path, bound)
-            connection.execute(f"drop table if exists {identifier(path.stem)}")
-            add_table(connection, path.stem, tables[path.stem])
+    for path in metric_files():
+        name = stem(path)
+        if only is None or name in only:
+            tables[name] = run_file(connection, path, bound)
+            connection.execute(f"drop table if exists {identifier(name)}")
+            add_table(connection, name, tables[name])
     return tables

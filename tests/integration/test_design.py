@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from escalometer.analysis.decisions import is_unfinished
+from escalometer.analysis.designs import is_unfinished
 from escalometer.config import Params, Workspace
 from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.errors import UsageError

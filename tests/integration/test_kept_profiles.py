@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from escalometer import layout
+from escalometer import layout, resources
 from escalometer.config import Params, load_params
 from escalometer.documents import Profile
 from escalometer.operations import (
     import_decisions,
-    kept_profiles,
     recorded_sources,
     source_profiles,
 )
@@ -161,7 +160,8 @@ def test_changed_code_computes_anew(project, n_computed, monkeypatch, name):
     package = project / "package"
     (package / "analysis").mkdir(parents=True)
     (package / "analysis" / "extra.py").write_text("A = 1\n")
-    monkeypatch.setattr(kept_profiles, "PACKAGE", package)
+    monkeypatch.setattr(resources, "package", lambda: package)
+    monkeypatch.setattr(resources, "resource", project.joinpath)
     _profile()
     path = project / name
     path.write_text(path.read_text("utf-8") + ("-- " if name.startswith("sql") else "B = 2"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from escalometer.commands import _flows
 from escalometer.config import load_card, load_params
 from escalometer.dialogue.providers.local.adapters import digest
 from escalometer.documents.probes import Probe, Probes, ProbeScore
@@ -51,6 +52,14 @@ def with_cards(project: Path, tiny_weights: Path) -> Path:
     for card in (remote, {**basis, "id": "done", "adapter": "other"}, {**basis, "id": "tiny2.5"}):
         (project / "models" / f"{card['id']}.yaml").write_text(yaml.safe_dump(card), "utf-8")
     return project
+
+
+def in_place_of_the_flow(project: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `train` run other code than that of flows/finetune.py."""
+    folder = project / "other_flows"
+    folder.mkdir()
+    (folder / "finetune.py").write_text(code, "utf-8")
+    monkeypatch.setattr(_flows, "folder_path", lambda _: folder)
 
 
 @pytest.fixture
@@ -116,12 +125,12 @@ def test_no_domain_is_left_to_train_on(project):
     assert "names no other domain to train on" in done.stderr
 
 
-def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards):
+def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards, monkeypatch):
     text = (ROOT / "params.yaml").read_text("utf-8")
     domains = "domains: [movielens, hmda_mortgages]"
     text = text.replace("domains: [movielens]", domains)
     (more_cards / "params.yaml").write_text(text, "utf-8")
-    (more_cards / "flows" / "finetune.py").write_text("raise SystemExit(4)\n", "utf-8")
+    in_place_of_the_flow(more_cards, "raise SystemExit(4)\n", monkeypatch)
     done = run(
         more_cards,
         "tiny2.5",
@@ -178,8 +187,8 @@ def test_the_command_writes_an_entry_and_a_card_and_keeps_comments(more_cards):
     assert load_params(more_cards / "params.yaml").train.probes.small == ()
 
 
-def test_other_domains_to_evaluate_do_not_change_what_is_trained_on(project):
-    (project / "flows" / "finetune.py").write_text("", "utf-8")
+def test_other_domains_to_evaluate_do_not_change_what_is_trained_on(project, monkeypatch):
+    in_place_of_the_flow(project, "", monkeypatch)
     run(project, "tiny", "--probes", "none")
     path = project / "params.yaml"
     params = yaml.safe_load(path.read_text("utf-8"))

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from escalometer import warehouse
-from escalometer.layout import SQL_FOLDER
+from escalometer.resources import files, resource, stem
 from tests.sql._tables import VALUES as VALUES_OF_TESTS
 from tests.sql._tables import assert_same, decisions, measure
 from tests.sql.oracles import ORACLES
@@ -175,7 +175,7 @@ def test_what_the_choices_are_called_changes_nothing(
 
 
 def test_every_metric_has_an_oracle() -> None:
-    stems = {path.stem for path in (SQL_FOLDER / "metrics").glob("*.sql")}
+    stems = {stem(path) for path in files(resource("sql", "metrics"), ".sql")}
     assert stems == set(ORACLES)
 
 

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from escalometer import warehouse
-from escalometer.layout import SQL_FOLDER
+from escalometer.resources import folder_path
 from tests.sql._tables import assert_same, decisions
 
 HERE = Path(__file__).parent / "comparison"
-FOLDER = SQL_FOLDER / "comparison"
+FOLDER = folder_path("sql", "comparison")
 STATEMENTS = sorted(path.stem for path in FOLDER.glob("*.sql"))
 
 

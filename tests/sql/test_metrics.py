@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from escalometer import warehouse
-from escalometer.layout import SQL_FOLDER
+from escalometer.resources import files, resource, stem
 from tests.sql._tables import assert_same, decisions, measure
 
 HERE = Path(__file__).parent
-METRICS = sorted(path.stem for path in (SQL_FOLDER / "metrics").glob("*.sql"))
+METRICS = [stem(path) for path in files(resource("sql", "metrics"), ".sql")]
 
 
 def _cases() -> list[Any]:
@@ -32,7 +32,7 @@ def test_every_metric_has_its_cases_and_the_other_way_round() -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_header_has_three_lines(metric: str) -> None:
-    path = SQL_FOLDER / "metrics" / f"{metric}.sql"
+    path = resource("sql", "metrics", f"{metric}.sql")
     first, second, third = path.read_text(encoding="utf-8").splitlines()[:3]
     assert first.startswith("-- metric: ")
     assert re.match(r"-- grain: one row per \(.+\)", second)
@@ -46,16 +46,13 @@ def test_metric(metric: str, case: dict[str, Any]) -> None:
 
 
 def test_metrics_that_read_each_other_in_a_circle_are_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "metrics"
-    folder.mkdir()
-    (folder / "a.sql").write_text("-- source: b\nselect 1", encoding="utf-8")
-    (folder / "b.sql").write_text("-- source: a\nselect 1", encoding="utf-8")
+    (tmp_path / "a.sql").write_text("-- source: b\nselect 1", encoding="utf-8")
+    (tmp_path / "b.sql").write_text("-- source: a\nselect 1", encoding="utf-8")
     with pytest.raises(ValueError, match="cycle"):
         list(warehouse.metric_files(tmp_path))
 
 
 def test_a_metric_must_name_its_source(tmp_path: Path) -> None:
-    (tmp_path / "metrics").mkdir()
-    (tmp_path / "metrics" / "a.sql").write_text("select 1", encoding="utf-8")
+    (tmp_path / "a.sql").write_text("select 1", encoding="utf-8")
     with pytest.raises(ValueError, match="-- source"):
         list(warehouse.metric_files(tmp_path))

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from escalometer.layout import SQL_FOLDER
+from escalometer.resources import folder_path
 from escalometer.training.chains import MISTAKES
 from escalometer.training.probe_results import STATEMENTS, measure
 from tests.sql._probed import probed
@@ -19,7 +19,7 @@ from tests.sql._tables import assert_same
 from tests.sql.probe_oracles import ORACLES
 
 HERE = Path(__file__).parent / "probes"
-FOLDER = SQL_FOLDER / "probes"
+FOLDER = folder_path("sql", "probes")
 
 
 def _cases() -> list[Any]:

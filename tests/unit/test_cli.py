@@ -80,7 +80,7 @@ def untouched(tmp_path_factory, clone) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["evaluate", "nope"], "unknown model 'nope'. There are: tiny."),
+        (["evaluate", "nope"], "unknown model 'nope'. There are: "),
         (["evaluate", "tiny", "--domains", "movielense"], "Did you mean 'movielens'?"),
         (["evaluate", "tiny", "--interventions", "baselin"], "Did you mean 'baseline'?"),
         (["evaluate", "tiny", "--cost-ratios", "0.5"], "cost_ratios"),
@@ -117,7 +117,9 @@ def test_a_misspelt_parameter_exits_3(project):
 def test_outside_of_a_project_the_error_says_where_to_go(tmp_path):
     done = run(tmp_path, "evaluate", "tiny")
     assert done.returncode == 3
-    assert "project's root" in done.stderr
+    assert "no project here" in done.stderr
+    assert "escalometer init" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_profile_before_any_decisions_says_how_to_make_them(project):

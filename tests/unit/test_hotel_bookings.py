@@ -17,7 +17,6 @@ from tests.conftest import ROOT, SHARED
 
 DOMAIN = catalog.load("hotel_bookings")
 (TABLE,) = DOMAIN.editions[0].raw_tables
-SQL = ROOT / "sql"
 REAL = SHARED / "data" / "hotel_bookings" / "hotel_bookings.csv.gz"
 
 #: A made-up booking.
@@ -56,7 +55,7 @@ def write(path: Path, *changes: dict[str, str]) -> Path:
 def staged(path: Path):
     with warehouse.connect() as connection:
         warehouse.load_raw(connection, TABLE, RawFile(path))
-        return stage_cases(connection, DOMAIN, "raw", {"is_balanced": False}, SQL)
+        return stage_cases(connection, DOMAIN, "raw", {"is_balanced": False})
 
 
 @pytest.fixture(scope="module")

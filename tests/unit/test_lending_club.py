@@ -71,7 +71,7 @@ def load(connection, files):
 def staged(edition, files):
     with warehouse.connect() as connection:
         load(connection, files)
-        return stage_cases(connection, DOMAIN, edition, {}, SQL)
+        return stage_cases(connection, DOMAIN, edition, {})
 
 
 def raw_cases(folder: Path, accepted=({},), rejected=({},)):

@@ -18,7 +18,6 @@ from tests.conftest import ROOT, SHARED
 
 DOMAIN = catalog.load("moral_machine")
 RAW, DERIVED = DOMAIN.editions
-SQL = ROOT / "sql"
 REAL = SHARED / "data" / "moral_machine" / "derived_rows.parquet"
 
 #: What the published file has beside the columns that are used.
@@ -106,7 +105,7 @@ def staged(folder: Path, *, is_balanced=False):
         for table in found.edition.raw_tables:
             warehouse.load_raw(connection, table, found.files[table.name])
         values = {"is_balanced": is_balanced}
-        return stage_cases(connection, DOMAIN, found.edition.name, values, SQL)
+        return stage_cases(connection, DOMAIN, found.edition.name, values)
 
 
 @pytest.fixture

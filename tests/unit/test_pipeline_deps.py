@@ -21,6 +21,7 @@ NEUTRAL = {
     "escalometer/config/_section.py",
     "escalometer/errors.py",
     "escalometer/layout.py",
+    "escalometer/resources.py",
     "escalometer/runtime",
 }
 #: Defaults of a training make no difference where nothing is trained.

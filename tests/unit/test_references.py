@@ -26,7 +26,10 @@ ELSEWHERE = {"review/reviewer1.md", "reviewer2.md", "scripts/fig5_pstar_ahat.py"
 GENERATED = (
     "docs/_build*",
     "data/*",
+    "escalometer/_resources*",
     "domains/<name>.yaml",
+    "domains/NAME.yaml",
+    "expectations/README.md",  # of a project of one's own
     "domains/tickets.yaml",
     "models/NAME.yaml",
     "models/inspect-PROVIDER-MODEL.yaml",
@@ -149,7 +152,7 @@ def stale_modules(text: str) -> list[str]:
         while rest and (f"{path}/{rest[0]}" in existing() or f"{path}/{rest[0]}.py" in existing()):
             path, rest = f"{path}/{rest[0]}", rest[1:]
         file = f"{path}.py" if f"{path}.py" in existing() else f"{path}/__init__.py"
-        is_file = rest and f".{rest[0]}" in SUFFIXES
+        is_file = rest and f".{rest[0]}" in {*SUFFIXES, ".json"}
         if rest and not is_file and not re.search(rf"\b{rest[0]}\b", (ROOT / file).read_text()):
             stale.append(match.group(1))
     return stale

@@ -35,7 +35,7 @@ def staged(comments: Sequence[str]) -> list[dict]:
     )
     with warehouse.connect() as connection:
         warehouse.add_table(connection, "wikipedia_toxicity_derived", table)
-        return stage_cases(connection, DOMAIN, "derived", folder=ROOT / "sql").to_pylist()
+        return stage_cases(connection, DOMAIN, "derived").to_pylist()
 
 
 def shown(comment: str) -> str:
@@ -151,7 +151,7 @@ def test_a_mean_score_below_zero_is_toxic(scores, label):
                 }
             ),
         )
-        cases = stage_cases(connection, DOMAIN, "raw", folder=ROOT / "sql").to_pylist()
+        cases = stage_cases(connection, DOMAIN, "raw").to_pylist()
     assert [(row["label"], row["case_id"]) for row in cases] == [(label, "comment-000000002232")]
 
 

@@ -17,6 +17,7 @@ from escalometer.cases.own_domain.phrases import condition_columns, feature, is_
 from escalometer.cases.own_domain.spec import Feature, Spec, parts, read_spec
 from escalometer.errors import UsageError
 from escalometer.layout import raw_folder
+from escalometer.resources import is_clone
 
 #: Tables that every domain has, each with a suite of that name.
 TABLES = ("conditions", "decisions", "scenarios")
@@ -88,7 +89,8 @@ def _check_name(path: Path) -> None:
             f"{path}: {path.stem!r} is not a valid name of a domain: use lower-case letters, "
             "digits and _, starting with a letter"
         )
-    if path.stem in (*shipped(), *TABLES):
+    # In a clone, a domain's suites and statements are in the project's own folders.
+    if path.stem in (*(shipped() if is_clone() else ()), *TABLES):
         what = "a table of the pipeline" if path.stem in TABLES else "a domain that ships with it"
         raise UsageError(f"{path}: {path.stem} is reserved ({what}): rename the file")
 

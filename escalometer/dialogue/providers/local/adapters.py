@@ -16,6 +16,7 @@ from escalometer.layout import (
     adapter_files,
     adapter_folder,
 )
+from escalometer.resources import folder_path, resource
 from escalometer.runtime.files import digest_of_files
 
 
@@ -28,15 +29,23 @@ def _restore(folder: Path) -> str:
     )
 
 
+def _stored(name: str, root: Path) -> Path:
+    """Return the adapter's folder in the project, or else the built-in one, if there is one."""
+    path = adapter_folder(name, root)
+    if not path.exists() and resource("models", "adapters", name).is_dir():
+        return folder_path("models", "adapters", name)
+    return path
+
+
 def folder(card: ModelCard, root: Path) -> Path:
-    """Return the folder of the card's adapter: models/adapters/<name> of the project.
+    """Return the folder of the card's adapter: models/adapters/<name>, or a built-in one.
 
     Raises
     ------
     ProviderError
         If it is not there, or not in safetensors.
     """
-    path = adapter_folder(str(card.adapter), root)
+    path = _stored(str(card.adapter), root)
     missing = [file.name for file in adapter_files(path) if not file.is_file()]
     if not missing:
         return path
