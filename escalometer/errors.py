@@ -23,15 +23,15 @@ class MissingExtra(UsageError):
 
     Parameters
     ----------
-    what : str
-        What needs it: the subject of a sentence.
+    problem : str
+        What is missing and where, as a sentence without its full stop.
     extra : str
         The extra's name, as in ``pip install 'escalometer[NAME]'``.
     """
 
-    def __init__(self, what: str, extra: str) -> None:
+    def __init__(self, problem: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs the extra {extra!r}. Install it: pip install 'escalometer[{extra}]'"
+            f"{problem}. Install the extra {extra!r}: pip install 'escalometer[{extra}]'"
         )
 
 

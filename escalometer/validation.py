@@ -7,7 +7,6 @@ the same rows in the same words.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from escalometer import warehouse
 from escalometer.errors import DataError, MissingExtra
 from escalometer.layout import SUITES_FOLDER
 from escalometer.resources import resource
+from escalometer.runtime.extras import is_installed
 from escalometer.warehouse import ROW, Failure
 
 __all__ = [
@@ -33,7 +33,6 @@ __all__ = [
     "evaluated",
     "flat",
     "found_in_sql",
-    "is_installed",
     "number_rows",
     "read_suite",
     "suite_file",
@@ -156,18 +155,13 @@ def check(
         return Result(name, str(file), 0, 0, (failure,))
     if ROW in table.column_names and warehouse.satisfies(table, rules):
         return Result(name, str(file), table.num_rows, len(rules["expectations"]), ())
-    if not is_installed():
+    if not is_installed("great_expectations"):
         with warehouse.connect() as connection:
             connection.register("checked", table.append_column(_PLACE, _numbers(table)))
             return found_in_sql(
                 connection, "checked", table.schema, rules, name, file, _PLACE, identifiers, path
             )
     return evaluated(table, rules, name, file, identifiers, path)
-
-
-def is_installed() -> bool:
-    """Return whether Great Expectations can be imported."""
-    return importlib.util.find_spec("great_expectations") is not None
 
 
 def found_in_sql(
@@ -203,7 +197,8 @@ def found_in_sql(
     except warehouse.UncompiledError as error:
         path = path or SUITES_FOLDER / f"{name}.json"
         raise MissingExtra(
-            f"{path} has a rule that SQL does not evaluate ({error}). Great Expectations",
+            f"{path} has a rule that only Great Expectations evaluates ({error}), which is not "
+            "installed",
             "pipeline",
         ) from error
     [[n_rows]] = connection.execute(f"select count(*) from {relation}").fetchall()  # noqa: S608
@@ -290,7 +285,7 @@ def check_rows(
     n_expectations = len(rules["expectations"])
     if verdicts is not None and all(verdict.holds for verdict in verdicts):
         return Result(name, str(file), n_rows, n_expectations, ())
-    if not is_installed():
+    if not is_installed("great_expectations"):
         return found_in_sql(connection, relation, schema, rules, name, file, ROW, (), path)
     if verdicts is not None and all(one.holds or one.is_by_row for one in verdicts):
         failures = _failures_of_rows(connection, relation, rules, verdicts, file, path)

@@ -14,6 +14,7 @@ from escalometer.commands import Place
 from escalometer.commands._options import CallersPath
 from escalometer.errors import EscalometerError, UsageError
 from escalometer.layout import PIPELINE
+from escalometer.runtime.extras import named
 
 if TYPE_CHECKING:
     from escalometer.documents import Verdict
@@ -69,7 +70,8 @@ def gate(
     with too few dialogues. A missing number fails.
     """
     try:
-        verdict = _verdict(workspace, model, against, cost_ratio, source)
+        with named("`escalometer gate`"):  # a missing package is no internal error
+            verdict = _verdict(workspace, model, against, cost_ratio, source)
         if junit is not None:
             _write_verdict(junit, verdict)
         _print(verdict, as_json)
