@@ -86,7 +86,8 @@ def cli(context: click.Context) -> None:
 
     Start with `escalometer demo`, then `escalometer profile smollm2-135m-escalates`. Run the
     commands in a project or a folder below it: params.yaml has the settings of a run, models/ the
-    project's model cards. `escalometer init` creates a project.
+    project's model cards. `escalometer init` creates a project. profile, compare, gate and report
+    also take a file of decisions, in any folder.
     """
     context.obj = workspace
     context.meta[CALLED_IN] = Path.cwd()
@@ -126,11 +127,12 @@ def stage(name: str, cell: str) -> None:
     """Run one stage of the pipeline, as dvc.yaml does. `dvc repro` runs all of them."""
     import importlib
 
-    from escalometer.config import load_params
-    from escalometer.operations.project import check_code
     from escalometer.runtime.interruption import end_with_parent
 
-    end_with_parent()
+    end_with_parent()  # before the imports: the parent may be killed meanwhile
+    from escalometer.config import load_params
+    from escalometer.operations.project import check_code
+
     params, place = load_params(), workspace()
     check_code(place.root)
     keys = cell.split(",") if cell else []

@@ -11,15 +11,12 @@ from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-#: Top-level files and folders that the wheel holds; pyproject.toml lists the same.
-NAMES = ("sql", "models", "expectations", "flows", "examples", "dvc.yaml", "params.yaml")
-
 _CLONE = Path(__file__).resolve().parent.parent
 
 
 def is_clone() -> bool:
     """Return whether the package runs from a clone of the repository."""
-    return (_CLONE / "pyproject.toml").is_file() and (_CLONE / "sql").is_dir()
+    return (_CLONE / "dvc.yaml").is_file() and (_CLONE / "sql").is_dir()
 
 
 def package() -> Traversable:

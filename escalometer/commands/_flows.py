@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -97,13 +98,16 @@ def run_flow(
         If the flow failed: it has said why.
     """
     flows = folder_path("flows")
-    search = [str(flows.parent), *filter(None, [environment.get("PYTHONPATH")])]
+    modules = [str(flows.parent), *filter(None, [environment.get("PYTHONPATH")])]
+    # DVC starts stages as `escalometer stage`: that of this environment, activated or not.
+    programs = [str(Path(sys.executable).parent), *filter(None, [environment.get("PATH")])]
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, str(flows / f"{name}.py"), *arguments, "--end-with-parent"],
         env={
             **environment,
             "ESCALOMETER_RUN": uuid.uuid4().hex,
-            "PYTHONPATH": os.pathsep.join(search),
+            "PYTHONPATH": os.pathsep.join(modules),
+            "PATH": os.pathsep.join(programs),
         },
         process_group=0,  # so that an interruption reaches it and its stages once, from here
     )

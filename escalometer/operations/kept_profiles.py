@@ -44,6 +44,8 @@ class Asked:
         Only these.
     is_pooled : bool
         True where isolated dialogues count among the others.
+    file : Path, optional
+        The decisions, where `source` is not one that was imported.
     """
 
     source: str
@@ -51,6 +53,7 @@ class Asked:
     params: Params
     domains: tuple[str, ...] | None = None
     is_pooled: bool = False
+    file: Path | None = None
 
 
 class Keeper:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 
 _EVERY_S = 0.5
@@ -34,15 +36,38 @@ class Interruption:
             raise KeyboardInterrupt
 
 
-def end_with_parent() -> None:
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt from the block on Ctrl-C and SIGTERM, and restore their handlers.
+
+    DuckDB makes a RuntimeError of either, which would look like a fault of this program.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    interruption = Interruption()
+    try:
+        yield
+    except RuntimeError:
+        interruption.check()
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_with_parent(parent: int | None = None) -> None:
     """Watch the parent process; once it has ended, send SIGTERM to this one.
 
     A killed run would otherwise leave its stage running, in the way of the next run.
+
+    Parameters
+    ----------
+    parent : int, optional
+        Its process id. A forked process is told it: its parent may have ended before it asks.
     """
-    parent = os.getppid()
+    expected = os.getppid() if parent is None else parent
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == expected:
             time.sleep(_EVERY_S)
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from struct import error as StructError  # noqa: N812 - a class
 from typing import Any
 
+from escalometer.runtime.interruption import end_with_parent
 from escalometer.runtime.warm_client import LENGTH, PACKAGE, VARIABLE, received
 
 #: Starts a server: `escalometer serve-stages SOCKET`, which only `warmed` calls.
@@ -125,13 +126,14 @@ def _begin(
         connection.close()
         return None
     is_same = request["python"] == [sys.executable, PACKAGE] and code == code_on_disk()
-    pid = -1
+    server, pid = os.getpid(), -1
     if is_same:
         _import(modules(request["arguments"]))
         with contextlib.suppress(OSError):  # no memory for a second process: the client runs it
             pid = os.fork()
     if pid == 0:
         _become(connection, streams, request, running)
+        end_with_parent(server)
         return list(request["arguments"])
     for stream in streams:
         os.close(stream)

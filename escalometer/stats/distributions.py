@@ -2,7 +2,7 @@
 
 Tails have their full relative precision, so that a small p-value is not lost in 1 − p. Chances are
 written in Loader's saddle-point form, in which large numbers do not cancel, as they do in
-differences of log-gamma values. docs/decisions/0031-small-core.md has the reason for this module.
+differences of log-gamma values. docs/decisions/0032-small-core.md has the reason for this module.
 """
 
 from __future__ import annotations

@@ -475,7 +475,7 @@ def test_prompts_shuffled_against_their_answers_are_noticed(root, n, share, how)
         assert re.search(r"e\.g\. rows \d+, \d+, \d+", said)
     code, out, _ = command("profile", "model 0", "--source", "theirs", "--json")
     notes = json.loads(out)["notes"]
-    assert any("On import: model 0: answers do not seem" in note for note in notes)
+    assert any("On reading: model 0: answers do not seem" in note for note in notes)
     assert not any("model 1" in note for note in notes)
 
 

@@ -39,6 +39,9 @@ while Path({hold!r}).exists():
 def package(tmp_path: Path) -> Path:
     """A copy of the package, which a test may change."""
     ignore = shutil.ignore_patterns("__pycache__")
+    (tmp_path / "code").mkdir()
+    for name in ("dvc.yaml", "expectations", "models", "params.yaml", "sql"):
+        (tmp_path / "code" / name).symlink_to(ROOT / name)
     return shutil.copytree(ROOT / "escalometer", tmp_path / "code" / "escalometer", ignore=ignore)
 
 
