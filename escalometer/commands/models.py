@@ -54,8 +54,10 @@ def models_add(model: str, name: str | None) -> None:
     safetensors, or the address of an OpenAI-compatible server with the model's name:
     http://127.0.0.1:8080/v1#my-model.
     """
+    from escalometer.config import check_project
     from escalometer.operations.model_cards import add_card
 
+    check_project()
     click.echo(str(add_card(model, name=name)))
 
 

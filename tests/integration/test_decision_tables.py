@@ -468,7 +468,7 @@ def test_commands_that_need_a_project_say_so(folder):
     ):
         done = run(folder, *arguments)
         assert done.returncode == 3
-        assert "error: no project here" in done.stderr
+        assert "error: no project in" in done.stderr
         assert done.stderr.count("\n") == 1
         assert found_in(folder) == {"work/d.csv"}
 
