@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from escalometer.cases.task import BINARY
 from escalometer.config import ModelCard, Workspace
+from escalometer.dialogue.remote.listed_models import ListedModel
 from escalometer.errors import EscalometerError, unknown_name
 
 Finish = Literal["stop", "length", "forced", "refused", "error"]
@@ -267,6 +268,27 @@ def check(cards: Sequence[ModelCard], workspace: Workspace) -> dict[str, Escalom
         module = _module(name)
         if hasattr(module, "check"):
             found |= module.check(group, workspace)
+    return found
+
+
+def listed(
+    cards: Sequence[ModelCard], workspace: Workspace
+) -> dict[str, Sequence[ListedModel] | EscalometerError]:
+    """Return the models that the endpoint of each card lists, by the card's id, or why it cannot.
+
+    A provider's file may define ``listed(cards, workspace)`` with this result, by one request for
+    each endpoint. Cards of other providers are left out.
+
+    Raises
+    ------
+    UsageError
+        If a card names a provider that does not exist.
+    """
+    found: dict[str, Sequence[ListedModel] | EscalometerError] = {}
+    for name in sorted({card.provider for card in cards}):
+        module = _module(name)
+        if hasattr(module, "listed"):
+            found |= module.listed([card for card in cards if card.provider == name], workspace)
     return found
 
 
