@@ -457,7 +457,10 @@ def test_a_command_leaves_what_it_was_asked_to_write(folder, arguments, written)
 def test_commands_that_need_a_project_say_so(folder):
     (folder / "d.csv").write_bytes(as_csv(OLD))
     (folder / "params.yaml").write_text("lr: 0.1\n")  # of another program: it does not count
+    (folder / "domains").mkdir()
+    (folder / "domains" / "example.yml").write_text("a: 1\n")  # neither does this one
     assert run(folder, "profile", "d.csv").returncode == 0
+    shutil.rmtree(folder / "domains")
     (folder / "params.yaml").unlink()
     for arguments in (
         ("import", "d.csv", "--as", "theirs"),
