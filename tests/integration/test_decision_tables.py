@@ -376,6 +376,14 @@ def test_models_of_one_file_and_of_two_are_compared(folder):
     assert found[0]["n_paired"] == 240
 
 
+def test_a_format_is_about_the_file_without_an_ending(folder):
+    (folder / "old.csv").write_bytes(as_csv(OLD))
+    (folder / "new").write_bytes(as_jsonl(NEW))
+    done = run(folder, "compare", "old.csv", "new", "--format", "jsonl", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n_paired"] == 240
+
+
 def test_a_model_before_and_after_a_change_is_called_by_the_files(folder):
     (folder / "before.csv").write_bytes(as_csv(OLD))
     (folder / "after.jsonl").write_bytes(as_jsonl([{**row, "model": "old"} for row in NEW]))
