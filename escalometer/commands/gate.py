@@ -15,6 +15,7 @@ from escalometer.commands._options import CallersPath, files_or_models, reading_
 from escalometer.commands._tables import opened_tables, project_settings, refuse_options
 from escalometer.errors import EscalometerError, UsageError
 from escalometer.layout import PIPELINE
+from escalometer.runtime.extras import named
 
 if TYPE_CHECKING:
     from escalometer.documents import Verdict
@@ -92,12 +93,13 @@ def gate(
     """  # noqa: D301 (\b is click's mark for lines to keep)
     try:
         changes = {"cost_ratio": cost_ratio, "intervention": intervention}
-        if isinstance(model, Path) and source is None:
-            options = (chosen, against, cost_ratio, intervention)
-            verdict = _of_file(model, options, mapping, kind)
-        else:
-            refuse_options({"--model": chosen, "--map": mapping, "--format": kind}, "gate")
-            verdict = _verdict(workspace, str(model), against, changes, source or PIPELINE)
+        with named("`escalometer gate`"):  # a missing package is no internal error
+            if isinstance(model, Path) and source is None:
+                options = (chosen, against, cost_ratio, intervention)
+                verdict = _of_file(model, options, mapping, kind)
+            else:
+                refuse_options({"--model": chosen, "--map": mapping, "--format": kind}, "gate")
+                verdict = _verdict(workspace, str(model), against, changes, source or PIPELINE)
         if junit is not None:
             _write_verdict(junit, verdict)
         _print(verdict, as_json)

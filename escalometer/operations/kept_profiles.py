@@ -26,7 +26,7 @@ from escalometer.errors import DataError
 from escalometer.runtime.files import digest, read_json, write_json
 
 #: Distributions whose versions can change the last digits of a profile, or a figure.
-_LIBRARIES = ("duckdb", "matplotlib", "numpy", "pyarrow", "relplot", "scipy")
+_LIBRARIES = ("duckdb", "matplotlib", "numpy", "pyarrow")
 #: Of a model's name, so much begins a file's name: most file systems allow 255 bytes.
 _MOST_NAME = 100
 

@@ -17,7 +17,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from escalometer.cases.task import BINARY
 from escalometer.config import ModelCard, Workspace
 from escalometer.dialogue.remote.listed_models import ListedModel
-from escalometer.errors import EscalometerError, unknown_name
+from escalometer.errors import EscalometerError, MissingExtra, unknown_name
+from escalometer.runtime import extras
 
 Finish = Literal["stop", "length", "forced", "refused", "error"]
 
@@ -265,7 +266,13 @@ def check(cards: Sequence[ModelCard], workspace: Workspace) -> dict[str, Escalom
         by_provider.setdefault(card.provider, []).append(card)
     found: dict[str, EscalometerError] = {}
     for name, group in by_provider.items():
-        module = _module(name)
+        try:
+            if name in extras.PACKAGES:  # an extra has the name of its provider
+                extras.need(name, f"the provider {name}")
+            module = _module(name)
+        except MissingExtra as error:
+            found |= dict.fromkeys((card.id for card in group), error)
+            continue
         if hasattr(module, "check"):
             found |= module.check(group, workspace)
     return found
@@ -295,4 +302,5 @@ def listed(
 def _module(provider: str) -> Any:
     if provider not in names():
         raise unknown_name("provider", provider, names())
-    return importlib.import_module(f"{__name__}.{provider}")
+    with extras.named(f"the provider {provider}"):
+        return importlib.import_module(f"{__name__}.{provider}")
