@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -44,6 +45,7 @@ def opened_tables(
     """
     from escalometer.documents.wording import visible
     from escalometer.operations.decision_tables import Reading, opened
+    from escalometer.recorded.given_file import has_known_ending
 
     if [str(file) for file in files].count("-") > 1:
         raise UsageError("standard input can be read once: name a file for the other table")
@@ -54,10 +56,13 @@ def opened_tables(
 
     suites = None if root is None else root / layout.SUITES_FOLDER
     reading = Reading(mapping, kind, standard_input, say, suites)
+    by_ending = replace(reading, kind=None)
     with interruptible(), contextlib.ExitStack() as stack:
         tables = []
         for file in files:
-            table = stack.enter_context(opened(file, reading))
+            # Of two files, the option is about the one whose ending does not tell its format.
+            is_told = len(files) > 1 and has_known_ending(file.name)
+            table = stack.enter_context(opened(file, by_ending if is_told else reading))
             for warning in table.known["warnings"]:
                 click.echo(f"warning: {visible(table.name)}: {visible(warning)}", err=True)
             tables.append(table)

@@ -376,6 +376,14 @@ def test_models_of_one_file_and_of_two_are_compared(folder):
     assert found[0]["n_paired"] == 240
 
 
+def test_a_format_is_about_the_file_without_an_ending(folder):
+    (folder / "old.csv").write_bytes(as_csv(OLD))
+    (folder / "new").write_bytes(as_jsonl(NEW))
+    done = run(folder, "compare", "old.csv", "new", "--format", "jsonl", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n_paired"] == 240
+
+
 def test_a_model_before_and_after_a_change_is_called_by_the_files(folder):
     (folder / "before.csv").write_bytes(as_csv(OLD))
     (folder / "after.jsonl").write_bytes(as_jsonl([{**row, "model": "old"} for row in NEW]))
@@ -457,7 +465,10 @@ def test_a_command_leaves_what_it_was_asked_to_write(folder, arguments, written)
 def test_commands_that_need_a_project_say_so(folder):
     (folder / "d.csv").write_bytes(as_csv(OLD))
     (folder / "params.yaml").write_text("lr: 0.1\n")  # of another program: it does not count
+    (folder / "domains").mkdir()
+    (folder / "domains" / "example.yml").write_text("a: 1\n")  # neither does this one
     assert run(folder, "profile", "d.csv").returncode == 0
+    shutil.rmtree(folder / "domains")
     (folder / "params.yaml").unlink()
     for arguments in (
         ("import", "d.csv", "--as", "theirs"),
