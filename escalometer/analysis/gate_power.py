@@ -1,6 +1,6 @@
 """The power of a gate's comparison: how probable a worsening of a given size was to be seen.
 
-docs/decisions/0032-power-and-self-check.md has the reasons.
+docs/decisions/0034-power-and-self-check.md has the reasons.
 """
 
 from __future__ import annotations

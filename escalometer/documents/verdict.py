@@ -58,7 +58,7 @@ class Power(Document):
 class RulePower(Document):
     """The power of a comparison with the release in use, by a normal approximation.
 
-    Why it is computed as it is: docs/decisions/0032-power-and-self-check.md.
+    Why it is computed as it is: docs/decisions/0034-power-and-self-check.md.
     """
 
     n: int = Field(description="Dialogues of the release that has fewer.")
