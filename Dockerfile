@@ -31,12 +31,12 @@ RUN uv pip install --no-deps /dist/*.whl
 
 FROM tools AS full-packages
 COPY requirements.lock ./
-RUN uv pip install --require-hashes --no-deps -r requirements.lock
+COPY --from=wheel /dist /dist
 ARG TORCH=torch==2.13.0
 ARG TORCH_BACKEND=cpu
-RUN uv pip install --torch-backend="${TORCH_BACKEND}" "${TORCH}"
-COPY --from=wheel /dist /dist
-RUN uv pip install --no-deps /dist/*.whl
+# The lock as a constraint: without the developers' tools, which are in it too.
+RUN uv pip install --torch-backend="${TORCH_BACKEND}" --constraint requirements.lock "${TORCH}" \
+    "$(ls /dist/*.whl)[all]"
 
 FROM ${BASE} AS core
 RUN useradd --uid 10001 --create-home escalometer \
