@@ -11,6 +11,7 @@ from escalometer.config._cards import (
 )
 from escalometer.config._params import (
     AnalyzeParams,
+    AskParams,
     GateParams,
     MinEffectParams,
     Params,
@@ -38,6 +39,7 @@ __all__ = [
     "NAME_PATTERN",
     "AdapterParams",
     "AnalyzeParams",
+    "AskParams",
     "Endpoint",
     "FolderSource",
     "GateParams",
