@@ -14,7 +14,7 @@ from escalometer.errors import UsageError, unknown_name
 CALLED_IN = "escalometer.called_in"
 
 #: By parameter of `ask`, the variable that replaces it in one run, and what values it takes.
-LIMITS: dict[str, tuple[str, click.ParamType]] = {
+LIMITS: dict[str, tuple[str, click.ParamType[Any]]] = {
     "max_cost_usd": ("ESCALOMETER_MAX_COST", click.FloatRange(min=0, min_open=True)),
     "max_requests": ("ESCALOMETER_MAX_REQUESTS", click.IntRange(min=1)),
     "allow_unpriced": ("ESCALOMETER_ALLOW_UNPRICED", click.BOOL),
