@@ -29,7 +29,7 @@ from escalometer.commands import (
 )
 from escalometer.commands._options import CALLED_IN, outcomes, read_limits
 from escalometer.errors import EscalometerError, Interrupted, UsageError
-from escalometer.runtime import warm_process
+from escalometer.runtime import extras, warm_process
 
 #: The stages: what the keys of a cell are, and what `run` takes after them.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -50,7 +50,7 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 #: What stages import while they run, beside their own modules; a warm process imports it before.
 IMPORTS = {
     "query": ("aiohttp", "escalometer.dialogue.providers.openai.provider"),
-    "analyze": ("scipy.special", "matplotlib.figure", "matplotlib.backends.backend_svg"),
+    "analyze": ("matplotlib.figure", "matplotlib.backends.backend_svg"),
     "report": ("matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2"),
     "track": ("escalometer.tracking._library",),
 }
@@ -87,7 +87,8 @@ def cli(context: click.Context) -> None:
 
     Start with `escalometer demo`, then `escalometer profile smollm2-135m-escalates`. Run the
     commands in a project or a folder below it: params.yaml has the settings of a run, models/ the
-    project's model cards. `escalometer init` creates a project.
+    project's model cards. `escalometer init` creates a project. profile, compare, gate and report
+    also take a file of decisions, in any folder.
     """
     context.obj = workspace
     context.meta[CALLED_IN] = Path.cwd()
@@ -167,6 +168,14 @@ def _modules(arguments: Sequence[str]) -> list[str]:
     return [f"escalometer.stages.{name}", *IMPORTS.get(name, ()), *trees]
 
 
+def _command(arguments: Sequence[str]) -> str:
+    """Return the command, and that of a group or the stage, without its options."""
+    names = [argument for argument in arguments if not argument.startswith("-")]
+    command = cli.commands.get(names[0]) if names else None
+    n_names = 2 if isinstance(command, click.Group) or command is stage else 1
+    return " ".join(["escalometer", *names[:n_names]])
+
+
 def main() -> None:
     """Run the command line; print errors as one message and exit with their code."""
     arguments = sys.argv[1:]
@@ -178,7 +187,8 @@ def main() -> None:
     if cache := os.environ.get("ESCALOMETER_CACHE"):  # the home may be read-only
         os.environ.setdefault("MPLCONFIGDIR", str(Path(cache) / "matplotlib"))
     try:
-        code = cli.main(standalone_mode=False)
+        with extras.named(f"`{_command(sys.argv[1:])}`"):
+            code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("interrupted; every answer received so far is kept", err=True)
         code = Interrupted.exit_code

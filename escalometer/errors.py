@@ -18,6 +18,23 @@ class UsageError(EscalometerError):
     exit_code = 3
 
 
+class MissingExtra(UsageError):
+    """A package of an extra that is not installed.
+
+    Parameters
+    ----------
+    problem : str
+        What is missing and where, as a sentence without its full stop.
+    extra : str
+        The extra's name, as in ``pip install 'escalometer[NAME]'``.
+    """
+
+    def __init__(self, problem: str, extra: str) -> None:
+        super().__init__(
+            f"{problem}. Install the extra {extra!r}: pip install 'escalometer[{extra}]'"
+        )
+
+
 class DataError(EscalometerError):
     """Data that violates the expectations of its table."""
 

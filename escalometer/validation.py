@@ -1,13 +1,13 @@
 """The only door to Great Expectations: tables checked against their suites, failing rows named.
 
 Importing Great Expectations takes 5 to 7 seconds, so that a table which SQL confirms is not given
-to it ([decision 27](../docs/decisions/0027-suites-in-sql.md)).
+to it ([decision 27](../docs/decisions/0027-suites-in-sql.md)). Where it is not installed, SQL names
+the same rows in the same words.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,50 +18,31 @@ from typing import Any
 import pyarrow as pa
 
 from escalometer import warehouse
-from escalometer.errors import DataError
+from escalometer.errors import DataError, MissingExtra
 from escalometer.layout import SUITES_FOLDER
 from escalometer.resources import resource
+from escalometer.runtime.extras import is_installed
+from escalometer.warehouse import ROW, Failure
 
-#: The column that every validated table has: the row's number as messages call it.
-ROW = "source_row"
+__all__ = [
+    "ROW",
+    "Failure",
+    "Result",
+    "check",
+    "check_rows",
+    "evaluated",
+    "flat",
+    "found_in_sql",
+    "number_rows",
+    "read_suite",
+    "suite_file",
+]
+
+#: Added to a table whose rows are ordered otherwise than by `source_row`, as those of two files.
+_PLACE = "place of the row"
 
 #: Offending rows that a message shows.
 N_SHOWN = 10
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One rule that a table breaks.
-
-    Attributes
-    ----------
-    file : str
-        The file that holds the table.
-    column : str
-        The column or columns that the rule is about; empty where it is about the whole table.
-    rule : str
-        The rule in words.
-    n_rows : int
-        How many rows break it; 0 where it is about the whole table.
-    rows : tuple of str
-        Up to ten of them, each with its number and what was found.
-    """
-
-    file: str
-    column: str
-    rule: str
-    n_rows: int
-    rows: tuple[str, ...]
-
-    def __str__(self) -> str:
-        column = f", column {self.column}" if self.column else ""
-        if not self.n_rows:
-            found = "".join(f" ({row})" for row in self.rows)
-            return f"{self.file}{column}: {self.rule}{found}"
-        more = self.n_rows - len(self.rows)
-        lines = [f"  {row}" for row in self.rows] + ([f"  and {more} more"] if more > 0 else [])
-        broken = "1 row breaks" if self.n_rows == 1 else f"{self.n_rows} rows break"
-        return "\n".join([f"{self.file}{column}: {self.rule}; {broken} this:", *lines])
 
 
 @dataclass(frozen=True)
@@ -101,7 +82,11 @@ def flat(table: pa.Table) -> pa.Table:
 
 def number_rows(table: pa.Table) -> pa.Table:
     """Return a table as `check` takes it: with `source_row` from 1, and lists as joined text."""
-    return flat(table).append_column(ROW, pa.array(range(1, table.num_rows + 1), pa.int64()))
+    return flat(table).append_column(ROW, _numbers(table))
+
+
+def _numbers(table: pa.Table) -> pa.Array:
+    return pa.array(range(1, table.num_rows + 1), pa.int64())
 
 
 def suite_file(table: str, folder: Path = SUITES_FOLDER) -> Traversable:
@@ -159,6 +144,8 @@ def check(
     ------
     DataError
         If there is no such suite, or it holds nothing or what Great Expectations does not know.
+    MissingExtra
+        If the table breaks its suite, Great Expectations is not installed and a rule has no SQL.
     """
     path = folder / f"{name}.json"
     # A suite that is given is of a domain of the person's: a built-in one is not about it.
@@ -168,7 +155,63 @@ def check(
         return Result(name, str(file), 0, 0, (failure,))
     if ROW in table.column_names and warehouse.satisfies(table, rules):
         return Result(name, str(file), table.num_rows, len(rules["expectations"]), ())
+    if not is_installed("great_expectations"):
+        with warehouse.connect() as connection:
+            connection.register("checked", table.append_column(_PLACE, _numbers(table)))
+            return found_in_sql(
+                connection, "checked", table.schema, rules, name, file, _PLACE, identifiers, path
+            )
     return evaluated(table, rules, name, file, identifiers, path)
+
+
+def found_in_sql(
+    connection: warehouse.Connection,
+    relation: str,
+    schema: pa.Schema,
+    suite: Mapping[str, Any],
+    name: str,
+    file: Path,
+    order: str = ROW,
+    identifiers: Sequence[str] = (),
+    path: Path | None = None,
+) -> Result:
+    """Return what SQL finds, in the words of `evaluated`.
+
+    Parameters
+    ----------
+    connection, relation, schema
+        As in `check_rows`.
+    order : str
+        The column that orders the rows.
+    suite, name, file, identifiers, path
+        As in `evaluated`.
+
+    Raises
+    ------
+    MissingExtra
+        If a rule has no SQL, so that Great Expectations is needed.
+    """
+    shown = [ROW, *(column for column in identifiers if column in schema.names)]
+    try:
+        found = warehouse.findings(connection, relation, schema, suite, shown, order, N_SHOWN)
+    except warehouse.UncompiledError as error:
+        path = path or SUITES_FOLDER / f"{name}.json"
+        raise MissingExtra(
+            f"{path} has a rule that only Great Expectations evaluates ({error}), which is not "
+            "installed",
+            "pipeline",
+        ) from error
+    [[n_rows]] = connection.execute(f"select count(*) from {relation}").fetchall()  # noqa: S608
+    failures = tuple(
+        warehouse.failure(
+            one.expectation,
+            str(file),
+            one.n_rows,
+            one.found or [warehouse.row_in_words(row, shown) for row in one.rows],
+        )
+        for one in found
+    )
+    return Result(name, str(file), n_rows, len(suite["expectations"]), failures)
 
 
 def evaluated(
@@ -232,6 +275,8 @@ def check_rows(
     ------
     DataError
         If there is no such suite, or it holds nothing or what Great Expectations does not know.
+    MissingExtra
+        As in `check`.
     """
     path = folder / f"{name}.json"
     rules = read_suite(name, folder)
@@ -240,6 +285,8 @@ def check_rows(
     n_expectations = len(rules["expectations"])
     if verdicts is not None and all(verdict.holds for verdict in verdicts):
         return Result(name, str(file), n_rows, n_expectations, ())
+    if not is_installed("great_expectations"):
+        return found_in_sql(connection, relation, schema, rules, name, file, ROW, (), path)
     if verdicts is not None and all(one.holds or one.is_by_row for one in verdicts):
         failures = _failures_of_rows(connection, relation, rules, verdicts, file, path)
         if failures is not None:
@@ -331,36 +378,16 @@ def _has_passed(result: Mapping[str, Any]) -> bool:
 
 
 def _failure(result: Mapping[str, Any], file: str, shown: Sequence[str]) -> Failure:
-    config, found = result["expectation_config"], result["result"]
-    kwargs = config["kwargs"]
-    columns = kwargs.get("column_list") or [
-        kwargs[key] for key in ("column", "column_A", "column_B") if key in kwargs
-    ]
-    rule = (config.get("description") or config["type"].replace("_", " ")).rstrip(".")
+    found = result["result"]
     offending = found.get("unexpected_index_list") or []
     exception = _exception(result)
     if exception is not None:
         rows: tuple[str, ...] = (f"not evaluated: {exception}",)
     elif offending:
-        rows = tuple(_row(row, shown) for row in offending[:N_SHOWN])
+        rows = tuple(warehouse.row_in_words(row, shown) for row in offending[:N_SHOWN])
     elif "mismatched" in found.get("details", {}):
         mismatched = found["details"]["mismatched"]
         rows = tuple(f"{kind}: {', '.join(names)}" for kind, names in mismatched.items())
     else:
         rows = (f"found {found.get('observed_value')}",)
-    return Failure(file, ", ".join(columns), rule, len(offending), rows)
-
-
-def _row(row: Mapping[str, Any], shown: Sequence[str]) -> str:
-    names = "".join(f", {name} {row[name]}" for name in shown if name != ROW)
-    values = [f"{key} = {_value(row[key])}" for key in row if key not in shown]
-    return f"row {row[ROW]}{names}: found {', '.join(values) or 'it'}"
-
-
-def _value(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "nothing"
-    # pandas holds integers with gaps as floats.
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return repr(float(value)) if isinstance(value, float) else repr(value)
+    return warehouse.failure(result["expectation_config"], file, len(offending), rows)

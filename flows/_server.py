@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ HOME = prefect_folder()
 DATABASE = "prefect.db"
 _START_S = 180.0
 _SETTLE_S = 60.0
+_PAGE = 200  # the most that Prefect's API returns at once
 
 
 @contextlib.contextmanager
@@ -102,12 +104,15 @@ def wait_for_history(flow_run_id: UUID, n_tasks: int) -> int:
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
     deadline = time.monotonic() + _SETTLE_S
+    of_flow = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
     with get_client(sync_client=True) as client:
         while True:
-            runs = client.read_task_runs(
-                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])), limit=200
-            )
-            n_done = sum(run.state is not None and run.state.is_final() for run in runs)
+            n_done = 0
+            for offset in itertools.count(0, _PAGE):
+                runs = client.read_task_runs(flow_run_filter=of_flow, limit=_PAGE, offset=offset)
+                n_done += sum(run.state is not None and run.state.is_final() for run in runs)
+                if len(runs) < _PAGE:
+                    break
             if n_done >= n_tasks or time.monotonic() > deadline:
                 return n_done
             time.sleep(0.3)

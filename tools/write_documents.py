@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from escalometer.config import Section
-from escalometer.documents import Comparison, Document, Probes, Profile, Verdict, interval, variant
+from escalometer.documents import (
+    Comparison,
+    Document,
+    Probes,
+    Profile,
+    SampleSizes,
+    Verdict,
+    interval,
+    variant,
+)
 from escalometer.documents.recommendation import Candidate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +45,7 @@ are counts.
 
 
 class Page(NamedTuple):
-    """One of the four documents: its heading, the name of its schema and its model."""
+    """One of the documents: its heading, the name of its schema and its model."""
 
     heading: str
     name: str
@@ -47,6 +56,7 @@ PAGES = (
     Page("`escalometer profile MODEL --json`", "profile", Profile),
     Page("`escalometer compare FIRST SECOND --json`", "comparison", Comparison),
     Page("`escalometer gate MODEL --json`", "verdict", Verdict),
+    Page("`escalometer power --json`", "sample_sizes", SampleSizes),
     Page("`probes.json`", "probes", Probes),
 )
 

@@ -134,13 +134,10 @@ def align_efforts(
     wanted : str, optional
         An effort of `kept`, where it has several.
     """
-    efforts = {
-        model: decisions.filter(pc.field("model") == model)
-        .column("reasoning_effort")
-        .unique()
-        .to_pylist()
-        for model in (moved, kept)
-    }
+    efforts: dict[str, list[str | None]] = {moved: [], kept: []}
+    for row in warehouse.count_rows(decisions, ["model", "reasoning_effort"]):
+        if row["model"] in efforts:
+            efforts[row["model"]].append(row["reasoning_effort"])
     choice = [wanted] if wanted in efforts[kept] else efforts[kept]
     moving = efforts[moved]
     if len(moving) != 1 or len(choice) != 1 or moving[0] in efforts[kept]:

@@ -15,9 +15,6 @@ from escalometer.config import Params
 from escalometer.errors import DataError
 from escalometer.schema import DECISIONS, read_table
 
-#: Side domains also where no plug-in says so, as in decisions that others recorded.
-SIDE_DOMAINS = frozenset({"moral_machine"})
-
 #: Columns of decisions that the metrics read.
 COLUMNS = (
     "model",
@@ -122,12 +119,7 @@ def side_domains(present: Iterable[str], asked: Sequence[str] | None = None) -> 
     asked : sequence of str, optional
         Domains that the user named; if these are all side domains, none stays out.
     """
-    plug_ins = catalog.names()
-    found = {
-        name
-        for name in present
-        if (not catalog.is_main(name) if name in plug_ins else name in SIDE_DOMAINS)
-    }
+    found = {name for name in present if not catalog.is_main(name)}
     if asked is not None and set(present) <= found:
         return []
     return sorted(found)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from escalometer import warehouse
 from escalometer.analysis import (
@@ -119,22 +118,21 @@ def disagreements(pairs: Pairs, most: int) -> Disagreements:
     for row in pairs.outcomes:
         key = tuple(row[name] for name in where)
         n_pairs[key] = n_pairs.get(key, 0) + row["n"]
-    flags = table.select([*where, "is_other_prediction", "is_other_action"])
-    for name in ("is_other_prediction", "is_other_action"):
-        place = flags.column_names.index(name)
-        flags = flags.set_column(place, name, pc.cast(flags.column(name), pa.int64()))
-    counted = flags.group_by(where).aggregate(
-        [("domain", "count"), ("is_other_prediction", "sum"), ("is_other_action", "sum")]
-    )
+    flags = ("is_other_prediction", "is_other_action")
+    counts: dict[tuple[Any, ...], list[int]] = {}
+    for row in warehouse.count_rows(table, [*where, *flags]):
+        found = counts.setdefault(tuple(row[name] for name in where), [0, 0, 0])
+        for place, is_counted in enumerate((True, *(row[name] for name in flags))):
+            found[place] += row["n"] if is_counted else 0
     by_condition = [
         ConditionDisagreements(
-            **{name: row[name] for name in where},
-            n_pairs=n_pairs[tuple(row[name] for name in where)],
-            n=row["domain_count"],
-            n_other_prediction=row["is_other_prediction_sum"],
-            n_other_action=row["is_other_action_sum"],
+            **dict(zip(where, key, strict=True)),
+            n_pairs=n_pairs[key],
+            n=n,
+            n_other_prediction=n_other_prediction,
+            n_other_action=n_other_action,
         )
-        for row in counted.to_pylist()
+        for key, (n, n_other_prediction, n_other_action) in counts.items()
     ]
     by_condition.sort(
         key=lambda row: (-row.n / row.n_pairs, row.domain, row.condition, row.intervention)

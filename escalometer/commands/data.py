@@ -48,8 +48,10 @@ def data_fetch(domain: str, release: str | None) -> None:
     Downloads resume after an interruption. For data behind a login, the command explains what to
     do.
     """
+    from escalometer.config import check_project
     from escalometer.operations import data as stage_data
 
+    check_project()
     about = stage_data.fetch(domain, release)
     for file in about["files"]:
         click.echo(f"data/raw/{domain}/{file['file']}\t{file['n_rows']} rows\t{file['origin']}")

@@ -10,6 +10,7 @@ import click
 from escalometer import layout
 from escalometer.commands import Place
 from escalometer.commands._flows import run_evaluation
+from escalometer.runtime.extras import need
 
 _BASE, _TUNED = "smollm2-135m-instruct", "smollm2-135m-escalates"
 
@@ -58,6 +59,7 @@ def demo(workspace: Place) -> None:
     from escalometer.operations import compare, gate
     from escalometer.reporting.demo_text import Side, print_demo
 
+    need("local", "`escalometer demo`")
     place, params = workspace(), load_params()
     if changes := {
         path: value for path, value in SETTINGS.items() if _value(params, path) != value

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from escalometer.commands._options import CallersPath
+from escalometer.commands._tables import project_settings
 from escalometer.errors import EscalometerError
 from escalometer.layout import DOMAINS_FOLDER
 
@@ -45,17 +46,19 @@ def domains_list() -> None:
 def domains_check(file: Path, as_json: bool, write_suite: bool) -> None:
     """Check a domain of your own, and show its conditions and prompts.
 
-    FILE is its YAML file, in domains/ or elsewhere. Prints problems with what to do about them,
-    rows, outcomes, conditions with their percentages, a test whether the text's form reveals the
-    label, both turns of a prompt, and the rules for later files. Exit code 0: usable, 3: the YAML
-    file is wrong, 4: the rows are wrong. docs/tutorials/own-decisions.md and
+    FILE is its YAML file, in domains/ or elsewhere; it needs no project. Prints problems with what
+    to do about them, rows, outcomes, conditions with their percentages, a test whether the text's
+    form reveals the label, both turns of a prompt, and the rules for later files. Exit code 0:
+    usable, 3: the YAML file is wrong, 4: the rows are wrong. docs/tutorials/own-decisions.md and
     examples/support_tickets have examples.
     """
     from escalometer.config import load_params
     from escalometer.operations import check_domain
     from escalometer.reporting.domain_check_text import print_check
 
-    report = check_domain.run(file, load_params(), Path(), write_suite)
+    # A suite is written into a project; the check itself needs none.
+    params = load_params() if write_suite else project_settings()[0]
+    report = check_domain.run(file, params, Path(), write_suite)
     if as_json:
         click.echo(json.dumps(report, allow_nan=False, indent=2))
     else:

@@ -14,6 +14,7 @@ from escalometer.commands._flows import run_evaluation
 from escalometer.commands._options import names, outcomes, ratios
 from escalometer.errors import BudgetError, UsageError, unknown_name
 from escalometer.resources import is_clone
+from escalometer.runtime.extras import need
 
 _MLFLOW = f"mlflow ui --backend-store-uri sqlite:///{layout.mlflow_file()}"
 
@@ -129,6 +130,7 @@ def evaluate(
     from escalometer.reporting.summary_text import print_summary
     from escalometer.runtime.files import read_json
 
+    need("pipeline", "`escalometer evaluate`")
     params = load_params()
     models = tuple(card_named(model) for model in models)
     outcomes(retry or "")

@@ -6,14 +6,16 @@ import json
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from escalometer.commands import Place
-from escalometer.commands._options import CallersPath
+from escalometer.commands._options import CallersPath, files_or_models, reading_options
+from escalometer.commands._tables import opened_tables, project_settings, refuse_options
 from escalometer.errors import EscalometerError, UsageError
 from escalometer.layout import PIPELINE
+from escalometer.runtime.extras import named
 
 if TYPE_CHECKING:
     from escalometer.documents import Verdict
@@ -27,9 +29,13 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
     "bad data · 5 model unavailable · 70 internal error. Only 1 means that the release "
     "failed."
 )
-@click.argument("model")
+@click.argument("model", metavar="MODEL|FILE", callback=files_or_models)
+@click.option("--model", "chosen", metavar="MODEL", help="Model of FILE, if it has several.")
 @click.option(
-    "--against", metavar="MODEL", help="Release in use to compare with; gate.against by default."
+    "--against",
+    callback=files_or_models,
+    metavar="MODEL|FILE",
+    help="Release in use to compare with, or its file; gate.against by default.",
 )
 @click.option(
     "--cost-ratio",
@@ -38,11 +44,16 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
     help="Cost of a wrong action in escalations; gate.cost_ratio by default.",
 )
 @click.option(
-    "--source",
-    default=PIPELINE,
-    show_default=True,
-    help="Source of the decisions: `pipeline`, or the name of an import.",
+    "--intervention",
+    metavar="NAME",
+    help="Intervention that is deployed; gate.intervention, or the only one of FILE, by default.",
 )
+@click.option(
+    "--source",
+    metavar="NAME",
+    help="Import whose decisions are used, in place of the pipeline's.",
+)
+@reading_options
 @click.option(
     "--junit",
     type=CallersPath(dir_okay=False),
@@ -53,45 +64,101 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 @click.pass_obj
 def gate(
     workspace: Place,
-    model: str,
-    against: str | None,
+    model: Path | str,
+    chosen: str | None,
+    against: Path | str | None,
     cost_ratio: float | None,
-    source: str,
+    intervention: str | None,
+    source: str | None,
+    mapping: dict[str, str],
+    kind: str | None,
     junit: Path | None,
     as_json: bool,
 ) -> int:
-    """Check MODEL against the limits in params.yaml: pass, fail or inconclusive, with reasons.
+    """Check MODEL, or FILE, against the limits in params.yaml: pass, fail or inconclusive.
 
     The rules are those of `gate` in params.yaml: maximum regret, maximum distance of the implicit
     threshold from the optimal one, minimum share of readable answers and, with --against, no
     regression from the release in use above its tolerance. A rule passes if its whole 95%
     interval is within the limit, fails if all of it is outside, and is inconclusive otherwise or
     with too few dialogues. A missing number fails.
-    """
+
+    FILE is a table of decisions as for `escalometer profile`, and needs no project: without a
+    params.yaml, the limits are the built-in ones. --against is another file, or a model of FILE.
+
+    \b
+    Example:
+      escalometer gate decisions.parquet --cost-ratio 4 --junit gate.xml
+      escalometer gate new.csv --against old.csv
+    """  # noqa: D301 (\b is click's mark for lines to keep)
     try:
-        verdict = _verdict(workspace, model, against, cost_ratio, source)
+        changes = {"cost_ratio": cost_ratio, "intervention": intervention}
+        with named("`escalometer gate`"):  # a missing package is no internal error
+            if isinstance(model, Path) and source is None:
+                options = (chosen, against, cost_ratio, intervention)
+                verdict = _of_file(model, options, mapping, kind)
+            else:
+                refuse_options({"--model": chosen, "--map": mapping, "--format": kind}, "gate")
+                verdict = _verdict(workspace, str(model), against, changes, source or PIPELINE)
         if junit is not None:
             _write_verdict(junit, verdict)
         _print(verdict, as_json)
         return _code(verdict)
     except EscalometerError as error:
         if junit is not None:
-            _write_error(junit, model, error)
+            _write_error(junit, str(model), error)
         raise
     except Exception as error:  # noqa: BLE001 - the outermost guard: an error is not a verdict
         traceback.print_exc()
         if junit is not None:
-            _write_error(junit, model, error)
+            _write_error(junit, str(model), error)
         return INTERNAL_ERROR
 
 
 def _verdict(
-    workspace: Place, model: str, against: str | None, cost_ratio: float | None, source: str
+    workspace: Place,
+    model: str,
+    against: Path | str | None,
+    changes: dict[str, Any],
+    source: str,
 ) -> Verdict:
     from escalometer.config import load_params
     from escalometer.operations import gate as operation
 
-    return operation.run(model, load_params(), workspace().root, against, cost_ratio, source)
+    in_use = None if against is None else str(against)
+    return operation.run(model, load_params(), workspace().root, in_use, source=source, **changes)
+
+
+def _of_file(
+    file: Path,
+    options: tuple[str | None, Path | str | None, float | None, str | None],
+    mapping: dict[str, str],
+    kind: str | None,
+) -> Verdict:
+    """Return the verdict on a file; `options` are model, release in use, R and intervention."""
+    from escalometer.operations import table_sides
+    from escalometer.operations.gate import rules_of
+
+    params, root = project_settings()
+    chosen, against, cost_ratio, intervention = options
+    rules = rules_of(params, cost_ratio=cost_ratio)
+    in_use = rules.against if against is None else against
+    files = [*([in_use] if isinstance(in_use, Path) else []), file]
+    with opened_tables(files, mapping, kind, root) as tables:
+        if against is None and in_use is not None and in_use not in tables[-1].known["models"]:
+            raise UsageError(
+                f"gate.against in params.yaml is {in_use}, of which {tables[-1].name} has no "
+                "decisions: name the release in use (--against), or set gate.against to null"
+            )
+        judged = tables[-1]
+        if in_use is None:
+            both = [table_sides.Side.alone(judged, chosen)]
+        elif isinstance(in_use, str):
+            both = table_sides.sides(judged, judged, (in_use, chosen))
+        else:  # the same model there, or the only one
+            same = chosen if chosen in tables[0].known["models"] else None
+            both = table_sides.sides(tables[0], judged, (same, chosen))
+        return table_sides.gate(both, params, rules, intervention)
 
 
 def _code(verdict: Verdict) -> int:

@@ -9,31 +9,62 @@ from typing import Any
 import click
 
 from escalometer.commands import Place
-from escalometer.commands._options import CallersPath
+from escalometer.commands._options import CallersPath, reading_options
+from escalometer.commands._tables import opened_tables, project_settings, standard_input
+from escalometer.errors import UsageError
+from escalometer.runtime.interruption import interruptible
 
 
 @click.command("import")
 @click.argument("file", type=CallersPath())
-@click.option("--as", "name", required=True, metavar="NAME", help="Name of the source.")
+@click.option("--as", "name", metavar="NAME", help="Name of the source in this project.")
+@click.option(
+    "--out",
+    type=CallersPath(dir_okay=False),
+    metavar="FILE",
+    help="Write the checked decisions to a .parquet file instead; needs no project.",
+)
 @click.option("--replace", is_flag=True, help="Replace an existing source of that name.")
+@reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
-def import_file(workspace: Place, file: Path, name: str, replace: bool, as_json: bool) -> None:
+def import_file(
+    workspace: Place,
+    file: Path,
+    name: str | None,
+    out: Path | None,
+    replace: bool,
+    mapping: dict[str, str],
+    kind: str | None,
+    as_json: bool,
+) -> None:
     """Import decisions that were recorded elsewhere.
 
-    FILE is Parquet, CSV or JSONL, one row per dialogue. Required columns: model, domain, condition,
-    signal_accuracy (a fraction), has_signal, label, prediction, escalate (0 or 1). Optional:
-    is_thinking, is_isolated, reasoning_effort, cost_ratio, intervention, framing, scenario_id,
-    replicate, status, and the texts prompt, prediction_text, decision_prompt, decision_text. Other
-    columns are stored separately. Invalid rows are listed, and then nothing is imported. If texts
-    are given, answers are checked against their prompts.
+    FILE is Parquet, CSV or JSON lines, also gzipped, or - for standard input; one row per dialogue.
+    Required columns: model, domain, condition, signal_accuracy (a fraction), has_signal, label,
+    prediction, escalate (0 or 1). Optional: is_thinking, is_isolated, reasoning_effort, cost_ratio,
+    intervention, framing, scenario_id, replicate, status, and the texts prompt, prediction_text,
+    decision_prompt, decision_text. --map renames columns; those that are unknown are stored
+    separately. Invalid rows are listed, and then nothing is imported. If texts are given, answers
+    are checked against their prompts.
+
+    `escalometer profile`, `compare`, `gate` and `report` take FILE as well, without an import.
 
     \b
     Example:
-      escalometer import theirs.csv --as theirs
+      escalometer import theirs.csv --as theirs --map label=outcome
       escalometer profile THEIR_MODEL --source theirs
       escalometer report --source theirs
+      escalometer import theirs.csv --out checked.parquet
     """  # noqa: D301 (\b is click's mark for lines to keep)
+    if out is not None and name is None:
+        _write(file, out, mapping, kind, as_json)
+        return
+    if out is not None or name is None:
+        raise UsageError(
+            "import takes --as NAME, the name of the source in this project, or --out FILE, the "
+            "file for the checked decisions"
+        )
     from escalometer.config import load_params
     from escalometer.documents.wording import visible
     from escalometer.operations import import_decisions
@@ -41,15 +72,39 @@ def import_file(workspace: Place, file: Path, name: str, replace: bool, as_json:
     load_params()  # says so where this is not a project
     root = workspace().root
     import_decisions.restore(root)
-    about = import_decisions.run(
-        file, name, root, replace, lambda text: click.echo(f"{visible(text)} …", err=True)
-    )
+    with interruptible():
+        about = import_decisions.run(
+            file,
+            name,
+            root,
+            replace,
+            lambda text: click.echo(f"{visible(text)} …", err=True),
+            mapping=mapping,
+            kind=kind,
+            standard_input=standard_input,
+        )
     for warning in about["warnings"]:
         click.echo(f"warning: {visible(warning)}", err=True)
     if as_json:
         click.echo(json.dumps(about, allow_nan=False, indent=2, ensure_ascii=False))
         return
     _print(about)
+
+
+def _write(file: Path, out: Path, mapping: dict[str, str], kind: str | None, as_json: bool) -> None:
+    """Write the decisions of a file, checked and completed, to another file."""
+    from escalometer.documents.wording import count, visible
+    from escalometer.operations import decision_tables
+
+    decision_tables.check_out(out)
+    _, root = project_settings()
+    with opened_tables([file], mapping, kind, root) as [table]:
+        decision_tables.write(table, out)
+    if as_json:
+        click.echo(json.dumps(dict(table.known), allow_nan=False, indent=2, ensure_ascii=False))
+        return
+    click.echo(visible(f"checked: {table.name}, {count(table.known['n_rows'])} rows"))
+    click.echo(str(out.resolve()))
 
 
 def _print(about: dict[str, Any]) -> None:

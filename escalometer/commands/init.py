@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from escalometer.commands._options import CallersPath
+from escalometer.runtime.extras import is_installed
 
 if TYPE_CHECKING:
     from escalometer.operations.project import Changes
@@ -73,4 +74,7 @@ def _print(changes: Changes) -> None:
         click.echo(f"note: {note}", err=True)
     if changes.is_applied and not changes.previous:
         here = "" if root == Path.cwd() else f"cd {shlex.quote(str(root))}; "
-        click.echo(f"Next: {here}escalometer evaluate smollm2-135m-escalates")
+        evaluation = "escalometer evaluate smollm2-135m-escalates"
+        has_pipeline = is_installed("dvc")
+        following = evaluation if has_pipeline else "escalometer import FILE --as NAME"
+        click.echo(f"Next: {here}{following}")

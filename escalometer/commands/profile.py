@@ -5,63 +5,87 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from escalometer.commands._options import CallersPath, names
+from escalometer.commands._options import (
+    CallersPath,
+    callers_path,
+    cost_ratio_option,
+    files_or_models,
+    names,
+    reading_options,
+)
+from escalometer.commands._tables import opened_tables, project_settings, refuse_options
+from escalometer.errors import UsageError
 from escalometer.layout import PIPELINE
+
+if TYPE_CHECKING:
+    from escalometer.config import Params
+    from escalometer.documents import Profile
+
+#: Folder of the report on a file, in the folder where the command is started.
+REPORT_FOLDER = "escalometer-report"
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", metavar="MODEL|FILE", callback=files_or_models)
+@click.option("--model", "chosen", metavar="MODEL", help="Model of FILE, if it has several.")
 @click.option(
     "--source",
-    default=PIPELINE,
-    show_default=True,
-    help="Source of the decisions: `pipeline`, or the name of an import.",
+    metavar="NAME",
+    help="Import whose decisions are used, in place of the pipeline's.",
 )
 @click.option("--domains", callback=names, metavar="D,..", help="Use these domains only.")
 @click.option("--pool-isolated", is_flag=True, help="Pool isolated turns with the others.")
+@cost_ratio_option
+@reading_options
 @click.option("--full", "is_full", is_flag=True, help="Print all tables, not the summary alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def profile(
-    model: str,
-    source: str,
+    model: Path | str,
+    chosen: str | None,
+    source: str | None,
     domains: list[str] | None,
     pool_isolated: bool,
+    cost_ratio: float | None,
+    mapping: dict[str, str],
+    kind: str | None,
     is_full: bool,
     as_json: bool,
 ) -> None:
-    """Print the escalation profile of MODEL.
+    """Print the escalation profile of MODEL, or of the decisions in FILE.
 
     The summary has the conclusion and the headline numbers with their 95% intervals: accuracy,
     implicit threshold next to the optimal one, self-estimated accuracy, calibration bias, coverage,
     selective risk and cost. --full adds every table: statuses, domains, interventions, conditions.
 
+    FILE is a table of decisions, one row per dialogue: Parquet, CSV or JSON lines, also gzipped, or
+    - for standard input. It needs no project, and is neither imported nor changed. Columns as for
+    `escalometer import`.
+
     \b
     Example:
       escalometer profile smollm2-135m-instruct --full
+      escalometer profile decisions.csv --map label=outcome --cost-ratio 10
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.analysis.decisions import load_decisions
-    from escalometer.analysis.designs import load_design
-    from escalometer.analysis.profile import build_profile
-    from escalometer.cases import catalog
-    from escalometer.config import load_card, load_params
+    from escalometer.config import load_params
     from escalometer.reporting.profile_text import print_profile
     from escalometer.reporting.summary_text import print_summary
 
-    params = load_params()
-    if source != PIPELINE:
-        from escalometer.operations import recorded_sources
+    if isinstance(model, Path) and source is None:
+        from escalometer.operations import decision_tables
 
-        found = recorded_sources.profile(model, source, params, domains, pool_isolated)
+        params, root = project_settings()
+        params = decision_tables.scored_at(params, cost_ratio)
+        with opened_tables([model], mapping, kind, root) as [table]:
+            found = decision_tables.profile(table, params, chosen, domains, pool_isolated)
     else:
-        load_card(model)
-        for name in domains or ():
-            catalog.load(name)
-        decisions = load_decisions(model, domains or params.domains, Path())
-        design = None if domains else load_design(model)
-        found = build_profile(decisions, model, source, params, domains, design, pool_isolated)
+        given = {"--model": chosen, "--map": mapping, "--format": kind, "--cost-ratio": cost_ratio}
+        refuse_options(given, "profile")
+        params = load_params()
+        found = _profile(str(model), source or PIPELINE, params, domains, pool_isolated)
     if as_json:
         click.echo(json.dumps(found.as_json(), allow_nan=False, indent=2))
     else:
@@ -69,28 +93,84 @@ def profile(
         print_text(found, sys.stdout, params.analyze.headline_ratio)
 
 
-@click.command()
-@click.option(
-    "--out",
-    type=CallersPath(file_okay=False),
-    help="Folder to write to; data/report by default.",
-)
-@click.option(
-    "--source",
-    default=PIPELINE,
-    show_default=True,
-    help="Source of the decisions: `pipeline`, or the name of an import.",
-)
-def report(out: Path | None, source: str) -> None:
-    """Write the report as one HTML page that needs no network, and print its path."""
-    from escalometer.config import load_params
-
+def _profile(
+    model: str, source: str, params: Params, domains: list[str] | None, pool_isolated: bool
+) -> Profile:
+    """Return the profile of a model of a project."""
     if source != PIPELINE:
         from escalometer.operations import recorded_sources
 
-        path = recorded_sources.report(source, load_params(), Path(), out)
-    else:
-        from escalometer.stages import report as stage_report
+        return recorded_sources.profile(model, source, params, domains, pool_isolated)
+    from escalometer.analysis.decisions import load_decisions
+    from escalometer.analysis.designs import load_design
+    from escalometer.analysis.profile import build_profile
+    from escalometer.cases import catalog
+    from escalometer.config import load_card
 
-        path = stage_report.run(load_params(), Path(), out)
+    load_card(model)
+    for name in domains or ():
+        catalog.load(name)
+    decisions = load_decisions(model, domains or params.domains, Path())
+    design = None if domains else load_design(model)
+    return build_profile(decisions, model, source, params, domains, design, pool_isolated)
+
+
+@click.command()
+@click.argument("file", required=False, type=CallersPath())
+@click.option(
+    "--out",
+    type=CallersPath(file_okay=False),
+    help="Folder to write to; by default data/report, of FILE escalometer-report.",
+)
+@click.option(
+    "--source",
+    metavar="NAME",
+    help="Import whose decisions are used, in place of the pipeline's.",
+)
+@cost_ratio_option
+@reading_options
+def report(
+    file: Path | None,
+    out: Path | None,
+    source: str | None,
+    cost_ratio: float | None,
+    mapping: dict[str, str],
+    kind: str | None,
+) -> None:
+    """Write the report as one HTML page that needs no network, and print its path.
+
+    It is about all models of the project, of --source, or of FILE: a table of decisions, which
+    needs no project.
+
+    \b
+    Example:
+      escalometer report decisions.parquet --out review
+    """  # noqa: D301 (\b is click's mark for lines to keep)
+    from escalometer.config import load_params
+
+    if file is not None:
+        from escalometer.operations import decision_tables
+
+        if source is not None:
+            raise UsageError(f"--source {source} and the file {file}: name one of them")
+        params, root = project_settings()
+        params = decision_tables.scored_at(params, cost_ratio)
+        folder = out or callers_path(REPORT_FOLDER, click.get_current_context())
+        with opened_tables([file], mapping, kind, root) as [table]:
+            path = decision_tables.report(table, params, folder)
+    else:
+        given = {"--map": mapping, "--format": kind, "--cost-ratio": cost_ratio}
+        refuse_options(given, "report")
+        path = _report(source or PIPELINE, load_params(), out)
     click.echo(str(path.resolve()))
+
+
+def _report(source: str, params: Params, out: Path | None) -> Path:
+    """Write the report of a project, and return its path."""
+    if source != PIPELINE:
+        from escalometer.operations import recorded_sources
+
+        return recorded_sources.report(source, params, Path(), out)
+    from escalometer.stages import report as stage_report
+
+    return stage_report.run(params, Path(), out)

@@ -13,6 +13,7 @@ from escalometer.commands import Place
 from escalometer.commands._flows import run_flow
 from escalometer.commands._options import names, ratios
 from escalometer.errors import UsageError, unknown_name
+from escalometer.runtime.extras import need
 
 if TYPE_CHECKING:
     from escalometer.config import AdapterParams, Params
@@ -148,6 +149,8 @@ def train(
       escalometer compare smollm2-135m-instruct smollm2-135m-instruct-escalates
     """  # noqa: D301 (\b is click's mark for lines to keep)
     from escalometer.config import edit_params, load_params
+
+    need("train", "`escalometer train`")
     from escalometer.training import adapters
 
     place = workspace()

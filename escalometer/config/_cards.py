@@ -110,6 +110,8 @@ class ModelCard(Section):
     provider: str
     licence: str
     released: date | None = None
+    retires: date | None = None  # the provider serves it until then
+    guessed_from: Name | None = None  # the card from which `models watch` copied what it guessed
     hub_id: str | None = None
     source: (
         Annotated[WheelSource | FolderSource | HubSource, Field(discriminator="kind")] | None

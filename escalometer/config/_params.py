@@ -110,6 +110,13 @@ class TrackParams(Section):
     n_traces: int = Field(12, ge=0)
 
 
+class WatchParams(Section):
+    """What `escalometer models watch` looks for on the lists of providers."""
+
+    patterns: tuple[str, ...] = ()
+    warn_days: int = Field(90, ge=1)
+
+
 class Params(Section):
     """params.yaml."""
 
@@ -123,6 +130,7 @@ class Params(Section):
     gate: GateParams = GateParams()
     track: TrackParams = TrackParams()
     train: TrainParams = TrainParams()
+    watch: WatchParams = WatchParams()
 
     @field_validator("models", "domains")
     @classmethod

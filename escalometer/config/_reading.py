@@ -76,9 +76,8 @@ def _read_yaml(path: Path, file: Traversable | None = None) -> Any:
         return yaml.safe_load((file or path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(
-            f"no project here: neither {Path.cwd()} nor a folder above it has {path.name} and a "
-            "dvc.yaml with escalometer's stages. `escalometer init` creates a project; profile, "
-            "compare, gate and report work without one, on a file of decisions"
+            f"no project in {Path.cwd()} or above it: `escalometer init` creates one; profile, "
+            "compare, gate and report also take a file of decisions"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML: {error}") from error
@@ -171,6 +170,18 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         names the key and the keys that may stand beside it.
     """
     return _build(path, Params)
+
+
+def check_project(path: Path = PARAMS_FILE) -> None:
+    """Refuse to go on outside of a project, for commands that write into one.
+
+    Raises
+    ------
+    UsageError
+        As `load_params`, for a file that is absent.
+    """
+    if not path.exists():
+        _read_yaml(path)
 
 
 def default_params() -> Params:

@@ -1,4 +1,4 @@
-"""Documents: profile, comparison, verdict and probes as typed models.
+"""Documents: profile, comparison, verdict, sample sizes and probes as typed models.
 
 `analysis` makes them; reporting, tracking, the gate and ``--json`` read them. docs/documents.md and
 the JSON Schemas in docs/schemas/ are generated from the models (``make docs``): the docstring of a
@@ -10,6 +10,7 @@ from escalometer.documents.document import Document
 from escalometer.documents.interval import Fit, Interval
 from escalometer.documents.probes import Probes
 from escalometer.documents.profile import Profile
+from escalometer.documents.sample_sizes import DesignSize, SampleSizes
 from escalometer.documents.variant import (
     CONDITION_KEY,
     SCORED_KEY,
@@ -24,6 +25,7 @@ __all__ = [
     "SCORED_KEY",
     "VARIANT_KEY",
     "Comparison",
+    "DesignSize",
     "Disagreements",
     "Document",
     "Fit",
@@ -32,6 +34,7 @@ __all__ = [
     "Probes",
     "Profile",
     "RuleResult",
+    "SampleSizes",
     "ScoredVariant",
     "Variant",
     "Verdict",

@@ -46,19 +46,37 @@ def run(
     DataError
         If decisions are absent or lack a column.
     """
-    if out is not None and out.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"--out {out}: its name must end in .csv or .parquet")
+    check_out(out)
     decisions, _ = decisions_of((first, second), source, params, root)
     comparison, disagreements = build_comparison(decisions, first, second, source, params)
     adaptive = [model for model in (first, second) if design_of(model, source, root)]
     if adaptive:
         comparison = comparison.with_notes(ADAPTIVE.format(" and ".join(adaptive)))
     if out is not None:
-        _write(disagreements, out)
+        write_dialogues(disagreements, out)
     return comparison
 
 
-def _write(table: pa.Table, path: Path) -> None:
+def check_out(out: Path | None) -> None:
+    """Refuse a file for dialogues that is neither CSV nor Parquet.
+
+    Raises
+    ------
+    UsageError
+        By its ending.
+    """
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"--out {out}: its name must end in .csv or .parquet")
+
+
+def write_dialogues(table: pa.Table, path: Path) -> None:
+    """Write the dialogues in which models differ as CSV or Parquet.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".csv":

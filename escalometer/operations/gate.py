@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from escalometer import __version__
 from escalometer.analysis.verdict import build_verdict
-from escalometer.config import Params
+from escalometer.config import GateParams, Params
 from escalometer.documents import Verdict
 from escalometer.layout import PIPELINE
 from escalometer.operations.decisions import decisions_of, design_of
@@ -24,6 +26,7 @@ def run(
     against: str | None = None,
     cost_ratio: float | None = None,
     source: str = PIPELINE,
+    intervention: str | None = None,
 ) -> Verdict:
     """Return the document of ``escalometer gate --json``.
 
@@ -41,6 +44,8 @@ def run(
         R in use; `gate.cost_ratio` by default.
     source : str
         Where decisions are from.
+    intervention : str, optional
+        The one that is deployed; `gate.intervention` by default.
 
     Raises
     ------
@@ -51,17 +56,24 @@ def run(
     ProviderError
         If the provider failed in every dialogue that would be judged.
     """
-    changes = {"cost_ratio": cost_ratio, "against": against}
-    rules = params.gate.model_copy(
-        update={name: value for name, value in changes.items() if value is not None}
-    )
+    rules = rules_of(params, cost_ratio=cost_ratio, against=against, intervention=intervention)
     models = [model] if rules.against is None else [model, rules.against]
     decisions, files = decisions_of(models, source, params, root)
     designs = {name: design_of(name, source, root) for name in models}
-    verdict = build_verdict(decisions, model, source, params, rules, designs)
+    return with_origin(build_verdict(decisions, model, source, params, rules, designs), files)
+
+
+def rules_of(params: Params, **changes: Any) -> GateParams:
+    """Return the rules of the parameters with changes; None changes nothing."""
+    rules = {name: value for name, value in changes.items() if value is not None}
+    return params.gate.model_copy(update=rules)
+
+
+def with_origin(verdict: Verdict, files: Mapping[str, str]) -> Verdict:
+    """Return a verdict with the digests of the files that it rests on, version and time."""
     return verdict.model_copy(
         update={
-            "files": files,
+            "files": dict(files),
             "version": __version__,
             "python": platform.python_version(),
             "judged_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -26,7 +26,7 @@ from escalometer.errors import DataError
 from escalometer.runtime.files import digest, read_json, write_json
 
 #: Distributions whose versions can change the last digits of a profile, or a figure.
-_LIBRARIES = ("duckdb", "matplotlib", "numpy", "pyarrow", "relplot", "scipy")
+_LIBRARIES = ("duckdb", "matplotlib", "numpy", "pyarrow")
 #: Of a model's name, so much begins a file's name: most file systems allow 255 bytes.
 _MOST_NAME = 100
 
@@ -44,6 +44,8 @@ class Asked:
         Only these.
     is_pooled : bool
         True where isolated dialogues count among the others.
+    file : Path, optional
+        The decisions, where `source` is not one that was imported.
     """
 
     source: str
@@ -51,6 +53,7 @@ class Asked:
     params: Params
     domains: tuple[str, ...] | None = None
     is_pooled: bool = False
+    file: Path | None = None
 
 
 class Keeper:

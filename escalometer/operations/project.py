@@ -8,7 +8,6 @@ on the code's digest in place of source files, so that stages run again after an
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from escalometer.errors import UsageError
 from escalometer.layout import PARAMS_FILE, PIPELINE_FILE, RECORD_FILE
 from escalometer.pipeline import set_up
 from escalometer.resources import is_clone, resource
+from escalometer.runtime.extras import is_installed
 from escalometer.runtime.files import read_json, write_json
 from escalometer.runtime.git import start_repository
 
@@ -201,7 +201,14 @@ def _init(root: Path, with_example: bool, upgrade: bool) -> Changes:
     if record is None or new != record.model_dump():
         write_json(new, root / RECORD_FILE)
     changes.notes += start_repository(root)
-    set_up(root)
+    if is_installed("dvc"):
+        set_up(root)
+    else:
+        changes.notes.append(
+            "DVC is not installed: import, profile, compare, gate and report work without it. "
+            "Before `escalometer evaluate`: pip install 'escalometer[pipeline]', then "
+            "`escalometer init` again"
+        )
     for model in load_params(root / PARAMS_FILE).models:
         adopt_card(model, layout.cards_folder(root))
     return changes
@@ -279,26 +286,26 @@ def _template(name: str) -> bytes:
 
 def _pipeline() -> str:
     """Return dvc.yaml with the code's digest in place of source files."""
-    from ruamel.yaml import YAML
-
-    editor = YAML()
-    editor.width = 1000
-    editor.indent(mapping=2, sequence=4, offset=2)
-    content = editor.load(resource(PIPELINE_FILE.name).read_text(encoding="utf-8"))
-    for stage in content["stages"].values():
-        definition = stage.get("do", stage)
-        deps = definition["deps"]
-        definition["deps"] = [dep for dep in deps if not dep.startswith(("escalometer/", "sql/"))]
-        if "params" not in definition:
-            definition.insert(list(definition).index("deps"), "params", [])
-        definition["params"].append({RECORD_FILE.name: ["code"]})
-    content.yaml_set_start_comment(
-        "The pipeline: brought up to date by `dvc repro` or `escalometer evaluate`.\n"
-        f"Stages depend on the code of the installed package by its digest in {RECORD_FILE}."
-    )
-    buffer = io.StringIO()
-    editor.dump(content, buffer)
-    return buffer.getvalue()
+    lines = [
+        "# The pipeline: brought up to date by `dvc repro` or `escalometer evaluate`.",
+        f"# Stages depend on the code of the installed package by its digest in {RECORD_FILE}.",
+    ]
+    # By lines, so that comments stay; params, where a stage has them, stand before its deps.
+    has_params = False
+    text = resource(PIPELINE_FILE.name).read_text(encoding="utf-8")
+    for line in text[text.index("vars:") :].splitlines():
+        entry = line.strip()
+        if entry.startswith(("- escalometer/", "- sql/")):
+            continue
+        if entry == "params:":
+            has_params = True
+        elif entry == "deps:":
+            margin = line.partition("deps:")[0]
+            lines += [] if has_params else [f"{margin}params:"]
+            lines += [f"{margin}  - {RECORD_FILE}:", f"{margin}      - code"]
+            has_params = False
+        lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 def _write(path: Path, content: bytes) -> None:

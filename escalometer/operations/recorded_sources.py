@@ -16,7 +16,7 @@ from escalometer.errors import unknown_name
 from escalometer.layout import PIPELINE
 from escalometer.operations.import_decisions import restore
 from escalometer.operations.kept_profiles import Asked, Keeper
-from escalometer.operations.source_profiles import drawn_profiles, profile_of
+from escalometer.operations.source_profiles import Drawn, drawn_profiles, profile_of
 from escalometer.reporting.page import ReportContent, write_report
 from escalometer.runtime.files import read_json
 from escalometer.runtime.git import git_commit
@@ -97,18 +97,29 @@ def profile(
         If there is no such source, or it has no such model or domain.
     """
     known = about(source, root)
-    if model not in known["models"]:
-        raise unknown_name("model", model, known["models"])
-    for domain in domains or ():
+    asked = Asked(source, model, params, None if domains is None else tuple(domains), is_pooled)
+    check_names(asked, known)
+    found = profile_of(asked, Keeper(source, known["domains"], root), root)
+    return with_warnings(found, known)
+
+
+def check_names(asked: Asked, known: Mapping[str, Any]) -> None:
+    """Refuse a model or a domain that the record of a source does not name.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model or domain.
+    """
+    if asked.model not in known["models"]:
+        raise unknown_name("model", asked.model, known["models"])
+    for domain in asked.domains or ():
         if domain not in known["domains"]:
             raise unknown_name("domain", domain, known["domains"])
-    asked = Asked(source, model, params, None if domains is None else tuple(domains), is_pooled)
-    found = profile_of(asked, Keeper(source, known["domains"], root), root)
-    return _with_warnings(found, known)
 
 
-def _with_warnings(found: Profile, known: Mapping[str, Any]) -> Profile:
-    """Return a profile with the import's warnings, without those about other models."""
+def with_warnings(found: Profile, known: Mapping[str, Any]) -> Profile:
+    """Return a profile with the warnings of its source, without those about other models."""
     of_others = {
         warning
         for other, warnings in known["model_warnings"].items()
@@ -116,7 +127,7 @@ def _with_warnings(found: Profile, known: Mapping[str, Any]) -> Profile:
         for warning in warnings
     }
     warnings = [warning for warning in known["warnings"] if warning not in of_others]
-    return found.with_notes(*(f"On import: {warning}" for warning in warnings))
+    return found.with_notes(*(f"On reading: {warning}" for warning in warnings))
 
 
 def report(source: str, params: Params, root: Path = Path(), out: Path | None = None) -> Path:
@@ -140,13 +151,41 @@ def report(source: str, params: Params, root: Path = Path(), out: Path | None = 
     """
     known = about(source, root)
     page = (out or layout.source_folder(source, root) / "report") / layout.report_file().name
-    models = sorted(known["models"])
-    keeper = Keeper(source, known["domains"], root)
-    drawn = drawn_profiles([Asked(source, model, params) for model in models], keeper, root)
+    asked = [Asked(source, model, params) for model in sorted(known["models"])]
+    drawn = drawn_profiles(asked, Keeper(source, known["domains"], root), root)
     decisions = layout.source_decisions_file(source, root)
+    write_page(drawn, known, decisions, params, page, git_commit(root))
+    return page
+
+
+def write_page(
+    drawn: Sequence[Drawn],
+    known: Mapping[str, Any],
+    decisions: Path,
+    params: Params,
+    page: Path,
+    commit: str,
+) -> None:
+    """Write the report on the models of a source.
+
+    Parameters
+    ----------
+    drawn : sequence of Drawn
+        Their profiles and figures.
+    known : mapping
+        The record of the source.
+    decisions : Path
+        Its Parquet file.
+    params : Params
+        Uses `seed` and `analyze`.
+    page : Path
+        The file to write.
+    commit : str
+        The commit of the code.
+    """
     has_texts = warehouse.has_values(decisions, "prompt")
     content = ReportContent(
-        profiles=[_with_warnings(found.profile, known) for found in drawn],
+        profiles=[with_warnings(found.profile, known) for found in drawn],
         figures={found.profile.model: found.figures for found in drawn},
         cost_ratio=params.analyze.headline_ratio,
         provenance=[_provenance(known)],
@@ -154,22 +193,21 @@ def report(source: str, params: Params, root: Path = Path(), out: Path | None = 
         samples=sampled([decisions], RECORDED) if has_texts else (),
         statuses=counted([decisions]),
         params={"seed": params.seed, "analyze": params.analyze.model_dump(mode="json")},
-        git_commit=git_commit(root),
+        git_commit=commit,
     )
     write_report(content, page)
-    return page
 
 
-def _provenance(known: dict[str, Any]) -> dict[str, Any]:
+def _provenance(known: Mapping[str, Any]) -> dict[str, Any]:
     shown = ("file", "sha256", "imported", "n_rows", "models", "domains", "unknown_columns")
     return {
         "domain": f"{known['source']}: recorded decisions",
-        **{name: known[name] for name in shown},
+        **{name: known[name] for name in shown if name in known},
         "warnings": {str(i): warning for i, warning in enumerate(known["warnings"], 1)},
     }
 
 
-def _validation(known: dict[str, Any]) -> dict[str, Any]:
+def _validation(known: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "stage": "import",
         "table": "recorded",

@@ -34,8 +34,10 @@ class Drawn(NamedTuple):
     figures: dict[str, str]
 
 
-def profile_of(asked: Asked, keeper: Keeper, root: Path = Path()) -> Profile:
-    """Return a profile that is kept, or compute and keep it."""
+def profile_of(asked: Asked, keeper: Keeper | None, root: Path = Path()) -> Profile:
+    """Return a profile that is kept, or compute and keep it; without a keeper, compute it."""
+    if keeper is None:
+        return computed(asked, root)
     kept = keeper.read(asked)
     if kept is None:
         kept = computed(asked, root)
@@ -44,7 +46,10 @@ def profile_of(asked: Asked, keeper: Keeper, root: Path = Path()) -> Profile:
 
 
 def drawn_profiles(
-    asked: Sequence[Asked], keeper: Keeper, root: Path = Path(), n_processes: int | None = None
+    asked: Sequence[Asked],
+    keeper: Keeper | None,
+    root: Path = Path(),
+    n_processes: int | None = None,
 ) -> list[Drawn]:
     """Return several profiles with their figures, in this order; what is computed is kept.
 
@@ -52,23 +57,26 @@ def drawn_profiles(
     ----------
     asked : sequence of Asked
         Of one source, at least one.
-    keeper : Keeper
+    keeper : Keeper or None
+        None where nothing is kept.
     root : Path
         The project.
     n_processes : int, optional
         At most so many at a time; as many as there are processors by default.
     """
     found: dict[int, Drawn] = {}
-    kept = [keeper.read(one) for one in asked]
+    kept = [None if keeper is None else keeper.read(one) for one in asked]
     with progress(f"profiles of {asked[0].source}", len(asked), "models") as meter:
         for i, one in enumerate(asked):
-            profile, figures = kept[i], keeper.read_figures(one)
+            profile = kept[i]
+            figures = None if keeper is None else keeper.read_figures(one)
             if profile is not None and figures is not None:
                 found[i] = Drawn(profile, figures)
                 meter.advance(free=True)
         missing = {i: kept[i] for i in range(len(asked)) if i not in found}
         for i, drawn in _computed(asked, missing, root, n_processes or n_processors()):
-            keeper.write(asked[i], *drawn)
+            if keeper is not None:
+                keeper.write(asked[i], *drawn)
             found[i] = drawn
             meter.advance()
     return [found[i] for i in range(len(asked))]
@@ -77,7 +85,7 @@ def drawn_profiles(
 def computed(asked: Asked, root: Path) -> Profile:
     """Return the profile of a model of a source from its decisions; no other model's are loaded."""
     schema = pa.schema([RECORDED.field(name) for name in _COLUMNS])
-    file = layout.source_decisions_file(asked.source, root)
+    file = asked.file or layout.source_decisions_file(asked.source, root)
     rows = warehouse.read_rows([file], _COLUMNS, {"model": [asked.model]}).cast(schema)
     return build_profile(
         rows, asked.model, asked.source, asked.params, asked.domains, is_pooled=asked.is_pooled

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from escalometer import warehouse
 from escalometer.errors import DataError, UsageError
+from escalometer.recorded.column_map import listed, names_by_map, suggestion
 from escalometer.recorded.json_lines import ColumnKinds, JsonLines, shown
 from escalometer.schema import RECORDED
 from escalometer.validation import N_SHOWN, ROW, Failure
@@ -42,9 +43,6 @@ _RULES = {
 }
 _NESTED = re.compile(r"\[\d*\]$|^(STRUCT|MAP|UNION|BLOB|BIT)\b")
 
-#: Of a file that lacks columns, messages list so many of those that it has.
-MOST_NAMES = 40
-
 
 @dataclass
 class RecordedFile:
@@ -60,12 +58,15 @@ class RecordedFile:
         What does not fit, so far.
     has_unnamed : bool
         Whether there are columns without a name, which are left out.
+    mapping : mapping of str to str
+        Columns of the file by the names of ours that they have got.
     """
 
     path: Path
     rows: RecordedRows
     problems: list[Failure] = field(default_factory=list)
     has_unnamed: bool = False
+    mapping: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def known(self) -> list[str]:
@@ -84,7 +85,7 @@ class RecordedFile:
             self.problems.append(Failure(str(self.path), column, rule, n_rows, shown))
 
 
-def read(path: Path, rows: RecordedRows) -> RecordedFile:
+def read(path: Path, rows: RecordedRows, mapping: Mapping[str, str] | None = None) -> RecordedFile:
     """Read a file of recorded decisions into `rows`, as text.
 
     Parameters
@@ -93,37 +94,43 @@ def read(path: Path, rows: RecordedRows) -> RecordedFile:
         A `.parquet`, `.csv` (UTF-8, with a header, commas) or `.jsonl` file.
     rows : RecordedRows
         Without rows.
+    mapping : mapping of str to str, optional
+        Columns of the file by the names of ours that they get.
 
     Raises
     ------
     UsageError
-        If there is no such file, or its ending is none of these.
+        If there is no such file, its ending is none of these, or the mapping does not fit it.
     DataError
         If it cannot be read at all.
     """
+    mapping = {name: column for name, column in (mapping or {}).items() if name != column}
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"{path}: unknown kind of file; its name must end in {', '.join(FORMATS)}")
     if not path.is_file():
         raise UsageError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
     if path.suffix.lower() == ".jsonl":
-        return _read_jsonl(path, rows)
+        return _read_jsonl(path, rows, mapping)
     columns = warehouse.recorded_columns(path)
     has_unnamed = columns.pop("", None) is not None
     if ROW in columns:
         raise DataError(f"{path} has a column {ROW!r}, a name reserved for the row's number")
     if not columns:
         raise DataError(f"{path} is empty: it needs named columns, and at least one row")
+    names = names_by_map(str(path), list(columns), mapping, KINDS)
     rows.load(path, columns)
-    recorded = RecordedFile(path, rows, has_unnamed=has_unnamed)
+    rows.rename(names)
+    recorded = RecordedFile(path, rows, has_unnamed=has_unnamed, mapping=mapping)
+    types = {names.get(name, name): kind for name, kind in columns.items()}
     for name in recorded.known:
-        if _NESTED.search(columns[name]):
-            rule = f"must hold texts, numbers or truth values, not the type {columns[name]}"
+        if _NESTED.search(types[name]):
+            rule = f"must hold texts, numbers or truth values, not the type {types[name]}"
             recorded.problems.append(Failure(str(path), name, rule, 0, ()))
     return recorded
 
 
-def _read_jsonl(path: Path, rows: RecordedRows) -> RecordedFile:
-    recorded = RecordedFile(path, rows)
+def _read_jsonl(path: Path, rows: RecordedRows, mapping: Mapping[str, str]) -> RecordedFile:
+    recorded = RecordedFile(path, rows, mapping=mapping)
     lines = JsonLines(path, rows)
     lines.read()
     recorded.refuse(
@@ -132,7 +139,10 @@ def _read_jsonl(path: Path, rows: RecordedRows) -> RecordedFile:
     if not rows.n_rows:
         none = f"{path} is empty: it needs one JSON object per line"
         raise DataError(str(recorded.problems[0]) if recorded.problems else none)
-    for name, kinds in lines.kinds.items():
+    names = names_by_map(str(path), list(lines.kinds), mapping, KINDS)
+    rows.rename(names)
+    for key, kinds in lines.kinds.items():
+        name = names.get(key, key)
         if name in KINDS:
             _refuse_kinds(recorded, name, kinds)
         rule = "must be text: half of a surrogate pair is none"
@@ -157,19 +167,26 @@ def refuse_missing(recorded: RecordedFile) -> None:
     lacking = [name for name in REQUIRED if name not in recorded.rows.names]
     if not lacking:
         return
-    folded = {name.casefold().replace(" ", "_"): name for name in recorded.unknown}
-    meant = []
+    near: dict[str, str] = {}
     for name in lacking:
-        near = difflib.get_close_matches(name, folded, n=1, cutoff=0.7)
-        meant += [f"{folded[near[0]]!r} for {name}"] if near else []
-    hint = f" (is {', '.join(meant)} meant?)" if meant else ""
-    there = [*recorded.known, *recorded.unknown]
-    listed = ", ".join(there[:MOST_NAMES]) + (" and more" if len(there) > MOST_NAMES else "")
+        columns = [column for column in recorded.unknown if column not in near.values()]
+        if (column := suggestion(name, columns)) is not None:
+            near[name] = column
+    meant = ", ".join(f"{column!r} for {name}" for name, column in near.items())
+    hint = f" (is {meant} meant?)" if meant else ""
+    there = listed([*recorded.known, *recorded.unknown])
+    maps = near or {lacking[0]: "COLUMN"}
+    advice = " ".join(f"--map {shlex.quote(f'{name}={column}')}" for name, column in maps.items())
     marks = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-    found = next((marks[m] for m in marks if len(there) == 1 and m in there[0]), None)
-    apart = f"; values must be separated by commas, not {found}" if found else ""
+    names = recorded.rows.names
+    mark = next((marks[m] for m in marks if len(names) == 1 and m in names[0]), None)
+    remedy = (
+        f"values must be separated by commas, not {mark}"
+        if mark
+        else f"columns of other names are mapped by {advice}"
+    )
     verb = "is" if len(lacking) == 1 else "are"
-    rule = f"{verb} missing{hint}; there are: {listed}{apart}"
+    rule = f"{verb} missing{hint}; there are: {there}; {remedy}"
     recorded.problems.append(Failure(str(recorded.path), ", ".join(lacking), rule, 0, ()))
 
 

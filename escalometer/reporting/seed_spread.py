@@ -17,6 +17,7 @@ from escalometer.documents import Probes
 from escalometer.documents.wording import points, share, visible
 from escalometer.reporting.probe_rows import probe_rows
 from escalometer.reporting.terminal import Column, heading, plain_table
+from escalometer.stats.distributions import student_quantile
 
 _NUMBERED = re.compile(r"(.+)-seed\d+")
 
@@ -52,10 +53,8 @@ class SpreadRow:
     @property
     def between_two(self) -> float:
         """Difference that two adapters of different seeds exceed in 5% of pairs."""
-        from scipy.special import stdtrit
-
         n = len(self.estimates)
-        return float(stdtrit(n - 1, 0.975)) * self.deviation * 2**0.5
+        return student_quantile(n - 1, 0.975) * self.deviation * 2**0.5
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 
 _EVERY_S = 0.5
@@ -32,6 +34,24 @@ class Interruption:
         """Raise KeyboardInterrupt if one of the two signals came."""
         if self._came.is_set():
             raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt from the block on Ctrl-C and SIGTERM, and restore their handlers.
+
+    DuckDB makes a RuntimeError of either, which would look like a fault of this program.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    interruption = Interruption()
+    try:
+        yield
+    except RuntimeError:
+        interruption.check()
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def end_with_parent(parent: int | None = None) -> None:

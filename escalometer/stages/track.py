@@ -35,7 +35,7 @@ def run(model: str, params: Params, root: Path = Path(), uri: str | None = None)
         If MLflow refuses or cannot be reached.
     """
     card = load_card(model, layout.cards_folder(root))
-    asked = _flat(params.model_dump(mode="json", exclude={"models", "track"}))
+    asked = _flat(params.model_dump(mode="json", exclude={"models", "track", "watch"}))
     asked |= {"model": model, "provider": card.provider, "licence": card.licence}
     by_domain = read_json(layout.domain_metrics_file(model, root))
     record = tracking.RunRecord(

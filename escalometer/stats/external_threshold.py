@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from escalometer.stats.distributions import student_quantile
 from escalometer.stats.policy import exact, optimal_threshold
 
 Flags: TypeAlias = NDArray[np.bool_]
@@ -220,9 +221,7 @@ def _row(
 
 def _half_width(sums: Floats, sizes: NDArray[np.intp], mean: float) -> float:
     """Return half of the 95% interval of a mean over dialogues in clusters, two at least."""
-    from scipy.special import stdtrit
-
     n_clusters = len(sums)
     residuals = sums - mean * sizes
     variance = n_clusters / (n_clusters - 1) * (residuals @ residuals) / sizes.sum() ** 2
-    return float(stdtrit(n_clusters - 1, 0.975) * np.sqrt(variance))
+    return float(student_quantile(n_clusters - 1, 0.975) * np.sqrt(variance))

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from escalometer.stats.distributions import normal_cdf, normal_quantile, student_quantile
 from escalometer.stats.resamples import Floats
 from escalometer.stats.shares import Z95
 
@@ -36,20 +37,19 @@ def percentiles(
     ----------
     Efron 1987 (bias-corrected percentiles); Hesterberg 2015 (expanded percentiles).
     """
-    from scipy.special import ndtr, ndtri
-
     finite = values[np.isfinite(values)]
     if values.size == 0 or finite.size < MIN_DEFINED * values.size:
         return None, None
     shift, reach = 0.0, Z95
     if estimate is not None:
         below = np.count_nonzero(finite < estimate) + 0.5 * np.count_nonzero(finite == estimate)
-        shift = float(ndtri((below + 0.5) / (finite.size + 1)))
+        shift = normal_quantile((below + 0.5) / (finite.size + 1))
     if n_clusters is not None:
         if n_clusters < 2:
             return None, None
         reach = _reach(n_clusters) * (n_clusters / (n_clusters - 1)) ** 0.5
-    low, high = np.quantile(finite, ndtr([2 * shift - reach, 2 * shift + reach]))
+    shares = [normal_cdf(2 * shift - reach), normal_cdf(2 * shift + reach)]
+    low, high = np.quantile(finite, shares)
     return float(low), float(high)
 
 
@@ -108,9 +108,7 @@ def root_ends(a: float, b: float, left_a: Floats, left_b: Floats) -> Ends:
 
 
 def _reach(n_groups: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(n_groups - 1, 0.975))
+    return student_quantile(n_groups - 1, 0.975)
 
 
 def _jackknife_covariance(left: Floats, right: Floats) -> float:

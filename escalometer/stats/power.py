@@ -10,6 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from escalometer.stats.distributions import Floats
 
 NORMAL = NormalDist()
 Z95 = NORMAL.inv_cdf(0.975)
@@ -80,19 +84,36 @@ def paired_power(n: int, difference: float, discordance: float) -> float:
             f"needs 0 < |difference| <= discordance <= 1, not {difference} and {discordance}"
         )
     import numpy as np
-    from scipy.stats import binom
+
+    from escalometer.stats.distributions import binomial_cdf, binomial_pmf
 
     middle, spread = n * discordance, math.sqrt(n * discordance * (1 - discordance))
     lowest = max(0, math.floor(middle - _TAIL * spread))
     differing = np.arange(lowest, min(n, math.ceil(middle + _TAIL * spread)) + 1)
-    # Rejects with at most this many pairs for either arm; -1 where no outcome does.
-    critical = binom.ppf(0.025, differing, 0.5)
-    critical = np.where(binom.cdf(critical, differing, 0.5) > 0.025, critical - 1, critical)
+    critical = _critical(differing.astype(np.float64))
     favouring = (1 + abs(difference) / discordance) / 2
-    rejects = binom.cdf(critical, differing, 1 - favouring) + binom.cdf(
+    rejects = binomial_cdf(critical, differing, 1 - favouring) + binomial_cdf(
         critical, differing, favouring
     )
-    return float((binom.pmf(differing, n, discordance) * rejects).sum())
+    return float((binomial_pmf(differing, n, discordance) * rejects).sum())
+
+
+def _critical(differing: Floats) -> Floats:
+    """Return the most pairs for either arm with which the test rejects; -1 where none does."""
+    import numpy as np
+
+    from escalometer.stats.distributions import binomial_cdf
+
+    normal = (
+        differing / 2 - Z95 * np.sqrt(differing) / 2 - 0.5
+    )  # with the correction for continuity
+    critical = np.floor(normal)
+    nearest = np.round(normal)
+    # The approximation's error is below 0.5 / √n: only close to a whole number does it matter.
+    close = np.abs(normal - nearest) * np.sqrt(differing) <= 1
+    rejects = binomial_cdf(nearest[close], differing[close], 0.5) <= 0.025
+    critical[close] = np.where(rejects, nearest[close], nearest[close] - 1)
+    return critical
 
 
 def paired_dialogues(difference: float, discordance: float, power: float = 0.8) -> int:

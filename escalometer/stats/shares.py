@@ -42,10 +42,10 @@ def mcnemar_exact(first_only: int, second_only: int) -> float:
     fewer, more = sorted((first_only, second_only))
     if fewer == more:
         return 1.0
-    from scipy.special import betainc
+    from escalometer.stats.distributions import regularized_beta
 
     # The chance of at most `fewer` heads; summing binomial terms would not do for large counts.
-    return min(1.0, 2 * float(betainc(more, fewer + 1, 0.5)))
+    return min(1.0, 2 * float(regularized_beta(more, fewer + 1, 0.5)))
 
 
 def unpaired_p(k1: int, n1: int, k2: int, n2: int) -> float | None:
@@ -71,9 +71,9 @@ def unpaired_p(k1: int, n1: int, k2: int, n2: int) -> float | None:
         return None
     n, k = n1 + n2, k1 + k2
     if min(n1, n2) * min(k, n - k) < MIN_EXPECTED * n:
-        from scipy.stats import fisher_exact
+        from escalometer.stats.distributions import fisher_exact
 
-        return float(fisher_exact([[k1, n1 - k1], [k2, n2 - k2]]).pvalue)
+        return fisher_exact(k1, n1, k2, n2)
     # Python's integers, so that no product of counts overflows or rounds.
     chi2 = (n - 1) * (k1 * n2 - k2 * n1) ** 2 / (k * (n - k) * n1 * n2)
     return math.erfc(math.sqrt(chi2 / 2))

@@ -27,13 +27,19 @@ from escalometer.warehouse._statements import (
     view_decisions,
 )
 from escalometer.warehouse.suites import Verdict, broken_rows, judge, satisfies
+from escalometer.warehouse.suites.columns import UncompiledError
+from escalometer.warehouse.suites.failures import ROW, Failure, failure, row_in_words
+from escalometer.warehouse.suites.findings import findings
 from escalometer.warehouse.table_files import RawFile, RawTable
 
 __all__ = [
+    "ROW",
     "Connection",
+    "Failure",
     "RawFile",
     "RawTable",
     "RecordedRows",
+    "UncompiledError",
     "Verdict",
     "add_table",
     "add_view",
@@ -43,7 +49,9 @@ __all__ = [
     "count_rows",
     "count_rows_of",
     "dependents",
+    "failure",
     "fetch_file",
+    "findings",
     "has_values",
     "judge",
     "load_macros",
@@ -54,6 +62,7 @@ __all__ = [
     "read_rows",
     "recorded_columns",
     "refuse_twins",
+    "row_in_words",
     "run_file",
     "run_metrics",
     "sample_rows",

@@ -92,6 +92,10 @@ class RecordedRows:
         if not self.n_rows:
             raise DataError(f"{path} has no rows")
 
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Call columns otherwise, once all rows are loaded; new names by those they have."""
+        self.names = [names.get(name, name) for name in self.names]
+
     def append(self, texts: pa.Table) -> None:
         """Append rows of texts, with `source_row`; columns that are new are missing before."""
         if not self.n_rows:

@@ -33,7 +33,6 @@ RELEASES: dict[str, dict[str, Any]] = {
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with decisions of six releases on the same scenarios."""
     root = tmp_path_factory.mktemp("project")
-    shutil.copytree(ROOT / "sql", root / "sql")
     (root / "models").mkdir()
     for name, about in RELEASES.items():
         card = {"id": name, "title": name, "provider": "local", "licence": "x", "context": 1}
@@ -174,15 +173,18 @@ def test_missing_decisions_exit_4_without_a_verdict(place: Path, tmp_path: Path)
 
 def test_an_unexpected_error_exits_70_without_a_verdict(place: Path, tmp_path: Path) -> None:
     """An invalid SQL statement: traceback, exit code 70, JUnit `error`."""
-    path = place / "sql" / "metrics" / "escalation_curve.sql"
-    before = path.read_text("utf-8")
-    path.write_text(before.replace("from outcome_counts", "from nothing_at_all"), "utf-8")
+    code = tmp_path / "clone"
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("escalometer", "sql"):
+        shutil.copytree(ROOT / name, code / name, ignore=ignored)
+    shutil.copy(ROOT / "dvc.yaml", code)  # by which a clone is known
+    path = code / "sql" / "metrics" / "escalation_curve.sql"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("from outcome_counts", "from nothing_at_all"), "utf-8")
     junit = tmp_path / "gate.xml"
     junit.write_text("an old verdict", "utf-8")
-    try:
-        done = process(place, "gate", "good", "--against", "used", "--junit", str(junit))
-    finally:
-        path.write_text(before, "utf-8")
+    arguments = ("gate", "good", "--against", "used", "--junit", str(junit))
+    done = process(place, *arguments, PYTHONPATH=str(code))
     assert done.returncode == INTERNAL_ERROR == 70
     assert "Traceback" in done.stderr and "nothing_at_all" in done.stderr
     suite = ET.parse(junit).getroot()  # noqa: S314

@@ -23,6 +23,7 @@ from escalometer import schema
 from escalometer.errors import DataError, UsageError
 from escalometer.operations import import_decisions, recorded_sources
 from tests import command_line
+from tests.absent import absent
 from tests.command_line import COMMAND, environment
 from tests.conftest import ROOT, read_json
 
@@ -90,10 +91,16 @@ def take(file: Path, root: Path, name: str = "theirs", replace: bool = False) ->
 
 
 def refusal(file: Path, root: Path) -> str:
-    """The message of an import that refuses a file; nothing is left behind."""
+    """The message of an import that refuses a file; nothing is left behind.
+
+    It is the same where Great Expectations is not installed.
+    """
     with pytest.raises(DataError) as refused:
         take(file, root)
     assert not (root / "data").exists()
+    with absent("great_expectations"), pytest.raises(DataError) as in_sql:
+        take(file, root)
+    assert str(in_sql.value) == str(refused.value)
     return str(refused.value)
 
 
@@ -468,7 +475,7 @@ def test_prompts_shuffled_against_their_answers_are_noticed(root, n, share, how)
         assert re.search(r"e\.g\. rows \d+, \d+, \d+", said)
     code, out, _ = command("profile", "model 0", "--source", "theirs", "--json")
     notes = json.loads(out)["notes"]
-    assert any("On import: model 0: answers do not seem" in note for note in notes)
+    assert any("On reading: model 0: answers do not seem" in note for note in notes)
     assert not any("model 1" in note for note in notes)
 
 

@@ -18,6 +18,7 @@ from escalometer.errors import DataError, UsageError
 from escalometer.operations import import_decisions, recorded_sources
 from escalometer.recorded import json_lines
 from escalometer.warehouse import _statements
+from tests.absent import absent
 from tests.conftest import ROOT
 
 #: Three groups of rows of a table in DuckDB, and a part of a fourth.
@@ -63,6 +64,9 @@ def refusal(columns: dict[str, Any], root: Path, ending: str = "parquet") -> str
     with pytest.raises(DataError) as refused:
         take(columns, root, ending)
     assert not (root / "data").exists()
+    with absent("great_expectations"), pytest.raises(DataError) as in_sql:
+        take(columns, root, ending)
+    assert str(in_sql.value) == str(refused.value)
     return str(refused.value)
 
 
@@ -225,6 +229,11 @@ def test_messages_are_those_of_all_rows(root):
         found = validation.check_rows(
             connection, "rows", table.schema, "t", file, root / "expectations"
         )
+        with absent("great_expectations"):
+            in_sql = validation.check_rows(
+                connection, "rows", table.schema, "t", file, root / "expectations"
+            )
+    assert in_sql == whole
     assert len(whole.failures) > 15
     assert {str(failure) for failure in found.failures} == {
         str(failure) for failure in whole.failures
@@ -245,7 +254,12 @@ def test_rules_about_the_whole_table_see_all_rows(root):
         found = validation.check_rows(
             connection, "rows", table.schema, "t", Path("f"), root / "expectations"
         )
+        with absent("great_expectations"):
+            in_sql = validation.check_rows(
+                connection, "rows", table.schema, "t", Path("f"), root / "expectations"
+            )
     assert [str(failure) for failure in found.failures] == ["f, column a: small (found 49.5)"]
+    assert in_sql == found
 
 
 def test_no_room_for_the_rows_is_an_error_that_says_so(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from escalometer.config import Params, SampleParams
 from escalometer.errors import DataError
 from escalometer.schema import CONDITIONS, DECISIONS, SCENARIOS, read_table, write_table
 from escalometer.stages import ingest, sample, validate
+from tests.absent import absent
 from tests.conftest import ROOT
 
 DOMAIN = "hmda_mortgages"
@@ -56,6 +57,9 @@ def refusal(root: Path, what: str = "raw") -> str:
         validate.run(what, PARAMS, root)
     assert caught.value.exit_code == 4
     assert not (root / "data" / "validation" / f"{what}.json").exists()
+    with absent("great_expectations"), pytest.raises(DataError) as in_sql:
+        validate.run(what, PARAMS, root)
+    assert str(in_sql.value) == str(caught.value)
     return str(caught.value)
 
 

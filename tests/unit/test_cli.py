@@ -147,7 +147,7 @@ def test_a_misspelt_parameter_exits_3(project):
 def test_outside_of_a_project_the_error_says_where_to_go(tmp_path):
     done = run(tmp_path, "evaluate", "tiny")
     assert done.returncode == 3
-    assert "no project here" in done.stderr
+    assert "no project in" in done.stderr
     assert "escalometer init" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -157,3 +157,28 @@ def test_a_profile_before_any_decisions_says_how_to_make_them(project):
     assert done.returncode == 4
     assert done.stdout == ""
     assert "run `escalometer evaluate tiny" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data", "fetch", "movielens"],
+        ["data", "status"],
+        ["demo"],
+        ["evaluate", "tiny"],
+        ["models", "add", "http://127.0.0.1:1/v1#m"],
+        ["models", "watch"],
+        ["report"],
+        ["stage", "report"],
+        ["store", "canary", "tiny"],
+        ["store", "explain", "tiny", "movielens"],
+        ["train", "tiny"],
+    ],
+    ids=" ".join,
+)
+def test_outside_of_a_project_commands_that_need_one_say_so_and_leave_nothing(tmp_path, arguments):
+    done = run(tmp_path, *arguments)
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: no project in {tmp_path}")
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []

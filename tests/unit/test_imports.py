@@ -17,8 +17,7 @@ from tests.unit.report_pages import CONDITION, PROVENANCE, SUITE, dialogue
 
 #: Packages of other stages, and pandas, which Arrow imports for conversions that are not needed.
 HEAVY = (
-    *("dvc", "great_expectations", "mlflow", "pandas", "prefect", "torch", "transformers"),
-    *("scipy.sparse", "scipy.stats"),
+    *("dvc", "great_expectations", "mlflow", "pandas", "prefect", "scipy", "torch", "transformers"),
 )
 
 _LOAD = """
@@ -35,7 +34,7 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
         "import sys\nsys.argv = ['escalometer', '--help']\n"
         "from escalometer.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n",
-        (*HEAVY, "numpy", "pyarrow", "duckdb", "scipy", "matplotlib"),
+        (*HEAVY, "numpy", "pyarrow", "duckdb", "matplotlib"),
     ),
     "profile of a source": (
         _SOURCES + "recorded_sources.profile('m', 'theirs', params)",

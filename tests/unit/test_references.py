@@ -181,7 +181,9 @@ def test_every_module_named_in_a_text_exists():
 def test_agents_describes_every_folder_and_module_at_the_top_of_the_package():
     text = (ROOT / "AGENTS.md").read_text("utf-8")
     tops = {path for path in existing() if PurePosixPath(path).parent == PurePosixPath(PACKAGE)}
-    tops -= {f"{PACKAGE}/__init__.py", f"{PACKAGE}/__main__.py"}
+    tops -= {
+        f"{PACKAGE}/{name}" for name in ("__init__.py", "__init__.pyi", "__main__.py", "py.typed")
+    }
     assert {top for top in tops if f"`{top}" not in text} == set()
 
 

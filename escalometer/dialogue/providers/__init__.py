@@ -16,7 +16,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from escalometer.cases.task import BINARY
 from escalometer.config import ModelCard, Workspace
-from escalometer.errors import EscalometerError, unknown_name
+from escalometer.dialogue.remote.listed_models import ListedModel
+from escalometer.errors import EscalometerError, MissingExtra, unknown_name
+from escalometer.runtime import extras
 
 Finish = Literal["stop", "length", "forced", "refused", "error"]
 
@@ -264,13 +266,41 @@ def check(cards: Sequence[ModelCard], workspace: Workspace) -> dict[str, Escalom
         by_provider.setdefault(card.provider, []).append(card)
     found: dict[str, EscalometerError] = {}
     for name, group in by_provider.items():
-        module = _module(name)
+        try:
+            if name in extras.PACKAGES:  # an extra has the name of its provider
+                extras.need(name, f"the provider {name}")
+            module = _module(name)
+        except MissingExtra as error:
+            found |= dict.fromkeys((card.id for card in group), error)
+            continue
         if hasattr(module, "check"):
             found |= module.check(group, workspace)
+    return found
+
+
+def listed(
+    cards: Sequence[ModelCard], workspace: Workspace
+) -> dict[str, Sequence[ListedModel] | EscalometerError]:
+    """Return the models that the endpoint of each card lists, by the card's id, or why it cannot.
+
+    A provider's file may define ``listed(cards, workspace)`` with this result, by one request for
+    each endpoint. Cards of other providers are left out.
+
+    Raises
+    ------
+    UsageError
+        If a card names a provider that does not exist.
+    """
+    found: dict[str, Sequence[ListedModel] | EscalometerError] = {}
+    for name in sorted({card.provider for card in cards}):
+        module = _module(name)
+        if hasattr(module, "listed"):
+            found |= module.listed([card for card in cards if card.provider == name], workspace)
     return found
 
 
 def _module(provider: str) -> Any:
     if provider not in names():
         raise unknown_name("provider", provider, names())
-    return importlib.import_module(f"{__name__}.{provider}")
+    with extras.named(f"the provider {provider}"):
+        return importlib.import_module(f"{__name__}.{provider}")

@@ -87,13 +87,18 @@ def judge(
     suite : mapping
         As Great Expectations takes it.
     """
-    counts = ", ".join(f"count({identifier(name)})" for name in schema.names)
-    found = connection.execute(f"select count(*), {counts} from {relation}").fetchall()[0]  # noqa: S608
-    gaps = [name for name, n in zip(schema.names, found[1:], strict=True) if n < found[0]]
+    columns = columns_of(schema, gaps_of(connection, relation, schema))
     try:
-        return verdicts(connection, relation, compile_suite(suite, columns_of(schema, gaps)))
+        return verdicts(connection, relation, compile_suite(suite, columns))
     except (UncompiledError, duckdb.InvalidInputException):
         return None
+
+
+def gaps_of(connection: duckdb.DuckDBPyConnection, relation: str, schema: pa.Schema) -> list[str]:
+    """Return the columns of a table or view that have missing values."""
+    counts = ", ".join(f"count({identifier(name)})" for name in schema.names)
+    found = connection.execute(f"select count(*), {counts} from {relation}").fetchall()[0]  # noqa: S608
+    return [name for name, n in zip(schema.names, found[1:], strict=True) if n < found[0]]
 
 
 def broken_rows(
@@ -189,14 +194,15 @@ def verdicts(
             found.append(_unique(connection, relation, rule))
         elif rule.broken:
             n_broken, n_considered = int(values.pop(0)), int(values.pop(0))
-            found.append(Verdict(_holds_mostly(rule, n_broken, n_considered), n_broken, rule))
+            found.append(Verdict(holds_mostly(rule, n_broken, n_considered), n_broken, rule))
         else:
             taken = [values.pop(0) for _ in rule.aggregates]
             found.append(Verdict(rule.holds(*taken), 0, rule))
     return found
 
 
-def _holds_mostly(rule: Rule, n_broken: int, n_considered: int) -> bool:
+def holds_mostly(rule: Rule, n_broken: int, n_considered: int) -> bool:
+    """Return whether enough of the considered rows satisfy a rule."""
     # Written as Great Expectations divides: another order may round to the other side.
     if not n_considered:
         return not rule.needs_rows
@@ -220,4 +226,4 @@ def _unique(connection: duckdb.DuckDBPyConnection, relation: str, rule: Rule) ->
         f"select count(*) as n from {relation} where {rule.considered} group by {key} "
         "having count(*) > 1)"
     ).fetchall()
-    return Verdict(_holds_mostly(rule, int(n_broken), int(n_rows)), int(n_broken), rule)
+    return Verdict(holds_mostly(rule, int(n_broken), int(n_rows)), int(n_broken), rule)

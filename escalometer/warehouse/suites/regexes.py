@@ -66,6 +66,8 @@ def translate(pattern: str, is_wide: bool) -> Translation:
         parsed = _parser.parse(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         raise UntranslatableError(str(error)) from error
+    if "(?#" in pattern:  # pandas gives it to RE2, which refuses it
+        raise UntranslatableError("a comment")
     flags = parsed.state.flags & ~re.UNICODE
     if flags & ~re.IGNORECASE:
         raise UntranslatableError("flags")

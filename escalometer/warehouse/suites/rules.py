@@ -80,6 +80,11 @@ def compiled(expectation: Mapping[str, Any], columns: Mapping[str, Column]) -> R
     return rule
 
 
+def is_within(kwargs: Kwargs, value: float) -> bool:
+    """Return whether a value is within the bounds of an expectation that has SQL."""
+    return _Domain(kwargs, {}).is_within(value)
+
+
 @dataclass(frozen=True)
 class _Domain:
     """Arguments of an expectation, and the rows that it selects."""
@@ -194,7 +199,9 @@ def _regex(domain: _Domain) -> Compiled:
 def _not_regex(domain: _Domain) -> Compiled:
     of = _textual(domain.column())
     found = _translated(domain.kwargs.get("regex"), is_wide=True)
-    return _by_value(domain, of, f"not regexp_matches({of.sql}, {_quoted(found.pattern)})", "regex")
+    misses = f"not regexp_matches({of.sql}, {_quoted(found.pattern)})"
+    rule, names = _by_value(domain, of, misses, "regex")
+    return replace(rule, is_exact=found.is_exact), names
 
 
 def _translated(pattern: Any, is_wide: bool) -> Translation:

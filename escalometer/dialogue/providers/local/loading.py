@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from escalometer.config import ModelCard, Workspace
 from escalometer.dialogue.providers.local import adapters, weights
 from escalometer.errors import ProviderError
@@ -70,6 +68,8 @@ def free_threads() -> int:
 
     More threads than idle cores are far slower than fewer: they wait for each other spinning.
     """
+    import psutil
+
     n_cores = len(psutil.Process().cpu_affinity() or [0]) if psutil.LINUX else psutil.cpu_count()
     busy = psutil.cpu_percent(interval=0.5) / 100
     return int(max(1, round((n_cores or 1) * (1 - busy))))
@@ -84,6 +84,8 @@ def free_bytes(device: Any) -> int:
         return int(torch.cuda.mem_get_info(device)[0] + unused)
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    import psutil
+
     free = int(psutil.virtual_memory().available)
     limit, used = _CGROUP / "memory.max", _CGROUP / "memory.current"
     if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import json
 from collections.abc import Sequence
-from typing import Any
 
 from escalometer.config import ModelCard, Workspace
 from escalometer.dialogue.providers.openai.http import Client
+from escalometer.dialogue.providers.openai.listing import rows
 from escalometer.dialogue.remote import failures
 from escalometer.dialogue.remote.chat import endpoint_of
 from escalometer.dialogue.remote.failures import Failure
@@ -62,27 +61,18 @@ async def _check(cards: Sequence[ModelCard], workspace: Workspace) -> dict[str, 
             return {}
         reason = client.redacted(failure.reason)
         return {card.id: ProviderError(f"{card.id}: {reason}") for card in cards}
-    listed = _listed(reply.raw)
+    listed = [str(row["id"]) for row in rows(reply.raw)]
     unknown = [
         card
         for card in cards
-        if listed and endpoint_of(card).lists_models and not _has(listed, endpoint_of(card).model)
+        if listed
+        and endpoint_of(card).lists_models
+        and not is_listed(listed, endpoint_of(card).model)
     ]
     return {card.id: _unknown(card, listed) for card in unknown}
 
 
-def _listed(raw: bytes) -> list[str]:
-    """Return the names of a list of models; none where it is not one."""
-    try:
-        content: Any = json.loads(raw)
-    except ValueError:
-        return []
-    rows = content.get("data") if isinstance(content, dict) else content
-    rows = rows if isinstance(rows, list) else []
-    return [str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id")]
-
-
-def _has(listed: Sequence[str], model: str) -> bool:
+def is_listed(listed: Sequence[str], model: str) -> bool:
     """Return whether a model is listed: by its name, a release of it, or a path that ends in it."""
     return any(
         model in (name, name.partition(":")[0])  # Ollama's llama3 is llama3:latest
