@@ -121,7 +121,7 @@ def evaluate(
     """  # noqa: D301 (\b is click's mark for lines to keep)
     from escalometer.analysis.designs import is_unfinished
     from escalometer.cases import catalog
-    from escalometer.config import edit_params, load_card, load_params
+    from escalometer.config import differing, edit_params, load_card, load_params
     from escalometer.dialogue import interventions as all_interventions
     from escalometer.dialogue.asking import check_price
     from escalometer.documents import Profile
@@ -139,9 +139,7 @@ def evaluate(
     for name in interventions or params.query.interventions:
         if name not in all_interventions.names():
             raise unknown_name("intervention", name, all_interventions.names())
-    changes: dict[tuple[str, ...], Any] = {}
-    if list(models) != list(params.models):
-        changes[("models",)] = list(models)
+    changes: dict[tuple[str, ...], Any] = {("models",): list(models)}
     if domains:
         changes[("domains",)] = domains
     if interventions:
@@ -171,7 +169,7 @@ def evaluate(
     place = dataclasses.replace(place, limits={**place.limits, **limits})
     for model in models:
         check_price(load_card(model), place.asking(params))
-    if changes:
+    if changes := differing(params, changes):
         params = edit_params(changes)
         changed = ", ".join(".".join(keys) for keys in changes)
         click.echo(f"params.yaml: set {changed}", err=True)

@@ -251,6 +251,19 @@ def load_card(model: str, folder: Path = CARDS_FOLDER) -> ModelCard:
     return card
 
 
+def differing(params: Params, changes: Mapping[tuple[str, ...], Any]) -> dict[tuple[str, ...], Any]:
+    """Return those of `changes`, as `edit_params` takes them, that are not in `params` already."""
+    content = params.model_dump(mode="json")
+
+    def value(keys: tuple[str, ...]) -> Any:
+        found: Any = content
+        for key in keys:
+            found = found[key]
+        return found
+
+    return {keys: new for keys, new in changes.items() if value(keys) != new}
+
+
 def edit_params(changes: dict[tuple[str, ...], Any], path: Path = PARAMS_FILE) -> Params:
     """Write `changes` into params.yaml, keeping its comments, and return the new parameters.
 
