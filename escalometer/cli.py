@@ -27,7 +27,7 @@ from escalometer.commands import (
     store,
     train,
 )
-from escalometer.commands._options import CALLED_IN, outcomes
+from escalometer.commands._options import CALLED_IN, outcomes, read_limits
 from escalometer.errors import EscalometerError, Interrupted, UsageError
 from escalometer.runtime import extras, warm_process
 
@@ -70,6 +70,7 @@ def workspace() -> Any:
         # Stages of one run share a budget; without a name, those that one process started.
         run=os.environ.get("ESCALOMETER_RUN") or f"process-{os.getppid()}-{date.today()}",
         retry=frozenset(outcomes(os.environ.get("ESCALOMETER_RETRY", ""))),
+        limits=read_limits(os.environ),
     )
 
 
