@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from escalometer.analysis.gate_power import rule_power
 from escalometer.analysis.rule_results import ROUNDING, Answered, absent, missing, rule, too_little
 from escalometer.config import GateParams
 from escalometer.documents.comparison import Comparison, ModelDifference
 from escalometer.documents.interval import BoundedInterval
-from escalometer.documents.verdict import DeployedVariant, Observed, RuleResult
+from escalometer.documents.verdict import DeployedVariant, Observed, RulePower, RuleResult
 from escalometer.documents.wording import cost, points, span
 from escalometer.stats.shares import holm
 
@@ -42,10 +43,29 @@ def worsenings(
     rows = {name: _row(comparison, name, deployed, rules) for name in floors}
     p_values = holm([None if row is None else row.p_value for row in rows.values()])
     corrected = dict(zip(floors, p_values, strict=True))
-    return [
-        _worsening(name, rows[name], corrected[name], floors[name], comparison, answered, rules)
+    results = {
+        name: _worsening(
+            name, rows[name], corrected[name], floors[name], comparison, answered, rules
+        )
         for name in floors
+    }
+    n_tests = sum(p_value is not None for p_value in p_values)
+    return [
+        result.model_copy(update={"power": _power(name, rows[name], result, n_tests, rules)})
+        for name, result in results.items()
     ]
+
+
+def _power(
+    metric: str, row: ModelDifference | None, result: RuleResult, n_tests: int, rules: GateParams
+) -> RulePower | None:
+    """Return the power of a rule; None where nothing was compared."""
+    if row is None or result.observed is None or isinstance(result.limit, tuple):
+        return None
+    worse = turned(row.difference, WORSE[metric])
+    if row.p_value is None:  # nothing varies; a worsening would be a further test
+        n_tests += 1
+    return rule_power(metric, worse, result.limit, min(row.n), n_tests, rules.alpha)
 
 
 def _row(

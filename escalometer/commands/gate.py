@@ -61,6 +61,12 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
     help="Write the verdict as JUnit XML, one test case per rule.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option(
+    "--markdown",
+    "as_markdown",
+    is_flag=True,
+    help="Print Markdown, for a comment on a pull request or merge request.",
+)
 @click.pass_obj
 def gate(
     workspace: Place,
@@ -74,6 +80,7 @@ def gate(
     kind: str | None,
     junit: Path | None,
     as_json: bool,
+    as_markdown: bool,
 ) -> int:
     """Check MODEL, or FILE, against the limits in params.yaml: pass, fail or inconclusive.
 
@@ -91,6 +98,8 @@ def gate(
       escalometer gate decisions.parquet --cost-ratio 4 --junit gate.xml
       escalometer gate new.csv --against old.csv
     """  # noqa: D301 (\b is click's mark for lines to keep)
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown exclude each other: give one of them")
     try:
         changes = {"cost_ratio": cost_ratio, "intervention": intervention}
         with named("`escalometer gate`"):  # a missing package is no internal error
@@ -102,16 +111,14 @@ def gate(
                 verdict = _verdict(workspace, str(model), against, changes, source or PIPELINE)
         if junit is not None:
             _write_verdict(junit, verdict)
-        _print(verdict, as_json)
+        _print(verdict, as_json, as_markdown)
         return _code(verdict)
     except EscalometerError as error:
-        if junit is not None:
-            _write_error(junit, str(model), error)
+        _report_error(str(model), error, junit, as_markdown)
         raise
     except Exception as error:  # noqa: BLE001 - the outermost guard: an error is not a verdict
         traceback.print_exc()
-        if junit is not None:
-            _write_error(junit, str(model), error)
+        _report_error(str(model), error, junit, as_markdown)
         return INTERNAL_ERROR
 
 
@@ -167,11 +174,14 @@ def _code(verdict: Verdict) -> int:
     return EXIT_CODES[verdict.verdict]
 
 
-def _print(verdict: Verdict, as_json: bool) -> None:
+def _print(verdict: Verdict, as_json: bool, as_markdown: bool) -> None:
+    from escalometer.reporting.gate_markdown import gate_markdown
     from escalometer.reporting.gate_text import print_gate
 
     if as_json:
         click.echo(json.dumps(verdict.as_json(), allow_nan=False, indent=2))
+    elif as_markdown:
+        _echo(gate_markdown(verdict))
     else:
         print_gate(verdict, sys.stdout)
 
@@ -182,10 +192,21 @@ def _write_verdict(path: Path, verdict: Verdict) -> None:
     _write(path, junit_xml(verdict))
 
 
-def _write_error(path: Path, model: str, error: Exception) -> None:
+def _report_error(model: str, error: Exception, junit: Path | None, as_markdown: bool) -> None:
+    """Say that there is no verdict wherever the verdict would have been written."""
+    from escalometer.reporting.gate_markdown import error_markdown
     from escalometer.reporting.junit import junit_error
 
-    _write(path, junit_error(model, error))
+    if as_markdown:
+        _echo(error_markdown(model, error))
+    if junit is not None:
+        _write(junit, junit_error(model, error))
+
+
+def _echo(text: str) -> None:
+    """Print a document; characters that the stream's encoding lacks become question marks."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "replace").decode(encoding), nl=False)
 
 
 def _write(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ from escalometer.documents.variant import (
     ScoredVariant,
     Variant,
 )
-from escalometer.documents.verdict import RuleResult, Verdict
+from escalometer.documents.verdict import RulePower, RuleResult, Verdict
 
 __all__ = [
     "CONDITION_KEY",
@@ -33,6 +33,7 @@ __all__ = [
     "ModelDifference",
     "Probes",
     "Profile",
+    "RulePower",
     "RuleResult",
     "SampleSizes",
     "ScoredVariant",

@@ -45,6 +45,36 @@ class Observed(Document):
     )
 
 
+class Power(Document):
+    """How probable the results of a rule were if the release were truly worse by so much."""
+
+    worsening: float = Field(description="True worsening that is supposed; 0 for no change.")
+    fails: float = Field(description="Probability that the rule fails, in [0, 1].")
+    passes: float = Field(
+        description="Probability that it passes, in [0, 1]; it is inconclusive otherwise."
+    )
+
+
+class RulePower(Document):
+    """The power of a comparison with the release in use, by a normal approximation.
+
+    Why it is computed as it is: docs/decisions/0034-power-and-self-check.md.
+    """
+
+    n: int = Field(description="Dialogues of the release that has fewer.")
+    standard_error: float = Field(description="Of the worsening, from its interval.")
+    level: float = Field(
+        description="Level of the test that is supposed: `alpha` over the number of tests, the "
+        "strictest of Holm's correction."
+    )
+    at: tuple[Power, ...] = Field(
+        description="For no change, for a worsening of the tolerance and for one of twice it."
+    )
+    least_failing: float | None = Field(
+        description="The least worsening that fails with a probability of 80%."
+    )
+
+
 class RuleResult(Document):
     """The result of one rule of the gate."""
 
@@ -58,6 +88,11 @@ class RuleResult(Document):
         description="The least or largest value allowed, or both ends of the range."
     )
     reason: str = Field(description="The result in words.")
+    power: RulePower | None = Field(
+        None,
+        description="Power of a `no_worse_…` rule; null for the others, and where it was not "
+        "compared.",
+    )
 
 
 class Verdict(Document):

@@ -71,6 +71,13 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def chance(value: float) -> str:
+    """Return a probability in whole per cent: ``46%``, ``over 99%``, ``under 1%``."""
+    if value > 0.99:
+        return "over 99%"
+    return "under 1%" if value < 0.01 else share(value, 0)
+
+
 def count(value: int | None) -> str:
     """Return a count with thousands apart, or a dash for None."""
     return DASH if value is None else f"{value:,}"

@@ -13,6 +13,8 @@ Words, which text and page share
     confidence.py                 calibration and external thresholds in sentences; its figure
     missing_answers.py            effects of missing answers and of repeated scenarios
     threshold_rows.py             thresholds of domains and of protocol variants
+    gate_rules.py                 names and units of the gate's rules
+    gate_power.py                 the power of the gate's comparisons in words
     probe_rows.py                 an adapter beside its base: rows and sentences
 
 Text on a terminal
@@ -35,5 +37,7 @@ Figures
 Files
     page.py                       the report; its words and HTML are in ``*.html.j2``
     junit.py                      the verdict as JUnit XML
+    gate_markdown.py              the verdict as Markdown, for a comment
+    markdown.py                   names and texts of people's files in Markdown
     dvc_plots.py                  the page around DVC's plots
 """

@@ -15,7 +15,7 @@ from escalometer.documents import Comparison, Profile, Verdict
 from escalometer.documents.profile import InterventionScores, VariantCurve
 from escalometer.documents.verdict import RuleResult
 from escalometer.documents.wording import cost, count, number, ratio, share, visible, with_span
-from escalometer.reporting.gate_text import TITLES
+from escalometer.reporting.gate_rules import TITLES
 from escalometer.reporting.terminal import render, write
 
 

@@ -10,26 +10,16 @@ from rich.text import Text
 
 from escalometer.documents import Verdict
 from escalometer.documents.wording import count, ratio, share, visible
+from escalometer.reporting.gate_power import power_words
+from escalometer.reporting.gate_rules import TITLES
 from escalometer.reporting.terminal import heading, indented, render, write
 
 _STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
-_MEANING = {
+#: Meanings of the verdicts for people.
+MEANING = {
     "pass": "every rule is satisfied.",
     "fail": "at least one rule is violated.",
     "inconclusive": "no rule is known to be violated, but not all are known to be satisfied.",
-}
-#: Names of the rules for people.
-TITLES = {
-    "parse_rate": "parse rate",
-    "regret": "regret",
-    "threshold": "implicit threshold near τ*",
-    "no_worse_realized_cost": "no costlier",
-    "no_worse_regret": "regret not higher",
-    "no_worse_threshold_distance": "threshold not farther from τ*",
-    "no_worse_predictive_accuracy": "predictive accuracy not lower",
-    "no_worse_share_answered": "share answered not lower",
-    "no_worse_escalation_accuracy": "escalation accuracy not lower",
-    "no_worse_calibration_bias_size": "calibration bias not larger",
 }
 
 
@@ -66,7 +56,7 @@ def _parts(verdict: Verdict) -> list[RenderableType]:
     parts: list[RenderableType] = [
         headline,
         Text(visible(about)),
-        Text(f"Meaning: {_MEANING[outcome]}"),
+        Text(f"Meaning: {MEANING[outcome]}"),
         Text(),
         heading("Rules (95% intervals)"),
     ]
@@ -74,6 +64,8 @@ def _parts(verdict: Verdict) -> list[RenderableType]:
         line = Text(f"{rule.verdict:<13}", style=_STYLES[rule.verdict])
         line.append(TITLES.get(rule.rule, rule.rule), style="not bold default")
         parts += [line, indented(Text(visible(rule.reason)))]
+        if rule.power is not None:
+            parts.append(indented(Text(power_words(rule, rule.power), style="dim")))
     notes = [*resolved_words(verdict.resolved_models), *verdict.notes]
     parts += [Text(f"Note: {visible(note)}", style="dim") for note in notes]
     return parts

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 from escalometer.documents import Verdict
 from escalometer.documents.wording import visible
+from escalometer.reporting.gate_power import power_words
 
 _SUITE = "escalometer gate"
 
@@ -30,6 +31,9 @@ def junit_xml(verdict: Verdict) -> str:
         _property(properties, f"resolved_models.{model}", ", ".join(names))
     for path, digest in verdict.files.items():
         _property(properties, f"file.{path}", digest)
+    for rule in rules:
+        if rule.power is not None:
+            _property(properties, f"power.{rule.rule}", power_words(rule, rule.power))
     for rule in rules:
         case = _case(suite, verdict.model, rule.rule)
         message = visible(rule.reason)

@@ -229,3 +229,31 @@ def test_json_is_strict(place: Path, tmp_path: Path) -> None:
         path = tmp_path / f"{number}.json"
         path.write_text(run(place, *arguments, "--json").stdout, "utf-8")
         assert read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "words"), [("good", 0, "pass"), ("bold", 1, "fail"), ("small", 2, "inconcl")]
+)
+def test_markdown_states_the_verdict_and_keeps_the_exit_code(
+    place: Path, tmp_path: Path, model: str, code: int, words: str
+) -> None:
+    junit = tmp_path / "gate.xml"
+    done = run(place, "gate", model, "--against", "used", "--markdown", "--junit", str(junit))
+    assert done.returncode == code, done.stderr
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("### Escalation gate: ") and words in first
+    assert first.endswith(f"for `{model}`, compared with `used`")
+    assert junit.exists() and done.stderr == ""
+
+
+def test_markdown_says_that_there_is_no_verdict(place: Path) -> None:
+    done = run(place, "gate", "nobody|@me", "--markdown")
+    assert done.returncode == errors.UsageError.exit_code
+    assert done.stdout.startswith("### Escalation gate: no verdict for nobody&#124;@&#8203;me\n")
+    assert "error: unknown model" in done.stderr
+
+
+def test_markdown_and_json_exclude_each_other(place: Path) -> None:
+    done = run(place, "gate", "good", "--markdown", "--json")
+    assert done.returncode == errors.UsageError.exit_code
+    assert done.stdout == "" and "exclude each other" in done.stderr

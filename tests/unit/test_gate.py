@@ -19,7 +19,8 @@ from escalometer.documents.profile import Design
 from escalometer.documents.verdict import Observed
 from escalometer.errors import DataError, ProviderError, UsageError
 from escalometer.operations.gate import EXIT_CODES, build_verdict
-from escalometer.reporting.gate_text import TITLES, gate_text
+from escalometer.reporting.gate_rules import TITLES
+from escalometer.reporting.gate_text import gate_text
 from escalometer.reporting.junit import junit_error, junit_xml
 from tests.releases import DOMAINS, release, table
 
@@ -349,6 +350,58 @@ def test_every_rule_has_a_title_and_a_direction() -> None:
     assert set(MinEffectParams.model_fields) == set(WORSE)
     assert {f"no_worse_{name}" for name in WORSE} <= set(TITLES)
     assert EXIT_CODES == {"pass": 0, "fail": 1, "inconclusive": 2}
+
+
+def test_comparisons_state_their_power_and_limits_do_not() -> None:
+    made = _gate(release("new"), _old())
+    for rule in made.rules:
+        assert (rule.power is not None) == rule.rule.startswith("no_worse_"), rule.rule
+    found = _rule(made, "no_worse_predictive_accuracy")
+    assert found.power is not None and found.power.n == 4000
+    assert [one.worsening for one in found.power.at] == [0.0, 0.03, 0.06]
+    unchanged, tolerated, twice = found.power.at
+    assert unchanged.passes > 0.99 and unchanged.fails < 0.001
+    assert tolerated.fails == pytest.approx(0.5) and tolerated.passes < 0.05
+    assert twice.fails > 0.99
+    assert 0.03 < (found.power.least_failing or 0) < 0.06
+    words = " ".join(gate_text(made).split())
+    assert "a worsening of 6.0 points fails with probability over 99%" in words
+    root = ET.fromstring(junit_xml(made))  # noqa: S314
+    stated = {p.get("name"): p.get("value") for p in root.iter("property")}
+    assert "power with 4,000 dialogues: " in (stated["power.no_worse_regret"] or "")
+
+
+def test_fewer_dialogues_have_less_power() -> None:
+    small = _gate(release("new", n=30), release("old", n=30), min_dialogues=1)
+    power = _rule(small, "no_worse_regret").power
+    large = _rule(_gate(release("new"), _old()), "no_worse_regret").power
+    assert power is not None and large is not None
+    assert power.n == 480 and power.standard_error > 2 * large.standard_error
+    assert power.at[0].passes < large.at[0].passes
+    assert power.at[2].fails < large.at[2].fails
+    assert (power.least_failing or 0) > (large.least_failing or 0)
+
+
+def test_a_tolerance_of_zero_has_a_least_worsening_that_fails() -> None:
+    made = _gate(release("new"), _old(), min_effect=MinEffectParams(predictive_accuracy=0.0))
+    power = _rule(made, "no_worse_predictive_accuracy").power
+    assert power is not None and len(power.at) == 1
+    assert power.at[0].passes == pytest.approx(0.025, abs=0.01)
+    assert 0 < (power.least_failing or 0) < 0.03
+    assert "no change passes with probability" in gate_text(made)
+
+
+def test_missing_answers_without_bounds_let_no_comparison_pass() -> None:
+    made = _gate(release("new", unanswered=0.04), _old())
+    power = _rule(made, "no_worse_regret").power
+    without = _rule(_gate(release("new"), _old()), "no_worse_regret").power
+    assert power is not None and without is not None
+    assert power.at[0].passes < without.at[0].passes
+
+
+def test_where_nothing_is_compared_there_is_no_power() -> None:
+    few = _gate(release("new", n=12), release("old", n=12))
+    assert all(rule.power is None for rule in few.rules)
 
 
 def test_a_gate_without_any_limit_is_refused() -> None:

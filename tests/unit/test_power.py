@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 from escalometer.stats import power, shares
+from escalometer.stats.gate_power import fail_probability, least_failing, pass_probability
+from escalometer.stats.power import NORMAL, Z95
 from tests import command_line
 
 
@@ -119,3 +122,30 @@ def test_wrong_usage_exits_3(arguments, said):
     done = run(*arguments)
     assert done.returncode == 3
     assert said in done.stderr and done.stdout == ""
+
+
+def test_a_rule_fails_half_of_the_time_at_its_tolerance():
+    assert fail_probability(0.05, 0.05, 0.01, 0.05) == pytest.approx(0.5)
+    # With a larger error the test decides, not the tolerance: Φ(5 − 1.96) and Φ(2.5 − 1.96).
+    assert fail_probability(0.05, 0.0, 0.01, 0.05) == pytest.approx(NORMAL.cdf(5 - Z95))
+    assert fail_probability(0.05, 0.03, 0.02, 0.05) == pytest.approx(NORMAL.cdf(2.5 - Z95))
+    assert fail_probability(0.0, 0.0, 0.01, 0.05) == pytest.approx(0.025)
+
+
+def test_a_worsening_of_the_tolerance_passes_in_2_5_percent():
+    reach = Z95 * 0.01
+    assert pass_probability(0.05, 0.05, 0.01, reach) == pytest.approx(0.025)
+    assert pass_probability(0.0, 0.05, 0.01, reach) == pytest.approx(NORMAL.cdf(5 - Z95))
+    assert pass_probability(0.0, 0.05, 0.01, math.inf) == 0
+
+
+def test_the_least_worsening_that_fails_has_80_percent():
+    def failing(worsening):
+        return fail_probability(worsening, 0.05, 0.01, 0.01)
+
+    found = least_failing(failing, 0.05)
+    assert found is not None and failing(found) == pytest.approx(0.8)
+    assert found == pytest.approx(0.05 + NORMAL.inv_cdf(0.8) * 0.01)
+    assert least_failing(lambda _: 0.1, 0.05) is None
+    assert fail_probability(0.06, 0.05, 0.0, 0.05) == 1
+    assert fail_probability(0.04, 0.05, 0.0, 0.05) == 0

@@ -25,6 +25,7 @@ ELSEWHERE = {"review/reviewer1.md", "reviewer2.md", "scripts/fig5_pstar_ahat.py"
 #: Written by the pipeline, by commands or by the user; not in git.
 GENERATED = (
     "docs/_build*",
+    "*gate.md",  # of the examples of CI jobs
     "data/*",
     "escalometer/_resources*",
     "domains/<name>.yaml",
