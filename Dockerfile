@@ -31,42 +31,35 @@ RUN uv pip install --no-deps /dist/*.whl
 
 FROM tools AS full-packages
 COPY requirements.lock ./
-RUN uv pip install --require-hashes --no-deps -r requirements.lock
+COPY --from=wheel /dist /dist
 ARG TORCH=torch==2.13.0
 ARG TORCH_BACKEND=cpu
-RUN uv pip install --torch-backend="${TORCH_BACKEND}" "${TORCH}"
-COPY --from=wheel /dist /dist
-RUN uv pip install --no-deps /dist/*.whl
+# The lock as a constraint: without the developers' tools, which are in it too.
+RUN uv pip install --torch-backend="${TORCH_BACKEND}" --constraint requirements.lock "${TORCH}" \
+    "$(ls /dist/*.whl)[all]"
 
-FROM ${BASE} AS core
+FROM ${BASE} AS person
 RUN useradd --uid 10001 --create-home escalometer \
     && install -d -o escalometer -g escalometer /work /cache
-COPY --from=core-packages /opt/escalometer /opt/escalometer
-ENV PATH=/opt/escalometer/bin:$PATH \
-    ESCALOMETER_CACHE=/cache \
-    PYTHONUNBUFFERED=1
-USER 10001
-WORKDIR /work
-VOLUME ["/cache"]
-ENTRYPOINT ["escalometer"]
-CMD ["--help"]
-
-FROM ${BASE} AS full
-# DVC keeps the project in git.
-# hadolint ignore=DL3008
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends git \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --create-home escalometer \
-    && install -d -o escalometer -g escalometer /work /cache
-COPY --from=full-packages /opt/escalometer /opt/escalometer
 ENV PATH=/opt/escalometer/bin:$PATH \
     ESCALOMETER_CACHE=/cache \
     MLFLOW_DISABLE_TELEMETRY=true \
     PREFECT_SERVER_ANALYTICS_ENABLED=false \
     PYTHONUNBUFFERED=1
-USER 10001
 WORKDIR /work
 VOLUME ["/cache"]
 ENTRYPOINT ["escalometer"]
 CMD ["--help"]
+
+FROM person AS core
+COPY --from=core-packages /opt/escalometer /opt/escalometer
+USER 10001
+
+FROM person AS full
+# git: DVC keeps a project in it.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends git \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=full-packages /opt/escalometer /opt/escalometer
+USER 10001

@@ -7,7 +7,7 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-annotat
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := true
 
-.PHONY: docs help setup model demo finetune-demo test test-long test-install check format ui repro lock clean
+.PHONY: docs help setup model demo finetune-demo test test-long test-install test-core check format ui repro lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,14 +62,19 @@ repro: model  ## Run the pipeline without Prefect
 test-install: setup  ## Set up again from the package index alone, and import everything (downloads up to 5 GB)
 	@$(BIN)/python tools/fresh_install.py
 
+test-core: setup  ## Test commands on tables of decisions in an environment that has the core alone
+	@$(BIN)/python tools/core_install.py
+
 # torch is installed separately (docs/decisions/0007-locked-dependencies.md); what its builds
 # share is locked here.
-lock: setup  ## Resolve the dependencies again: requirements.lock, for Python 3.11 to 3.14
+lock: setup  ## Resolve the dependencies again, for Python 3.11 to 3.14: of all extras, and of the core
 	@echo "uv==0.13.9" | $(BIN)/uv pip compile $(LOCK) --output-file requirements-uv.lock -
 	@printf 'torch ; sys_platform == "never"\n' > .venv/overrides.txt
 	@printf 'filelock\nfsspec\njinja2\nnetworkx\nsetuptools\nsympy\ntyping-extensions\n' | \
-		$(BIN)/uv pip compile $(LOCK) --extra dev --overrides .venv/overrides.txt \
+		$(BIN)/uv pip compile $(LOCK) --extra all --extra dev --overrides .venv/overrides.txt \
 		--no-emit-package torch --output-file requirements.lock pyproject.toml -
+	@$(BIN)/uv pip compile $(LOCK) --constraint requirements.lock --output-file requirements-core.lock \
+		pyproject.toml
 
 clean:  ## Remove computed data; keep weights, adapters and answers
 	@rm -rf data/raw data/scenarios data/decisions data/validation data/profiles data/report data/tracking \

@@ -28,7 +28,7 @@ from escalometer.commands import (
     store,
     train,
 )
-from escalometer.commands._options import CALLED_IN, outcomes
+from escalometer.commands._options import CALLED_IN, outcomes, read_limits
 from escalometer.errors import EscalometerError, Interrupted, UsageError
 from escalometer.runtime import extras, warm_process
 
@@ -72,6 +72,7 @@ def workspace() -> Any:
         run=os.environ.get("ESCALOMETER_RUN") or f"process-{os.getppid()}-{date.today()}",
         retry=frozenset(outcomes(os.environ.get("ESCALOMETER_RETRY", ""))),
         tracking=os.environ.get("MLFLOW_TRACKING_URI"),
+        limits=read_limits(os.environ),
     )
 
 

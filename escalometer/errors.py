@@ -19,20 +19,7 @@ class UsageError(EscalometerError):
 
 
 class MissingExtra(UsageError):
-    """A package of an extra that is not installed.
-
-    Parameters
-    ----------
-    problem : str
-        What is missing and where, as a sentence without its full stop.
-    extra : str
-        The extra's name, as in ``pip install 'escalometer[NAME]'``.
-    """
-
-    def __init__(self, problem: str, extra: str) -> None:
-        super().__init__(
-            f"{problem}. Install the extra {extra!r}: pip install 'escalometer[{extra}]'"
-        )
+    """A package of an extra that is not installed."""
 
 
 class DataError(EscalometerError):
@@ -76,3 +63,18 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(names) or "none"
     return UsageError(f"unknown {kind} {name!r}.{hint} There are: {listed}.")
+
+
+def missing_extra(problem: str, extra: str) -> MissingExtra:
+    """Return the error for a package that is not installed, with the command that installs it.
+
+    Parameters
+    ----------
+    problem : str
+        What is missing and where, as a sentence without its full stop.
+    extra : str
+        The extra's name, as in ``pip install 'escalometer[NAME]'``.
+    """
+    return MissingExtra(
+        f"{problem}. Install the extra {extra!r}: pip install 'escalometer[{extra}]'"
+    )

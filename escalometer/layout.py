@@ -174,7 +174,7 @@ def metric_tables_folder(model: str, root: Path = Path()) -> Path:
 
 
 def metrics_file(model: str, root: Path = Path()) -> Path:
-    """Return a model's metrics by one name each, which DVC shows."""
+    """Return a model's metrics by one name each, which MLflow logs."""
     return profile_folder(model, root) / "metrics.json"
 
 
@@ -183,9 +183,24 @@ def domain_metrics_file(model: str, root: Path = Path()) -> Path:
     return profile_folder(model, root) / "domain_metrics.json"
 
 
+def headline_file(model: str, root: Path = Path()) -> Path:
+    """Return a model's headline numbers, which DVC shows and compares."""
+    return profile_folder(model, root) / "headline.json"
+
+
 def curve_table(model: str, root: Path = Path()) -> Path:
     """Return the points of a model's escalation curve."""
     return profile_folder(model, root) / "escalation_curve.csv"
+
+
+def cost_curve_table(model: str, root: Path = Path()) -> Path:
+    """Return a model's costs against the cost ratio, which DVC plots."""
+    return profile_folder(model, root) / "cost_curve.csv"
+
+
+def reliability_table(model: str, root: Path = Path()) -> Path:
+    """Return the bins of a model's reliability diagram, which DVC plots."""
+    return profile_folder(model, root) / "reliability.csv"
 
 
 def curve_figure(model: str, root: Path = Path()) -> Path:

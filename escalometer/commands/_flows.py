@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from escalometer.commands._options import spell_limits
 from escalometer.errors import Interrupted
 from escalometer.resources import folder_path
 
@@ -35,7 +36,7 @@ def run_evaluation(
     params : Params
         As params.yaml has them.
     place : Workspace
-        The project.
+        The project; its limits hold for the stages of this run.
     retry : str, optional
         Statuses whose dialogues are requested again, separated by commas.
     dry_run : bool
@@ -67,7 +68,8 @@ def run_evaluation(
         flags = [flag for flag, is_wanted in wanted.items() if is_wanted]
         flags.append(f"--checked={','.join(plan.addresses)}")
         kept = "every answer received so far"
-        run_flow("evaluate", flags, {**place.secrets, **again}, kept)
+        limits = spell_limits(place.limits)
+        run_flow("evaluate", flags, {**place.secrets, **again, **limits}, kept)
         return
     click.echo(f"all {len(plan.addresses)} stages are current: nothing to run", err=True)
     for line in evaluation.cost_lines(params, place) if dry_run else ():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,14 @@ from escalometer.errors import UsageError, unknown_name
 
 #: In the meta data of the context: the folder in which the command was called.
 CALLED_IN = "escalometer.called_in"
+
+#: By parameter of `ask`, the variable that replaces it in one run, and what values it takes.
+LIMITS: dict[str, tuple[str, click.ParamType[Any]]] = {
+    "max_cost_usd": ("ESCALOMETER_MAX_COST", click.FloatRange(min=0, min_open=True)),
+    "max_requests": ("ESCALOMETER_MAX_REQUESTS", click.IntRange(min=1)),
+    "allow_unpriced": ("ESCALOMETER_ALLOW_UNPRICED", click.BOOL),
+    "use_batches": ("ESCALOMETER_BATCH", click.BOOL),
+}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -151,3 +159,32 @@ def outcomes(value: str) -> list[str]:
         if name not in OUTCOMES:
             raise unknown_name("outcome", name, OUTCOMES)
     return listed
+
+
+def read_limits(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the limits of requests that the environment sets for one run, by key of `ask`.
+
+    Raises
+    ------
+    UsageError
+        If a value is not allowed.
+    """
+    found = {}
+    for key, (variable, kind) in LIMITS.items():
+        if value := environment.get(variable):
+            try:
+                found[key] = kind.convert(value, None, None)
+            except click.BadParameter as error:
+                raise UsageError(f"{variable}: {error.message}") from error
+    return found
+
+
+def spell_limits(limits: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables by which the stages of a run learn its limits: as `read_limits` reads.
+
+    Parameters
+    ----------
+    limits : mapping of str to Any
+        By key of `ask`.
+    """
+    return {LIMITS[key][0]: str(value) for key, value in limits.items()}

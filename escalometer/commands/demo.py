@@ -53,7 +53,7 @@ def demo(workspace: Place) -> None:
 
     The settings of the demo are written to params.yaml, which ships with them.
     """
-    from escalometer.config import edit_params, load_params
+    from escalometer.config import differing, edit_params, load_params
     from escalometer.documents import Profile
     from escalometer.documents.document import read_document
     from escalometer.operations import compare, gate
@@ -61,9 +61,7 @@ def demo(workspace: Place) -> None:
 
     need("local", "`escalometer demo`")
     place, params = workspace(), load_params()
-    if changes := {
-        path: value for path, value in SETTINGS.items() if _value(params, path) != value
-    }:
+    if changes := differing(params, SETTINGS):
         params = edit_params(changes)
         click.echo(f"params.yaml: set {', '.join('.'.join(path) for path in changes)}", err=True)
     run_evaluation(params, place)
@@ -77,11 +75,3 @@ def demo(workspace: Place) -> None:
     ]
     comparison = compare.run(_BASE, _TUNED, params, place.root)
     print_demo(sides, comparison, layout.report_file().resolve(), _NEXT, sys.stdout)
-
-
-def _value(params: Any, path: tuple[str, ...]) -> Any:
-    """Return the value of a parameter as params.yaml has it."""
-    content = params.model_dump(mode="json")
-    for key in path:
-        content = content[key]
-    return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import Any
 
@@ -53,19 +54,23 @@ _MLFLOW = f"mlflow ui --backend-store-uri sqlite:///{layout.mlflow_file()}"
     "--max-cost",
     type=click.FloatRange(min=0, min_open=True),
     metavar="USD",
-    help="Maximum cost in US dollars; the run stops with exit code 6 before exceeding it.",
+    help="Maximum cost of this run in US dollars; it stops with exit code 6 before exceeding it.",
 )
 @click.option(
     "--max-requests",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Maximum number of requests; the run stops with exit code 6 before exceeding it.",
+    help="Maximum number of requests of this run; it stops with exit code 6 before exceeding it.",
 )
-@click.option("--allow-unpriced", is_flag=True, help="Allow models without a price in their card.")
+@click.option(
+    "--allow-unpriced",
+    is_flag=True,
+    help="Allow models without a price in their card, in this run.",
+)
 @click.option(
     "--batch/--no-batch",
     default=None,
-    help="Use the provider's batch API: half the price, answers within a day.",
+    help="Use the provider's batch API in this run: half the price, answers within a day.",
 )
 @click.option(
     "--retry", metavar="S,..", help="Retry dialogues with these statuses, e.g. refused,error."
@@ -101,9 +106,11 @@ def evaluate(
     then a summary of each profile. Answers in the completion store are not requested again, so
     the same command resumes an interrupted run.
 
-    Options are written to params.yaml, so that `dvc repro` reproduces the run; settings without an
-    option keep their values in that file. A run that reaches --max-cost or --max-requests stops
-    with exit code 6 and keeps its work.
+    MODEL and the options from --domains to --replicates are written to params.yaml, so that `dvc
+    repro` reproduces the run; settings without an option keep their values in that file. The
+    options --max-cost, --max-requests, --allow-unpriced and --batch hold for this run only and are
+    not written: the section `ask` of params.yaml has the limits of all runs. A run that reaches
+    --max-cost or --max-requests stops with exit code 6 and keeps its work.
 
     Before the first stage it is checked that each provider answers, accepts the key and has the
     model: exit code 3 for a missing key, 5 otherwise.
@@ -114,7 +121,7 @@ def evaluate(
     """  # noqa: D301 (\b is click's mark for lines to keep)
     from escalometer.analysis.designs import is_unfinished
     from escalometer.cases import catalog
-    from escalometer.config import edit_params, load_card, load_params
+    from escalometer.config import differing, edit_params, load_card, load_params
     from escalometer.dialogue import interventions as all_interventions
     from escalometer.dialogue.asking import check_price
     from escalometer.documents import Profile
@@ -132,9 +139,7 @@ def evaluate(
     for name in interventions or params.query.interventions:
         if name not in all_interventions.names():
             raise unknown_name("intervention", name, all_interventions.names())
-    changes: dict[tuple[str, ...], Any] = {}
-    if list(models) != list(params.models):
-        changes[("models",)] = list(models)
+    changes: dict[tuple[str, ...], Any] = {("models",): list(models)}
     if domains:
         changes[("domains",)] = domains
     if interventions:
@@ -151,22 +156,24 @@ def evaluate(
         changes |= {("sample", "n_per_condition"): samples, ("sample", "precision"): None}
     if precision:
         changes[("sample", "precision")] = precision
-    asking = {
-        "n_replicates": ("query", replicates),
-        "max_cost_usd": ("ask", max_cost),
-        "max_requests": ("ask", max_requests),
-        "allow_unpriced": ("ask", allow_unpriced or None),
-        "use_batches": ("ask", batch),
+    if replicates:
+        changes[("query", "n_replicates")] = replicates
+    place = workspace()
+    given = {
+        "max_cost_usd": max_cost,
+        "max_requests": max_requests,
+        "allow_unpriced": allow_unpriced or None,
+        "use_batches": batch,
     }
-    changes |= {(part, key): value for key, (part, value) in asking.items() if value is not None}
+    limits = {key: value for key, value in given.items() if value is not None}
+    place = dataclasses.replace(place, limits={**place.limits, **limits})
     for model in models:
-        if not (allow_unpriced or params.ask.allow_unpriced):
-            check_price(load_card(model), params)
-    if changes:
+        check_price(load_card(model), place.asking(params))
+    if changes := differing(params, changes):
         params = edit_params(changes)
         changed = ", ".join(".".join(keys) for keys in changes)
         click.echo(f"params.yaml: set {changed}", err=True)
-    run_evaluation(params, workspace(), retry, dry_run, timings)
+    run_evaluation(params, place, retry, dry_run, timings)
     for domain in params.domains:
         file = layout.domain_file(domain)
         for warning in read_json(file).get("warnings", []) if file.exists() else []:

@@ -11,6 +11,7 @@ from escalometer.config._cards import (
 )
 from escalometer.config._params import (
     AnalyzeParams,
+    AskParams,
     GateParams,
     MinEffectParams,
     Params,
@@ -23,6 +24,7 @@ from escalometer.config._reading import (
     card_origin,
     check_project,
     default_params,
+    differing,
     edit_card,
     edit_params,
     load_card,
@@ -39,6 +41,7 @@ __all__ = [
     "NAME_PATTERN",
     "AdapterParams",
     "AnalyzeParams",
+    "AskParams",
     "Endpoint",
     "FolderSource",
     "GateParams",
@@ -61,6 +64,7 @@ __all__ = [
     "card_origin",
     "check_project",
     "default_params",
+    "differing",
     "edit_card",
     "edit_params",
     "load_card",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from escalometer import resources
 from escalometer.config._cards import ModelCard
-from escalometer.config._params import Params
+from escalometer.config._params import AskParams, Params
 from escalometer.errors import UsageError, unknown_name
 from escalometer.layout import CARDS_FOLDER, PARAMS_FILE
 from escalometer.runtime.files import replacing
@@ -40,6 +40,8 @@ class Workspace:
         Outcomes whose kept answers are asked for again.
     tracking : str or None
         MLflow's address; None for the project's own store.
+    limits : mapping of str to Any
+        Values of `ask` that hold for this run in place of those in params.yaml.
     """
 
     root: Path
@@ -49,6 +51,20 @@ class Workspace:
     run: str = ""
     retry: frozenset[str] = frozenset()
     tracking: str | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
+
+    def asking(self, params: Params) -> AskParams:
+        """Return the limits of requests in this run: its own, for the rest those of `params`.
+
+        Raises
+        ------
+        UsageError
+            If a value is not allowed.
+        """
+        if not self.limits:
+            return params.ask
+        limits = {**params.ask.model_dump(), **self.limits}
+        return validated(Path("limits of this run"), AskParams, limits)
 
 
 #: Where a card or a domain is from.
@@ -236,6 +252,19 @@ def load_card(model: str, folder: Path = CARDS_FOLDER) -> ModelCard:
     if card.id != model:
         raise UsageError(f"{path}: id is {card.id!r}, but the file is named {model!r}")
     return card
+
+
+def differing(params: Params, changes: Mapping[tuple[str, ...], Any]) -> dict[tuple[str, ...], Any]:
+    """Return those of `changes`, as `edit_params` takes them, that are not in `params` already."""
+    content = params.model_dump(mode="json")
+
+    def value(keys: tuple[str, ...]) -> Any:
+        found: Any = content
+        for key in keys:
+            found = found[key]
+        return found
+
+    return {keys: new for keys, new in changes.items() if value(keys) != new}
 
 
 def edit_params(changes: dict[tuple[str, ...], Any], path: Path = PARAMS_FILE) -> Params:

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from escalometer.config import ModelCard, Params, Workspace
+from escalometer.config import AskParams, ModelCard, Params, Workspace
 from escalometer.dialogue.elicitation.budget import Budget
 from escalometer.dialogue.elicitation.engine import Engine, Plan
 from escalometer.dialogue.elicitation.rows import Answering
@@ -47,24 +47,25 @@ def run_dialogues(
 def open_engine(
     card: ModelCard, params: Params, workspace: Workspace, store: CompletionStore
 ) -> Engine:
-    """Return the engine that asks the model of `card` within the budget of `params.ask`.
+    """Return the engine that asks the model of `card` within the limits of the run.
 
     Raises
     ------
     UsageError
         If the model has no price and that was not allowed, or has no batches and they are wanted.
     """
-    check_price(card, params)
+    limits = workspace.asking(params)
+    check_price(card, limits)
     provider = connect(card, workspace)
-    is_batch = params.ask.use_batches and isinstance(provider, RemoteProvider)
+    is_batch = limits.use_batches and isinstance(provider, RemoteProvider)
     if is_batch and not (card.endpoint and card.endpoint.has_batches):
         raise UsageError(
             f"models/{card.id}.yaml does not declare a batch API (endpoint.has_batches)"
         )
     n_requests, cost_usd = store.spent(workspace.run)
     budget = Budget(
-        max_cost_usd=params.ask.max_cost_usd,
-        max_requests=params.ask.max_requests,
+        max_cost_usd=limits.max_cost_usd,
+        max_requests=limits.max_requests,
         price=card.price,
         thinking_tokens=card.thinking.max_tokens if card.thinking else 0,
         is_batch=is_batch,
@@ -83,10 +84,11 @@ def open_engine(
     )
 
 
-def check_price(card: ModelCard, params: Params) -> None:
+def check_price(card: ModelCard, limits: AskParams) -> None:
     """Raise UsageError if the card has no price and `allow_unpriced` is off."""
-    if card.price is None and not params.ask.allow_unpriced:
+    if card.price is None and not limits.allow_unpriced:
         raise UsageError(
             f"models/{card.id}.yaml has no price, so the cost cannot be limited: add the price, "
-            "or use --allow-unpriced"
+            "or allow it: `evaluate --allow-unpriced` or ESCALOMETER_ALLOW_UNPRICED=1 for one run, "
+            "ask.allow_unpriced in params.yaml for all"
         )

@@ -154,7 +154,7 @@ def cost_lines(params: Params, workspace: Workspace) -> list[str]:
             "dialogues is not known in advance; --max-cost and --max-requests limit it",
         ]
     lines = []
-    cap = params.ask.max_cost_usd
+    cap = workspace.asking(params).max_cost_usd
     for model, total in predict_costs(params.models, params, workspace).items():
         lines.append(f"{model}: {total.spell()}{f'; budget ${cap:g}' if cap else ''}")
         if cap and total.low_usd > cap:

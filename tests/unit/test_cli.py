@@ -12,6 +12,8 @@ import click
 import pytest
 
 from escalometer.cli import cli
+from escalometer.commands._options import read_limits, spell_limits
+from escalometer.config import Workspace, default_params
 from tests.command_line import process, run
 
 
@@ -104,6 +106,34 @@ def test_wrong_usage_says_what_is_right_and_exits_3(untouched, arguments, said):
     assert done.stdout == ""
     assert (untouched / "params.yaml").read_text("utf-8") == before
     assert not (untouched / ".escalometer").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("ESCALOMETER_MAX_COST", "five", "ESCALOMETER_MAX_COST: 'five' is not a valid float"),
+        ("ESCALOMETER_MAX_COST", "nan", "limits of this run: max_cost_usd"),
+        ("ESCALOMETER_MAX_REQUESTS", "0", "ESCALOMETER_MAX_REQUESTS: 0 is not in the range x>=1"),
+        ("ESCALOMETER_BATCH", "perhaps", "ESCALOMETER_BATCH: 'perhaps' is not a valid boolean"),
+    ],
+)
+def test_a_limit_in_the_environment_that_is_none_exits_3(untouched, variable, value, said):
+    done = run(untouched, "evaluate", "tiny", **{variable: value})
+    assert done.returncode == 3
+    assert said in done.stderr
+
+
+def test_a_limit_is_read_as_it_was_spelled():
+    limits = {"max_cost_usd": 0.5, "max_requests": 7, "allow_unpriced": True, "use_batches": False}
+    assert read_limits(spell_limits(limits)) == limits
+    assert read_limits({"ESCALOMETER_MAX_COST": ""}) == {}
+
+
+def test_a_limit_of_the_run_replaces_that_of_the_file():
+    params = default_params()
+    place = Workspace(Path(), Path(), Path(), limits={"max_requests": 7})
+    assert place.asking(params) == params.ask.model_copy(update={"max_requests": 7})
+    assert params.ask.max_requests is None
 
 
 def test_a_misspelt_parameter_exits_3(project):

@@ -164,7 +164,7 @@ def test_an_index_that_does_not_answer_is_named(tmp_path: Path) -> None:
 
 
 def test_the_locks_name_no_index_and_hash_every_package() -> None:
-    for name in ("requirements.lock", "requirements-uv.lock"):
+    for name in ("requirements.lock", "requirements-core.lock", "requirements-uv.lock"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert "://" not in text
         entries = [line for line in text.splitlines() if line[:1].isalnum()]

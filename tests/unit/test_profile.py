@@ -19,6 +19,7 @@ from escalometer.config import AnalyzeParams, Params
 from escalometer.documents import Profile
 from escalometer.documents.document import read_document
 from escalometer.errors import DataError
+from escalometer.reporting.dvc_tables import CURVE_COLUMNS
 from escalometer.stages import analyze
 from tests.sql._tables import DEFAULTS, decisions
 
@@ -228,7 +229,13 @@ def test_run_writes_the_outputs_of_the_stage(tmp_path: Path) -> None:
     assert all(isinstance(value, int | float) for value in metrics.values())
     with (folder / "escalation_curve.csv").open(encoding="utf-8") as file:
         curve = list(csv.DictReader(file))
-    assert len(curve) == 10 and set(curve[0]) == set(analyze.CURVE_COLUMNS)
+    assert len(curve) == 10 and set(curve[0]) == set(CURVE_COLUMNS)
+    headline = json.loads((folder / "headline.json").read_text(encoding="utf-8"))["m"]
+    assert headline["implicit_threshold"] == metrics["implicit_threshold"]
+    assert headline["R4"]["regret"] == metrics["regret.baseline.R4.predictive_accuracy"]
+    with (folder / "cost_curve.csv").open(encoding="utf-8") as file:
+        costs = {row["cost_ratio"]: row["realized_cost"] for row in csv.DictReader(file)}
+    assert float(costs["4.0"]) == metrics["realized_cost.baseline.R4"]
     table = pq.read_table(folder / "tables" / "escalation_curve.parquet")
     assert isinstance(table, pa.Table) and table.num_rows == 30
     assert (folder / "escalation_curve.svg").read_text(encoding="utf-8").lstrip().startswith("<")

@@ -12,11 +12,11 @@ import pkgutil
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from escalometer.cases.task import BINARY
 from escalometer.config import ModelCard, Workspace
-from escalometer.dialogue.remote.listed_models import ListedModel
 from escalometer.errors import EscalometerError, MissingExtra, unknown_name
 from escalometer.runtime import extras
 
@@ -221,6 +221,25 @@ class RemoteProvider(Provider, Protocol):
         fail every other request too: a key that is refused, a model that does not exist.
         """
         ...
+
+
+@dataclass(frozen=True)
+class ListedModel:
+    """A model as its provider lists it.
+
+    Attributes
+    ----------
+    name : str
+        The name on the server, as it came: it may hold anything.
+    released : date, optional
+        The day that the list states as that of its creation.
+    retires : date, optional
+        The day from which the provider no longer serves it.
+    """
+
+    name: str
+    released: date | None = None
+    retires: date | None = None
 
 
 def names() -> list[str]:

@@ -9,11 +9,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from escalometer.config import ModelCard, Workspace
+from escalometer.dialogue.providers import ListedModel
 from escalometer.dialogue.providers.openai.http import Client
 from escalometer.dialogue.remote import failures
 from escalometer.dialogue.remote.chat import endpoint_of
 from escalometer.dialogue.remote.failures import Failure
-from escalometer.dialogue.remote.listed_models import ListedModel
 from escalometer.errors import EscalometerError, ProviderError
 
 _WITHIN_S = 15.0
