@@ -115,7 +115,9 @@ def _regression_row(rule: RuleResult) -> Sequence[str]:
 
 def _power(rules: Sequence[RuleResult]) -> list[str]:
     """Return the table of how probable worsenings were to be seen; nothing where it is unknown."""
-    rows = [power_row(rule, rule.power) for rule in rules if rule.power is not None]
+    rows = [
+        [_title(rule), *power_row(rule, rule.power)] for rule in rules if rule.power is not None
+    ]
     titles = ("Power", *POWER_TITLES)
     return ["", *table(titles, rows)] if rows else []
 

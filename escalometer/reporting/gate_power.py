@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from escalometer.documents import RulePower, RuleResult
 from escalometer.documents.wording import DASH, chance, count
-from escalometer.reporting.gate_rules import TITLES, size
+from escalometer.reporting.gate_rules import size
 
-#: Titles of what `power_row` returns after the rule's name.
+#: Titles of the cells that `power_row` returns.
 POWER_TITLES = (
     "Dialogues",
     "No change passes",
@@ -31,8 +31,8 @@ def power_words(rule: RuleResult, power: RulePower) -> str:
 
 
 def power_row(rule: RuleResult, power: RulePower) -> list[str]:
-    """Return the cells of a rule in a table of powers, its name first."""
+    """Return the cells of a rule in a table of powers."""
     unchanged, *worse = power.at
     failing = [chance(one.fails) for one in worse] or [DASH, DASH]
     least = size(power.least_failing, rule)
-    return [TITLES[rule.rule], count(power.n), chance(unchanged.passes), *failing, least]
+    return [count(power.n), chance(unchanged.passes), *failing, least]
