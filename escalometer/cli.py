@@ -19,6 +19,7 @@ from escalometer.commands import (
     domains,
     evaluate,
     gate,
+    history,
     import_decisions,
     init,
     models,
@@ -70,6 +71,7 @@ def workspace() -> Any:
         # Stages of one run share a budget; without a name, those that one process started.
         run=os.environ.get("ESCALOMETER_RUN") or f"process-{os.getppid()}-{date.today()}",
         retry=frozenset(outcomes(os.environ.get("ESCALOMETER_RETRY", ""))),
+        tracking=os.environ.get("MLFLOW_TRACKING_URI"),
         limits=read_limits(os.environ),
     )
 
@@ -103,6 +105,7 @@ _COMMANDS = (
     domains.domains,
     evaluate.evaluate,
     gate.gate,
+    history.history,
     import_decisions.import_file,
     init.init,
     models.models,
@@ -145,7 +148,7 @@ def stage(name: str, cell: str) -> None:
         "params": params,
         "root": place.root,
         "workspace": place,
-        "tracking": os.environ.get("MLFLOW_TRACKING_URI"),
+        "tracking": place.tracking,
     }
     module = importlib.import_module(f"escalometer.stages.{name}")
     module.run(*keys, *(given[what] for what in takes))

@@ -18,6 +18,7 @@ from escalometer.config import Section
 from escalometer.documents import (
     Comparison,
     Document,
+    History,
     Probes,
     Profile,
     SampleSizes,
@@ -57,6 +58,7 @@ PAGES = (
     Page("`escalometer compare FIRST SECOND --json`", "comparison", Comparison),
     Page("`escalometer gate MODEL --json`", "verdict", Verdict),
     Page("`escalometer power --json`", "sample_sizes", SampleSizes),
+    Page("`escalometer history MODEL --json`", "history", History),
     Page("`probes.json`", "probes", Probes),
 )
 

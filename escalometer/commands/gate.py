@@ -60,6 +60,12 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
     metavar="FILE",
     help="Write the verdict as JUnit XML, one test case per rule.",
 )
+@click.option(
+    "--self-check",
+    "is_checked",
+    is_flag=True,
+    help="Also print how often the verdict differs between two parts of the dialogues (minutes).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--markdown",
@@ -79,6 +85,7 @@ def gate(
     mapping: dict[str, str],
     kind: str | None,
     junit: Path | None,
+    is_checked: bool,
     as_json: bool,
     as_markdown: bool,
 ) -> int:
@@ -101,11 +108,11 @@ def gate(
     if as_json and as_markdown:
         raise UsageError("--json and --markdown exclude each other: give one of them")
     try:
-        changes = {"cost_ratio": cost_ratio, "intervention": intervention}
+        changes = {"cost_ratio": cost_ratio, "intervention": intervention, "is_checked": is_checked}
         with named("`escalometer gate`"):  # a missing package is no internal error
             if isinstance(model, Path) and source is None:
                 options = (chosen, against, cost_ratio, intervention)
-                verdict = _of_file(model, options, mapping, kind)
+                verdict = _of_file(model, options, mapping, kind, is_checked)
             else:
                 refuse_options({"--model": chosen, "--map": mapping, "--format": kind}, "gate")
                 verdict = _verdict(workspace, str(model), against, changes, source or PIPELINE)
@@ -141,6 +148,7 @@ def _of_file(
     options: tuple[str | None, Path | str | None, float | None, str | None],
     mapping: dict[str, str],
     kind: str | None,
+    is_checked: bool,
 ) -> Verdict:
     """Return the verdict on a file; `options` are model, release in use, R and intervention."""
     from escalometer.operations import table_sides
@@ -165,7 +173,7 @@ def _of_file(
         else:  # the same model there, or the only one
             same = chosen if chosen in tables[0].known["models"] else None
             both = table_sides.sides(tables[0], judged, (same, chosen))
-        return table_sides.gate(both, params, rules, intervention)
+        return table_sides.gate(both, params, rules, intervention, is_checked)
 
 
 def _code(verdict: Verdict) -> int:

@@ -38,6 +38,8 @@ class Workspace:
         The id that all stages of one run share, so that their costs count together.
     retry : frozenset of str
         Outcomes whose kept answers are asked for again.
+    tracking : str or None
+        MLflow's address; None for the project's own store.
     limits : mapping of str to Any
         Values of `ask` that hold for this run in place of those in params.yaml.
     """
@@ -48,6 +50,7 @@ class Workspace:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     run: str = ""
     retry: frozenset[str] = frozenset()
+    tracking: str | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
 
     def asking(self, params: Params) -> AskParams:

@@ -7,6 +7,7 @@ model and the description of a field are what a reader of the JSON gets.
 
 from escalometer.documents.comparison import Comparison, Disagreements, ModelDifference
 from escalometer.documents.document import Document
+from escalometer.documents.history import History, HistoryEntry
 from escalometer.documents.interval import Fit, Interval
 from escalometer.documents.probes import Probes
 from escalometer.documents.profile import Profile
@@ -29,6 +30,8 @@ __all__ = [
     "Disagreements",
     "Document",
     "Fit",
+    "History",
+    "HistoryEntry",
     "Interval",
     "ModelDifference",
     "Probes",

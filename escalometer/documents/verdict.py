@@ -8,6 +8,7 @@ from pydantic import Field
 
 from escalometer.config import GateParams
 from escalometer.documents.document import Document
+from escalometer.documents.interval import SimpleInterval
 from escalometer.documents.variant import ScoredAgainst
 
 Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
@@ -95,6 +96,41 @@ class RuleResult(Document):
     )
 
 
+class RuleFlips(Document):
+    """How often the result of one rule differs between two parts of the dialogues."""
+
+    rule: str = Field(description="Name of the rule.")
+    flips: float = Field(description="Share of splits in which its results differ, in [0, 1].")
+
+
+class SelfCheck(Document):
+    """How often the verdict differs between two random parts of the same model's dialogues.
+
+    The intervals are of the choice of splits: all splits are of the same dialogues. What it does
+    and does not say: docs/decisions/0034-power-and-self-check.md.
+    """
+
+    method: Literal["replicates", "halves"] = Field(
+        description="`replicates`: the parts are different replicates of all scenarios; `halves`: "
+        "random halves of the scenarios of every condition."
+    )
+    part: float = Field(description="Share of the dialogues that a part has, in (0, 0.5].")
+    n_splits: int = Field(description="Random splits.")
+    n_dialogues: int = Field(description="Dialogues of the judged variant in a part, on average.")
+    min_dialogues: int = Field(description="`gate.min_dialogues` in proportion to the part.")
+    n_bootstrap: int = Field(description="Resamples for each verdict.")
+    flips: SimpleInterval = Field(
+        description="Share of splits in which the verdicts on the two parts differ, each by all "
+        "rules and against the release in use."
+    )
+    outcomes: dict[str, int] = Field(description="Verdicts on the parts, counted.")
+    false_failures: SimpleInterval | None = Field(
+        description="Share of splits in which the second part fails a comparison with the first: "
+        "with a release that has not changed. Null where no metric is compared."
+    )
+    rules: tuple[RuleFlips, ...] = Field(description="The rules, in the order of the verdict.")
+
+
 class Verdict(Document):
     """The verdict on a release: `fail` if a rule fails, else `inconclusive` if one is, else `pass`.
 
@@ -126,6 +162,9 @@ class Verdict(Document):
     n_bootstrap: int = Field(description="Number of resamples.")
     human_error_rate: float = Field(
         description="h: the share of escalated cases that people get wrong, in [0, 1)."
+    )
+    self_check: SelfCheck | None = Field(
+        None, description="Of `gate --self-check`; null without it."
     )
     files: dict[str, str] = Field(
         default_factory=dict, description="sha256 of the files of decisions, by path."

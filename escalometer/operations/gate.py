@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from escalometer import __version__
+from escalometer.analysis.self_check import self_check
 from escalometer.analysis.verdict import build_verdict
 from escalometer.config import GateParams, Params
 from escalometer.documents import Verdict
@@ -27,6 +30,7 @@ def run(
     cost_ratio: float | None = None,
     source: str = PIPELINE,
     intervention: str | None = None,
+    is_checked: bool = False,
 ) -> Verdict:
     """Return the document of ``escalometer gate --json``.
 
@@ -46,6 +50,8 @@ def run(
         Where decisions are from.
     intervention : str, optional
         The one that is deployed; `gate.intervention` by default.
+    is_checked : bool
+        True to add the self-check, which takes minutes.
 
     Raises
     ------
@@ -60,7 +66,15 @@ def run(
     models = [model] if rules.against is None else [model, rules.against]
     decisions, files = decisions_of(models, source, params, root)
     designs = {name: design_of(name, source, root) for name in models}
-    return with_origin(build_verdict(decisions, model, source, params, rules, designs), files)
+    verdict = build_verdict(decisions, model, source, params, rules, designs)
+    if is_checked:
+        verdict = with_self_check(verdict, decisions, params)
+    return with_origin(verdict, files)
+
+
+def with_self_check(verdict: Verdict, decisions: pa.Table, params: Params) -> Verdict:
+    """Return a verdict with its self-check, made from the decisions that it rests on."""
+    return verdict.model_copy(update={"self_check": self_check(decisions, verdict, params)})
 
 
 def rules_of(params: Params, **changes: Any) -> GateParams:

@@ -13,7 +13,7 @@ from escalometer.config import GateParams, Params
 from escalometer.documents import Comparison, Verdict
 from escalometer.errors import UsageError, unknown_name
 from escalometer.operations.decision_tables import DecisionTable
-from escalometer.operations.gate import with_origin
+from escalometer.operations.gate import with_origin, with_self_check
 
 #: Interventions that are asked about for what they show, and are deployed by nobody.
 _CONTROLS = ("no_signal", "isolated", "swapped_actions", "length_control", "other_signal")
@@ -82,7 +82,11 @@ def compare(both: Sequence[Side], params: Params) -> tuple[Comparison, pa.Table]
 
 
 def gate(
-    both: Sequence[Side], params: Params, rules: GateParams, intervention: str | None = None
+    both: Sequence[Side],
+    params: Params,
+    rules: GateParams,
+    intervention: str | None = None,
+    is_checked: bool = False,
 ) -> Verdict:
     """Return the verdict on a model of a table.
 
@@ -96,6 +100,8 @@ def gate(
         Its `against` is replaced by the release in use.
     intervention : str, optional
         The one that is deployed; that of the rules, or the only one that there is, by default.
+    is_checked : bool
+        True to add the self-check, which takes minutes.
 
     Raises
     ------
@@ -111,6 +117,8 @@ def gate(
     against = both[0].label if len(both) > 1 else None
     changed = rules.model_copy(update={"against": against, "intervention": chosen})
     verdict = build_verdict(decisions, judged.label, _source(both), params, changed)
+    if is_checked:
+        verdict = with_self_check(verdict, decisions, params)
     files = {side.table.place: f"sha256:{side.table.digest}" for side in both}
     notes = list(_renamed(both))
     if intervention is None and chosen != rules.intervention:

@@ -15,6 +15,7 @@ Words, which text and page share
     threshold_rows.py             thresholds of domains and of protocol variants
     gate_rules.py                 names and units of the gate's rules
     gate_power.py                 the power of the gate's comparisons in words
+    gate_self_check.py            the gate's self-check in sentences
     probe_rows.py                 an adapter beside its base: rows and sentences
 
 Text on a terminal

@@ -19,6 +19,7 @@ from escalometer.documents.wording import (
 )
 from escalometer.reporting.gate_power import POWER_TITLES, power_row
 from escalometer.reporting.gate_rules import TITLES, size, unit
+from escalometer.reporting.gate_self_check import self_check_words
 from escalometer.reporting.gate_text import MEANING, resolved_words
 from escalometer.reporting.markdown import code, table, text
 
@@ -52,6 +53,9 @@ def gate_markdown(verdict: Verdict) -> str:
         lines += table(_REGRESSIONS, [_regression_row(rule) for rule in regressions], 2)
         lines += _power(regressions)
     lines += _reasons(verdict.rules)
+    if verdict.self_check is not None:
+        lines += ["", "**Self-check**", ""]
+        lines += [f"- {text(words)}" for words in self_check_words(verdict.self_check)]
     lines += _details(verdict)
     return "\n".join([*lines, "", MARK]) + "\n"
 

@@ -12,6 +12,7 @@ from escalometer.documents import Verdict
 from escalometer.documents.wording import count, ratio, share, visible
 from escalometer.reporting.gate_power import power_words
 from escalometer.reporting.gate_rules import TITLES
+from escalometer.reporting.gate_self_check import self_check_words
 from escalometer.reporting.terminal import heading, indented, render, write
 
 _STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
@@ -66,6 +67,9 @@ def _parts(verdict: Verdict) -> list[RenderableType]:
         parts += [line, indented(Text(visible(rule.reason)))]
         if rule.power is not None:
             parts.append(indented(Text(power_words(rule, rule.power), style="dim")))
+    if verdict.self_check is not None:
+        words = self_check_words(verdict.self_check)
+        parts += [Text(), heading("Self-check"), *map(Text, words), Text()]
     notes = [*resolved_words(verdict.resolved_models), *verdict.notes]
     parts += [Text(f"Note: {visible(note)}", style="dim") for note in notes]
     return parts

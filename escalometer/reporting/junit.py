@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 from escalometer.documents import Verdict
 from escalometer.documents.wording import visible
 from escalometer.reporting.gate_power import power_words
+from escalometer.reporting.gate_self_check import self_check_words
 
 _SUITE = "escalometer gate"
 
@@ -27,6 +28,8 @@ def junit_xml(verdict: Verdict) -> str:
     properties = ET.SubElement(suite, "properties")
     for name in ("verdict", "model", "against", "source", "cost_ratio", "version"):
         _property(properties, name, getattr(verdict, name))
+    if verdict.self_check is not None:
+        _property(properties, "self_check", " ".join(self_check_words(verdict.self_check)))
     for model, names in verdict.resolved_models.items():
         _property(properties, f"resolved_models.{model}", ", ".join(names))
     for path, digest in verdict.files.items():

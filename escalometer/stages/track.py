@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from escalometer import layout, tracking
 from escalometer.config import Params, load_card
@@ -37,16 +38,29 @@ def run(model: str, params: Params, root: Path = Path(), uri: str | None = None)
     card = load_card(model, layout.cards_folder(root))
     asked = _flat(params.model_dump(mode="json", exclude={"models", "track", "watch"}))
     asked |= {"model": model, "provider": card.provider, "licence": card.licence}
+    profile = read_json(layout.profile_file(model, root))
+    variant, headline = tracking.headline_numbers(profile, params.analyze.headline_ratio)
+    decisions = [
+        read_table(layout.decisions_file(model, domain, root), DECISIONS)
+        for domain in params.domains
+    ]
     by_domain = read_json(layout.domain_metrics_file(model, root))
     record = tracking.RunRecord(
         name=model,
         parameters=asked,
-        metrics=read_json(layout.metrics_file(model, root)),
+        metrics={
+            **read_json(layout.metrics_file(model, root)),
+            **headline,
+            "cost_usd": sum(pc.sum(table.column("cost_usd")).as_py() or 0.0 for table in decisions),
+        },
         tags={
             "git_commit": git_commit(root),
             "model": model,
             "domains": ",".join(params.domains),
             "force_answer": str(params.query.force_answer).lower(),
+            "headline.variant": variant,
+            "resolved_models": ",".join(profile["resolved_models"]),
+            **tracking.mix_tags(decisions),
         },
         tables={
             f"{domain}-decisions": layout.decisions_file(model, domain, root)

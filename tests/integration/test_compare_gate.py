@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import yaml
 
 from escalometer import errors
 from escalometer.commands.gate import INTERNAL_ERROR
+from escalometer.operations import gate as gate_operation
 from tests.command_line import process, run
 from tests.conftest import ROOT, read_json
 from tests.releases import DOMAINS, release, store
@@ -257,3 +259,13 @@ def test_markdown_and_json_exclude_each_other(place: Path) -> None:
     done = run(place, "gate", "good", "--markdown", "--json")
     assert done.returncode == errors.UsageError.exit_code
     assert done.stdout == "" and "exclude each other" in done.stderr
+
+
+def test_a_self_check_is_added_to_the_verdict(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fewer = functools.partial(gate_operation.self_check, n_splits=1)
+    monkeypatch.setattr(gate_operation, "self_check", fewer)
+    done = run(place, "gate", "small", "--self-check", "--json")
+    assert done.returncode == 2
+    check = json.loads(done.stdout)["self_check"]
+    assert check["n_splits"] == 1 and check["method"] == "halves"
+    assert "self-check of small: 1/1 splits" in done.stderr
