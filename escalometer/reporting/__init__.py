@@ -24,6 +24,7 @@ Text on a terminal
     profile_tables.py             the tables of a profile
     comparison_text.py            ``compare``
     gate_text.py                  ``gate``
+    history_text.py               ``history``
     probe_text.py                 ``train``
     seed_spread.py                ``train --seeds``
     domain_check_text.py          ``domains check``
@@ -34,6 +35,7 @@ Figures
     curve_figure.py               the escalation curve
     cost_figure.py                cost against the cost ratio
     probe_figure.py               an adapter beside its base
+    history_figure.py             evaluations over time
 
 Files
     page.py                       the report; its words and HTML are in ``*.html.j2``

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from escalometer.documents import History
 from escalometer.documents.wording import visible
@@ -12,6 +12,14 @@ from escalometer.reporting.drawing import COLOURS, MARKERS, drawn, plain_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+#: To the right of the axes, where no interval can be.
+_LEGEND: dict[str, Any] = {
+    "fontsize": 8,
+    "frameon": False,
+    "loc": "upper left",
+    "bbox_to_anchor": (1, 1),
+}
 
 
 def history_figure(history: History, suffix: str = "svg") -> bytes:
@@ -34,6 +42,7 @@ def history_figure(history: History, suffix: str = "svg") -> bytes:
                 if entry.changes or entry.unknown:
                     axes.axvline(i - 0.5, color="#888888", linestyle=":", linewidth=1)
         labels = [f"{_day(e.logged_at)}\n{visible(e.model)[:24]}" for e in history.entries]
+        lower.set_xlim(-0.5, len(labels) - 0.5)
         lower.set_xticks(range(len(labels)), labels, rotation=30, ha="right", fontsize=8)
         if history.warnings:
             lower.set_xlabel("dotted: something besides the model changed", fontsize=9)
@@ -69,22 +78,24 @@ def _thresholds(axes: Axes, history: History) -> None:
             label=visible(model),
         )
     axes.set_ylabel("implicit threshold (%)")
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(**_LEGEND)
 
 
 def _rates(axes: Axes, history: History) -> None:
-    for name, label, marker in (
-        ("predictive_accuracy", "predictive accuracy", "o"),
-        ("escalation_rate", "escalation rate", "s"),
+    for name, label, marker, colour in (
+        ("predictive_accuracy", "predictive accuracy", "x", COLOURS[-1]),
+        ("escalation_rate", "escalation rate", "+", COLOURS[-1]),
     ):
         found = [(i, getattr(entry, name)) for i, entry in enumerate(history.entries)]
         known = [(i, 100 * value) for i, value in found if value is not None]
         if known:
-            axes.plot(*zip(*known, strict=True), marker=marker, linestyle="", label=label)
+            axes.plot(
+                *zip(*known, strict=True), marker=marker, color=colour, linestyle="", label=label
+            )
     axes.set_ylabel("%")
     axes.set_ylim(0, 100)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8, frameon=False)
+        axes.legend(**_LEGEND)
 
 
 def _day(moment: str) -> str:

@@ -32,14 +32,14 @@ def _parts(history: History) -> Sequence[RenderableType]:
         [
             Column("", "left"),
             Column("date (UTC)", "left", can_wrap=False),
-            Column("model", "left", min_width=12),
+            Column("model", "left", min_width=24),
             "dialogues",
             "threshold",
             "accuracy",
-            "escalation rate",
-            "cost in USD",
+            "escalated",
+            "USD",
         ],
-        gap=2,
+        gap=1,
     )
     for entry in history.entries:
         table.add_row(*_row(entry))
