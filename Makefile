@@ -7,7 +7,7 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-annotat
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := true
 
-.PHONY: docs help setup model demo finetune-demo test test-long test-install test-core check format ui repro lock clean
+.PHONY: docs help setup model demo finetune-demo test test-long test-install test-core check format ui repro reproduce lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ ui: setup  ## Open MLflow in the browser, on this machine only
 
 repro: model  ## Run the pipeline without Prefect
 	@$(BIN)/dvc repro
+
+reproduce: setup  ## Run the paper's full design for models whose keys are set: MAX_COST=USD, MODELS="A B"
+	@PYTHONPATH=. $(BIN)/python tools/reproduce.py $(MODELS) $(if $(MAX_COST),--max-cost $(MAX_COST))
 
 test-install: setup  ## Set up again from the package index alone, and import everything (downloads up to 5 GB)
 	@$(BIN)/python tools/fresh_install.py
