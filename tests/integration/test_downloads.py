@@ -920,8 +920,8 @@ def test_what_cannot_be_recorded_leaves_no_record(shelf: Shelf, dvc_project: Pat
 def test_a_folder_that_is_no_dvc_project(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_bytes(SMALL)
-    with pytest.raises(UsageError, match="`dvc init`"):
+    with pytest.raises(UsageError, match="`escalometer init`"):
         track_download("http://127.0.0.1/f.csv", path, tmp_path)
     (tmp_path / ".dvc").mkdir()
-    with pytest.raises(UsageError, match="`git init`"):
+    with pytest.raises(UsageError, match="`escalometer init`|git"):
         track_download("http://127.0.0.1/f.csv", path, tmp_path)

@@ -196,7 +196,7 @@ def test_parameters_are_the_built_in_ones_with_changes(folder):
     for wrong, said in (
         ({"n_botstrap": 3}, "unknown key 'analyze.n_botstrap'. Did you mean 'n_bootstrap'"),
         ({"gate": {"max_regrets": 3}}, "unknown key 'gate.max_regrets'"),
-        ({"file": "gone.yaml"}, "gone.yaml"),
+        ({"file": "gone.yaml"}, "no project in"),
     ):
         with pytest.raises(UsageError, match=said):
             escalometer.parameters(**wrong)

@@ -60,7 +60,7 @@ DEGREES = st.one_of(st.integers(1, 2000), st.floats(1, 1e9))
 @example(3, 0.25)
 def test_quantile_of_student(df, p):
     found = distributions.student_quantile(df, p)
-    assert_close(found, special.stdtrit(df, p))
+    assert_close(found, special.stdtrit(df, p), relative=1e-10)  # scipy's errors at the median
     if p > 0.01:  # of a smaller one, 1 − p has lost digits
         assert_close(distributions.student_quantile(df, 1 - p), -found)
 
