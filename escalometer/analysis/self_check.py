@@ -31,7 +31,7 @@ _Side = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 class _Rows(NamedTuple):
-    """What decides to which part a dialogue belongs, by row."""
+    """The part that each dialogue belongs to, by row."""
 
     model: list[str]
     unit: list[tuple[object, ...]]

@@ -111,7 +111,7 @@ class TrackParams(Section):
 
 
 class WatchParams(Section):
-    """What `escalometer models watch` looks for on the lists of providers."""
+    """Patterns of `escalometer models watch`, and when it warns."""
 
     patterns: tuple[str, ...] = ()
     warn_days: int = Field(90, ge=1)

@@ -47,7 +47,7 @@ class Observed(Document):
 
 
 class Power(Document):
-    """How probable the results of a rule were if the release were truly worse by so much."""
+    """Probabilities of a rule's results for a release that is truly worse by so much."""
 
     worsening: float = Field(description="True worsening that is supposed; 0 for no change.")
     fails: float = Field(description="Probability that the rule fails, in [0, 1].")
@@ -97,14 +97,14 @@ class RuleResult(Document):
 
 
 class RuleFlips(Document):
-    """How often the result of one rule differs between two parts of the dialogues."""
+    """Share of splits in which one rule's result differs between two parts of the dialogues."""
 
     rule: str = Field(description="Name of the rule.")
     flips: float = Field(description="Share of splits in which its results differ, in [0, 1].")
 
 
 class SelfCheck(Document):
-    """How often the verdict differs between two random parts of the same model's dialogues.
+    """Share of splits in which the verdict differs between two parts of a model's dialogues.
 
     The intervals are of the choice of splits: all splits are of the same dialogues. What it does
     and does not say: docs/decisions/0034-power-and-self-check.md.

@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Request:
-    """How a table is read and checked.
+    """Settings for reading and checking a table.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ MOST_RATIO = 1_000_000
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file of decisions is read.
+    """Settings for reading a file of decisions.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What an endpoint lists: its models with the dates that it states, by one request an endpoint."""
+"""An endpoint's list of models with the dates that it states, by one request an endpoint."""
 
 from __future__ import annotations
 
