@@ -46,7 +46,7 @@ class _Record(BaseModel):
 
 @dataclass
 class Changes:
-    """What `init` did, or with `is_applied` false would do.
+    """Changes that `init` made, or with `is_applied` false would make.
 
     Attributes
     ----------
@@ -228,10 +228,10 @@ def _recorded(root: Path) -> _Record | None:
 
 def _refuse_others(root: Path) -> None:
     """Refuse a folder in which another program's pipeline is, before anything is written."""
+    ours = [_files(with_example, root) for with_example in (False, True)]
     for file in (PARAMS_FILE, PIPELINE_FILE):
         path = root / file
-        ours = [_files(with_example, root)[file.name] for with_example in (False, True)]
-        if path.exists() and path.read_bytes() not in ours:
+        if path.exists() and path.read_bytes() not in [files[file.name] for files in ours]:
             if layout.find_root(root.resolve()) == root.resolve():
                 raise UsageError(
                     f"{root.resolve()} has a pipeline of escalometer, but no {RECORD_FILE}: it is "

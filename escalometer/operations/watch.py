@@ -40,7 +40,7 @@ _INHERITED = ("provider", "licence", "thinking", "context", "counts_marker")
 
 @dataclass
 class Watched:
-    """What a look at the lists of providers found.
+    """New models on the lists of providers, and notices about models in use.
 
     Attributes
     ----------

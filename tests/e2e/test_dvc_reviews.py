@@ -1,4 +1,4 @@
-"""What a reviewer does with DVC: two settings compared, an experiment applied, results shared."""
+"""Reviews with DVC: two settings compared, an experiment applied, results shared."""
 
 from __future__ import annotations
 
