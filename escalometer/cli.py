@@ -30,7 +30,7 @@ from escalometer.commands import (
 )
 from escalometer.commands._options import CALLED_IN, outcomes, read_limits
 from escalometer.errors import EscalometerError, Interrupted, UsageError
-from escalometer.runtime import extras, warm_process
+from escalometer.runtime import extras, stage_report, warm_process
 
 #: The stages: what the keys of a cell are, and what `run` takes after them.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -134,6 +134,8 @@ def stage(name: str, cell: str) -> None:
     from escalometer.runtime.interruption import end_with_parent
 
     end_with_parent()  # before the imports: the parent may be killed meanwhile
+    if folder := os.environ.get(stage_report.VARIABLE):
+        stage_report.observe(Path(folder))
     from escalometer.config import load_params
     from escalometer.operations.project import check_code
 
@@ -204,6 +206,8 @@ def main() -> None:
         # A message may hold what stands in somebody's file, terminal escapes and all.
         click.echo(f"error: {visible(error)}", err=True)
         code = error.exit_code
+        if folder := os.environ.get(stage_report.VARIABLE):
+            stage_report.keep_error(Path(folder), error)
     except KeyboardInterrupt:
         click.echo(
             "interrupted; every answer received so far is kept: run the same command to resume",

@@ -34,6 +34,10 @@ class ProviderError(EscalometerError):
     exit_code = 5
 
 
+class Outage(ProviderError):
+    """A provider that does not answer at the moment: the same command may succeed later."""
+
+
 class BudgetError(EscalometerError):
     """The budget is spent; all answers are kept."""
 

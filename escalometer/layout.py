@@ -53,6 +53,21 @@ def prefect_folder(root: Path = Path()) -> Path:
     return root / ".escalometer" / "prefect"
 
 
+def run_lock(root: Path = Path()) -> Path:
+    """Return the lock of the run that writes the outputs of a project, or of a run's folder."""
+    return root / ".escalometer" / "run.lock"
+
+
+def asking_lock(model: str, root: Path = Path()) -> Path:
+    """Return the lock of the run that asks a model, in whichever folder it runs."""
+    return root / ".escalometer" / "locks" / f"{model}.lock"
+
+
+def runs_folder(root: Path = Path()) -> Path:
+    """Return the folder of runs whose parameters are not those of params.yaml."""
+    return root / ".escalometer" / "runs"
+
+
 def kept_plots_template(version: str, root: Path = Path()) -> Path:
     """Return where the page around DVC's plots is kept, by what determines its bytes."""
     return root / ".escalometer" / "plots_template" / f"{version}.html"

@@ -15,9 +15,11 @@ from escalometer.runtime import git
 class StageFailed(EscalometerError):
     """A failed stage; its command has printed the reason. Carries its exit code on."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    def __init__(self, address: str, exit_code: int) -> None:
+        super().__init__(f"stage {address} stopped")
+        self.address = address
+        # A shell reports a child that died of a signal as 128 + its number, as we do.
+        self.exit_code = 128 - exit_code if exit_code < 0 else exit_code
 
 
 #: Stages that make and judge adapters: `dvc repro` and flows/finetune.py run them, evaluations not.
@@ -68,8 +70,16 @@ def _ordered(graph: Any, of: Collection[str] | None = None) -> list[str]:
     return [names[stage] for stage in order if stage.cmd]
 
 
-def set_up(root: Path) -> None:
+def set_up(root: Path, cache: Path | None = None) -> None:
     """Create DVC's folder in a project that has none: no analytics, no search for updates.
+
+    Parameters
+    ----------
+    root : Path
+        The project.
+    cache : Path, optional
+        The cache of another project, to be shared; the new one is not part of a git repository
+        then.
 
     Raises
     ------
@@ -84,7 +94,7 @@ def set_up(root: Path) -> None:
     if (root / ".dvc").exists():
         return
     logging.getLogger("dvc").setLevel(logging.WARNING)
-    repository = git.repository(root)
+    repository = git.repository(root) if cache is None else None
     is_below = repository is not None and repository.resolve() != root.resolve()
     try:
         with (
@@ -94,11 +104,14 @@ def set_up(root: Path) -> None:
             settings["core"] |= {"analytics": False, "check_update": False}
             # Relative to .dvc; written by the report's stage, so that plots open offline.
             settings["plots"] = {"html_template": "../data/report/plots_template.html"}
+            if cache is not None:
+                settings["cache"] = {"dir": str(cache.resolve())}
     except DvcException as error:
         raise UsageError(f"DVC cannot be set up in {root.resolve()}: {error}") from error
 
 
-#: Brings one stage up to date and returns whether it had to run.
+#: Brings one stage up to date and returns whether it had to run. If its command fails, it raises
+#: `StageFailed`, and can be called again.
 Bring = Callable[[], bool]
 
 
@@ -183,6 +196,8 @@ def bring_up_to_date(
     EscalometerError
         As `around` raises it.
     """
+    from dvc.stage.exceptions import StageCmdFailedError
+
     left, ran = set(addresses), []
     lock = _Lock()
 
@@ -193,8 +208,12 @@ def bring_up_to_date(
         left.remove(address)
 
         def bring() -> bool:
-            if not stage.reproduce(force=force or is_forced(address), **options):
-                return False
+            try:
+                if not stage.reproduce(force=force or is_forced(address), **options):
+                    return False
+            except StageCmdFailedError as error:
+                code = re.search(r"exited with (-?\d+)$", str(error))
+                raise StageFailed(address, int(code[1]) if code else 1) from error
             lock.add(stage)
             ran.append(address)
             return True
@@ -265,13 +284,6 @@ def _visit_stages(root: Path, visit: Callable[..., Any]) -> None:
         cause = error.__cause__
         if isinstance(cause, EscalometerError):
             raise cause from cause.__cause__
-        code = re.search(r"exited with (-?\d+)$", str(cause))
-        if code:
-            status = int(code[1])
-            # A shell reports a child that died of a signal as 128 + its number, as we do.
-            raise StageFailed(
-                f"stage {address} stopped", 128 - status if status < 0 else status
-            ) from error
         if isinstance(cause, LockError):
             raise ProviderError(f"stage {address} is running in another process") from error
         raise DataError(f"stage {address}: {cause or error}") from error

@@ -3,49 +3,95 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import logging
 import sys
-from collections.abc import Callable, Sequence
-
-# Prefect reads these when it is imported: the flows print their own lines, and send no analytics.
-os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-os.environ.setdefault("PREFECT_LOGGING_SERVER_LEVEL", "CRITICAL")
-os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-os.environ.setdefault("DO_NOT_TRACK", "1")
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import prefect
 from prefect.cache_policies import NO_CACHE
 from prefect.context import get_run_context
 
-from escalometer.errors import EscalometerError, Interrupted
-from escalometer.pipeline import Bring, bring_up_to_date
+from escalometer.errors import EscalometerError, Interrupted, Outage
+from escalometer.layout import asking_lock
+from escalometer.operations.evaluation import ASKING, stage_name
+from escalometer.pipeline import Bring, StageFailed, bring_up_to_date
 from escalometer.reporting.timings import print_timings
+from escalometer.runtime import stage_report
 from escalometer.runtime.interruption import end_with_parent
+from escalometer.runtime.locks import locked
 from escalometer.runtime.timings import Timings
 from escalometer.runtime.warm_process import read_usage, warmed
+from flows._artifacts import shown_progress
+from flows._place import working_in
 from flows._server import served, wait_for_history
+from flows._words import log, say
 
 flow = prefect.flow
+
+#: Pauses in seconds before a stage that failed in an outage is tried again.
+RETRY_DELAYS_S = (30.0, 120.0, 600.0)
 
 #: Where the time of this process's run goes.
 TIMINGS = Timings()
 
 
-def say(text: str) -> None:
-    """Print a line for the user on standard error; standard output is for results."""
-    print(text, file=sys.stderr, flush=True)
+def is_passing(_task: Any, _run: Any, state: Any) -> bool:
+    """Return whether a failed task may succeed later: its failure is an outage."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, Outage) or (isinstance(error, StageStopped) and error.is_passing)
 
 
-@prefect.task(task_run_name="{address}", cache_policy=NO_CACHE)
-def stage(address: str, bring: Bring) -> bool:  # noqa: ARG001 - it names the task run
-    """Bring one DVC stage up to date and return whether it had to run."""
-    return bring()
+class StageStopped(EscalometerError):
+    """A stage that failed, with the reason that it reported. Carries its exit code on."""
+
+    def __init__(self, failed: StageFailed, why: stage_report.StageError | None) -> None:
+        super().__init__(f"{failed}: {why.message}" if why else str(failed))
+        self.exit_code = failed.exit_code
+        self.summary = str(failed)
+        self.is_passing = why is not None and why.is_passing
+
+
+@prefect.task(task_run_name="{address}", cache_policy=NO_CACHE, retry_condition_fn=is_passing)
+def stage(address: str, bring: Bring, folder: Path) -> bool:
+    """Bring one DVC stage up to date and return whether it had to run.
+
+    Raises
+    ------
+    StageStopped
+        If it failed; after an outage the task is run again.
+    """
+    stage_report.clear(folder)
+    with shown_progress(address, folder):
+        try:
+            return bring()
+        except StageFailed as error:
+            stopped = StageStopped(error, stage_report.read_error(folder))
+            log(str(stopped), logging.ERROR)  # the stage has printed it
+            if stopped.is_passing:
+                say(f"{address}: the provider does not answer at the moment", logging.WARNING)
+            raise stopped from error
+
+
+@prefect.task(name="check models", cache_policy=NO_CACHE, retry_condition_fn=is_passing)
+def _check(check: Callable[[], object]) -> None:
+    check()
+
+
+def checked(check: Callable[[], object], retry_delays_s: Sequence[float]) -> None:
+    """Run a check, again after pauses in seconds while a provider does not answer."""
+    n = len(retry_delays_s)
+    _check.with_options(retries=n, retry_delay_seconds=list(retry_delays_s) or 0)(check)
 
 
 def bring_all(
     addresses: Sequence[str],
     is_forced: Callable[[str], bool] = lambda _: False,
     before: Callable[[str], object] = lambda _: None,
+    retry_delays_s: Sequence[float] = (),
+    project: Path = Path(),
 ) -> int:
     """Bring stages up to date in their order, with messages, and return the number of task runs.
 
@@ -57,22 +103,45 @@ def bring_all(
         Takes an address; returns whether to run the stage even if its output is current.
     before : callable
         Takes the address of the stage that comes next; an error that it raises ends the run.
+    retry_delays_s : sequence of float
+        Pauses in seconds before a stage that failed in an outage is tried again.
+    project : Path
+        The project: one run at a time asks a model, in whichever folder.
     """
     n_begun = 0
+    project = project.resolve()
+    task = stage.with_options(
+        retries=len(retry_delays_s), retry_delay_seconds=list(retry_delays_s) or 0
+    )
+    with tempfile.TemporaryDirectory(prefix="escalometer-") as name:
+        report = Path(name)
 
-    def around(address: str, bring: Bring) -> bool:
-        nonlocal n_begun
-        before(address)
-        n_begun += 1
-        place = f"[{n_begun}/{len(addresses)}]"
-        say(f"{place} {address}")
-        with TIMINGS.measuring(address) as measured:
-            ran = stage(address, bring)
-        say(f"{place} {address}: {f'done in {measured.wall_s:.1f} s' if ran else 'current'}")
-        return ran
+        def around(address: str, bring: Bring) -> bool:
+            nonlocal n_begun
+            before(address)
+            n_begun += 1
+            place = f"[{n_begun}/{len(addresses)}]"
+            say(f"{place} {address}")
+            with TIMINGS.measuring(address) as measured, _asking_alone(address, project):
+                ran = task(address, bring, report)
+            say(f"{place} {address}: {f'done in {measured.wall_s:.1f} s' if ran else 'current'}")
+            return ran
 
-    bring_up_to_date(addresses, is_forced=is_forced, around=around)
+        with working_in(Path(), {stage_report.VARIABLE: name}):
+            bring_up_to_date(addresses, is_forced=is_forced, around=around)
     return n_begun
+
+
+@contextlib.contextmanager
+def _asking_alone(address: str, project: Path) -> Iterator[None]:
+    """Hold the lock of a model while a stage asks it, so that nothing is asked twice."""
+    if stage_name(address) not in ASKING:
+        yield
+        return
+    model = address.partition("@")[2]
+    waiting = f"{address}: waiting for another run that asks {model}"
+    with locked(asking_lock(model, project), lambda who: say(f"{waiting} ({who}) …")):
+        yield
 
 
 def settle(n_tasks: int) -> None:
@@ -110,6 +179,9 @@ def run_served(check: Callable[[], object], run: Callable[[], object]) -> int:
             finally:
                 if warm is not None:
                     TIMINGS.add_usage(read_usage(warm))
+    except StageStopped as error:  # the stage has printed the reason
+        say(f"error: {error.summary}")
+        return error.exit_code
     except EscalometerError as error:
         say(f"error: {error}")
         return error.exit_code

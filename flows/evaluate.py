@@ -1,44 +1,128 @@
-"""Evaluate the models of params.yaml: every stage of dvc.yaml, in order, one task each.
+"""Evaluate models: every stage of dvc.yaml, in order, one task each.
 
-Run it as `python flows/evaluate.py`, or with flags as `escalometer evaluate`.
+Run it as `python flows/evaluate.py` for the models of params.yaml, with flags as
+`escalometer evaluate`, or by a deployment of prefect.yaml with parameters.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from escalometer.runtime.ending import end_at_once, leave_with
 
 if __name__ == "__main__":  # before what is imported registers handlers
     end_at_once()
 
+from prefect.runtime import flow_run
+
 from escalometer.cli import workspace
-from escalometer.config import load_params
-from escalometer.operations import evaluation
-from flows._stages import TIMINGS, bring_all, flow, run_served, say, settle
+from escalometer.config import Params, Workspace, load_params
+from escalometer.operations import evaluation, project
+from flows._artifacts import show_profiles
+from flows._notices import notifying
+from flows._place import HELD, placed
+from flows._stages import (
+    RETRY_DELAYS_S,
+    TIMINGS,
+    bring_all,
+    checked,
+    flow,
+    run_served,
+    settle,
+)
+from flows._words import say
+
+#: The stages, where the command that started this process knows them and has checked the models.
+_known: list[str] = []
 
 
-@flow(name="evaluate")
+def _name() -> str:
+    given = flow_run.parameters
+    models = given.get("models") or load_params().models
+    domains = given.get("domains") or load_params().domains
+    return f"{', '.join(models)} on {', '.join(domains)}"
+
+
+@flow(name="evaluate", flow_run_name=_name)
 def evaluate(
-    ask_again: bool = False, dry_run: bool = False, addresses: Sequence[str] | None = None
-) -> int:
-    """Bring the whole pipeline up to date and return the number of task runs.
+    models: list[str] | None = None,
+    domains: list[str] | None = None,
+    interventions: list[str] | None = None,
+    cost_ratios: list[float] | None = None,
+    samples: int | None = None,
+    precision: float | None = None,
+    replicates: int | None = None,
+    max_cost_usd: float | None = None,
+    max_requests: int | None = None,
+    allow_unpriced: bool | None = None,
+    use_batches: bool | None = None,
+    retry: list[str] | None = None,
+    dry_run: bool = False,
+    retry_delays_s: list[float] | None = None,
+) -> str:
+    """Bring an evaluation up to date and return the folder that has its outputs.
+
+    Parameters that are not given are those of params.yaml, which stays as it is: with others, the
+    run has a folder of its own.
 
     Parameters
     ----------
-    ask_again : bool
-        Whether queries run even where they are current: some kept answers are to be replaced.
+    models, domains, interventions : list of str, optional
+        Names of cards, domains and interventions.
+    cost_ratios : list of float, optional
+        Cost ratios R: stated in prompts and used for scoring.
+    samples : int, optional
+        Scenarios per condition.
+    precision : float, optional
+        In place of `samples`: adaptive sampling until the 95% interval of the threshold is so wide
+        to either side.
+    replicates : int, optional
+        Repetitions of each dialogue.
+    max_cost_usd, max_requests : float, int, optional
+        Limits of this run: its cost in US dollars, its number of requests.
+    allow_unpriced, use_batches : bool, optional
+        Whether models without a price, and the provider's batch API, are used in this run.
+    retry : list of str, optional
+        Statuses whose dialogues are requested again.
     dry_run : bool
-        Whether to end before the first query, once it is said what it would cost.
-    addresses : sequence of str, optional
-        The stages, where they are known.
+        Whether to end before the first request, with the forecast cost.
+    retry_delays_s : list of float, optional
+        Pauses in seconds before a stage that failed in an outage is tried again.
     """
-    params, place = load_params(), workspace()
-    if addresses is None:
-        plan, _ = evaluation.planned(ask_again, dry_run)
+    changes = evaluation.changes(
+        load_params(), models, domains, interventions, cost_ratios, samples, precision, replicates
+    )
+    limits = evaluation.limits(max_cost_usd, max_requests, allow_unpriced, use_batches)
+    delays_s = RETRY_DELAYS_S if retry_delays_s is None else retry_delays_s
+    root = workspace().root
+    run = str(flow_run.id)
+    with notifying(), placed(changes, limits, retry or (), run) as (params, place):
+        n = _brought_up_to_date(params, place, bool(retry), dry_run, delays_s, root)
+        if not dry_run:
+            show_profiles(params.models, place.root)
+        settle(n)
+        return str(place.root)
+
+
+def _brought_up_to_date(
+    params: Params,
+    place: Workspace,
+    asks_again: bool,
+    dry_run: bool,
+    delays_s: Sequence[float],
+    root: Any,
+) -> int:
+    """Bring all stages up to date, and return the number of task runs."""
+    if _known:
+        plan = evaluation.Evaluation(_known, asks_again)
     else:
-        plan = evaluation.Evaluation(addresses, ask_again)
+        project.prepare(params.models, place.root)
+        plan, due = evaluation.planned(asks_again, dry_run)
+        if dry_run or (due and evaluation.may_ask(due)):
+            checked(lambda: evaluation.check_models(params, place), delays_s)
     is_checked = False
 
     def check_asking() -> None:
@@ -54,27 +138,20 @@ def evaluate(
         if evaluation.stage_name(address) in evaluation.ASKING:
             check_asking()
 
-    n = bring_all(plan.addresses, plan.is_forced, before)
+    n = bring_all(plan.addresses, plan.is_forced, before, delays_s, root)
     if dry_run:
         check_asking()
-    settle(n)
     return n
 
 
 def main() -> int:
-    """Run the flow on its own server and return its exit code (docs/reference/exit-codes.md)."""
-    flags = sys.argv[1:]
-    # Of `escalometer evaluate`, which has checked the models and knows the stages.
-    checked = next((flag for flag in flags if flag.startswith("--checked=")), None)
-    addresses = checked.partition("=")[2].split(",") if checked else None
-
-    def check() -> None:
-        if checked is None:
-            evaluation.check_models(load_params(), workspace())
-
-    return run_served(
-        check, lambda: evaluate("--ask-again" in flags, "--dry-run" in flags, addresses)
-    )
+    """Run the flow on the project's server; return its code (docs/reference/exit-codes.md)."""
+    flags = dict(word.partition("=")[::2] for word in sys.argv[1:])
+    if stages := flags.get("--checked"):  # of `escalometer evaluate`, which holds the lock too
+        _known.extend(stages.split(","))
+        HELD.add(workspace().root.resolve())
+    given = json.loads(flags.get("--parameters") or "{}")
+    return run_served(load_params, lambda: evaluate(**{"retry_delays_s": [], **given}))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,19 @@ from escalometer.runtime.ending import end_at_once, leave_with
 if __name__ == "__main__":  # before what is imported registers handlers
     end_at_once()
 
+from prefect.runtime import flow_run
+
 from escalometer import layout
 from escalometer.cli import workspace
 from escalometer.config import Params, load_card, load_params
 from escalometer.errors import UsageError, unknown_name
 from escalometer.operations import adapter_results
 from escalometer.pipeline import stage_addresses
-from flows._stages import bring_all, flow, run_served, say, settle
+from flows._artifacts import show_links
+from flows._notices import notifying
+from flows._place import HELD, placed
+from flows._stages import RETRY_DELAYS_S, bring_all, flow, run_served, settle
+from flows._words import say
 
 USAGE = "python flows/finetune.py NAME [--no-probes]: NAME is an entry of train.adapters"
 
@@ -40,8 +46,8 @@ def can_report(params: Params, root: Path = Path()) -> bool:
     return all(path.exists() for path in needed)
 
 
-@flow(name="finetune")
-def finetune(name: str, is_probed: bool = True) -> int:
+@flow(name="finetune", flow_run_name="{name}")
+def finetune(name: str, is_probed: bool = True, retry_delays_s: list[float] | None = None) -> int:
     """Train the adapter `name`, probe it beside its base, and return the number of task runs.
 
     Parameters
@@ -50,25 +56,29 @@ def finetune(name: str, is_probed: bool = True) -> int:
         An entry of train.adapters in params.yaml, which has a card.
     is_probed : bool
         Whether the two are asked the probes, and the report shows them.
+    retry_delays_s : list of float, optional
+        Pauses in seconds before a stage that failed in an outage is tried again.
     """
-    addresses = planned(name, is_probed)
-    reports = is_probed and can_report(load_params())
-    n = bring_all(addresses)
-    if is_probed:
-        adapter_results.track(name, uri=workspace().secrets.get("MLFLOW_TRACKING_URI"))
-    if reports:
-        is_behind = adapter_results.is_report_behind()
-        n += bring_all(["report"], lambda _: is_behind)
-    elif is_probed:
-        say("no report yet: `escalometer evaluate` writes one, with these probes")
-    settle(n)
-    return n
+    delays_s = RETRY_DELAYS_S if retry_delays_s is None else retry_delays_s
+    with notifying(name), placed({}, run=str(flow_run.id)) as (params, place):
+        check(name, params)
+        addresses = planned(name, is_probed)
+        reports = is_probed and can_report(params)
+        n = bring_all(addresses, retry_delays_s=delays_s)
+        if is_probed:
+            adapter_results.track(name, uri=place.tracking)
+        if reports:
+            is_behind = adapter_results.is_report_behind()
+            n += bring_all(["report"], lambda _: is_behind)
+            show_links([], place.root)
+        elif is_probed:
+            say("no report yet: `escalometer evaluate` writes one, with these probes")
+        settle(n)
+        return n
 
 
-def _check(arguments: list[str]) -> None:
-    if len(arguments) != 1:
-        raise UsageError(f"one name is needed: {USAGE}")
-    params, name = load_params(), arguments[0]
+def check(name: str, params: Params) -> None:
+    """Refuse a name that is no adapter of the parameters, or whose models have no card."""
     if name not in params.train.adapters:
         raise unknown_name("adapter", name, params.train.adapters)
     load_card(params.train.adapters[name].model)
@@ -79,8 +89,16 @@ def main() -> int:
     """Run the flow on its own server and return its exit code (docs/reference/exit-codes.md)."""
     flags = {word for word in sys.argv[1:] if word.startswith("-")}
     arguments = [word for word in sys.argv[1:] if word not in flags]
+    if "--locked" in flags:  # of `escalometer train`, which holds the lock
+        HELD.add(workspace().root.resolve())
+
+    def check_arguments() -> None:
+        if len(arguments) != 1:
+            raise UsageError(f"one name is needed: {USAGE}")
+        check(arguments[0], load_params())
+
     return run_served(
-        lambda: _check(arguments), lambda: finetune(arguments[0], "--no-probes" not in flags)
+        check_arguments, lambda: finetune(arguments[0], "--no-probes" not in flags, [])
     )
 
 

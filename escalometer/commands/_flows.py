@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,20 +24,27 @@ if TYPE_CHECKING:
 
 
 def run_evaluation(
-    params: Params,
+    changes: Mapping[tuple[str, ...], Any],
     place: Workspace,
+    parameters: Mapping[str, Any] | None = None,
     retry: str | None = None,
     dry_run: bool = False,
     timings: bool = False,
-) -> None:
-    """Bring the evaluation of params.yaml up to date by its flow, once its models are checked.
+) -> Params:
+    """Bring an evaluation up to date by its flow, and return the parameters that it had.
+
+    Changes are written to params.yaml. Where another run of the project is under way, the models
+    are asked beside it, by a flow in a folder of its own, and the project's run follows that one.
 
     Parameters
     ----------
-    params : Params
-        As params.yaml has them.
+    changes : mapping
+        Parameters by key path.
     place : Workspace
         The project; its limits hold for the stages of this run.
+    parameters : mapping, optional
+        Of the flow, as its run in Prefect has them; they say the same as `changes`. Without them
+        the run waits for another one to end.
     retry : str, optional
         Statuses whose dialogues are requested again, separated by commas.
     dry_run : bool
@@ -55,25 +63,82 @@ def run_evaluation(
     SystemExit
         If the flow failed: it has said why.
     """
-    from escalometer.operations import evaluation, project
+    from escalometer.config import differing, edit_params, load_params
+    from escalometer.operations import project
 
-    project.prepare(params.models, place.root)
-    plan, due = evaluation.planned(bool(retry), dry_run)
+    given = {name: value for name, value in (parameters or {}).items() if value is not None}
+    given |= {"retry": retry.split(",")} if retry else {}
+    given |= {"dry_run": True} if dry_run else {}
+    flags = [f"--parameters={json.dumps(given)}", *(["--timings"] if timings else [])]
+    environment = {**place.secrets, **({"ESCALOMETER_RETRY": retry} if retry else {})}
+    environment |= {**spell_limits(place.limits), "ESCALOMETER_RUN": uuid.uuid4().hex}
+
+    def beside(who: str) -> None:
+        if parameters is None or not differing(load_params(), changes):
+            click.echo(f"waiting for another run of this project ({who}) to end …", err=True)
+            return
+        click.echo(
+            f"another run of this project is under way ({who}): the models are asked beside it; "
+            "params.yaml and the results in data/ follow once it has ended",
+            err=True,
+        )
+        run_flow("evaluate", flags, environment, _KEPT)
+        environment.pop("ESCALOMETER_RETRY", None)  # done
+
+    with only_run(place.root, beside):
+        params = load_params()
+        if changes := differing(params, changes):
+            params = edit_params(dict(changes))
+            changed = ", ".join(".".join(keys) for keys in changes)
+            click.echo(f"params.yaml: set {changed}", err=True)
+        project.prepare(params.models, place.root)
+        _run_here(params, place, flags, environment, dry_run)
+        return params
+
+
+_KEPT = "every answer received so far"
+
+
+def _run_here(
+    params: Params,
+    place: Workspace,
+    flags: Sequence[str],
+    environment: Mapping[str, str],
+    dry_run: bool,
+) -> None:
+    """Run the evaluation of params.yaml in the project, unless all is current."""
+    from escalometer.operations import evaluation
+
+    asks_again = "ESCALOMETER_RETRY" in environment
+    plan, due = evaluation.planned(asks_again, dry_run)
     if dry_run or (due and evaluation.may_ask(due)):
         evaluation.check_models(params, place)
         evaluation.check_context(params, place)
     if due:
-        again = {"ESCALOMETER_RETRY": retry} if retry else {}
-        wanted = {"--ask-again": retry, "--dry-run": dry_run, "--timings": timings}
-        flags = [flag for flag, is_wanted in wanted.items() if is_wanted]
-        flags.append(f"--checked={','.join(plan.addresses)}")
-        kept = "every answer received so far"
-        limits = spell_limits(place.limits)
-        run_flow("evaluate", flags, {**place.secrets, **again, **limits}, kept)
+        known = f"--checked={','.join(plan.addresses)}"
+        run_flow("evaluate", [*flags, known], environment, _KEPT)
         return
     click.echo(f"all {len(plan.addresses)} stages are current: nothing to run", err=True)
     for line in evaluation.cost_lines(params, place) if dry_run else ():
         click.echo(line, err=True)
+
+
+@contextlib.contextmanager
+def only_run(root: Path, on_wait: Callable[[str], object]) -> Iterator[None]:
+    """Be the only run that writes a project's outputs, for the block.
+
+    Parameters
+    ----------
+    root : Path
+        The project.
+    on_wait : callable
+        Takes the run that has to end first, as text.
+    """
+    from escalometer.layout import run_lock
+    from escalometer.runtime.locks import locked
+
+    with locked(run_lock(root), on_wait):
+        yield
 
 
 def run_flow(
@@ -106,8 +171,8 @@ def run_flow(
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, str(flows / f"{name}.py"), *arguments, "--end-with-parent"],
         env={
-            **environment,
             "ESCALOMETER_RUN": uuid.uuid4().hex,
+            **environment,
             "PYTHONPATH": os.pathsep.join(modules),
             "PATH": os.pathsep.join(programs),
         },

@@ -53,18 +53,14 @@ def demo(workspace: Place) -> None:
 
     The settings of the demo are written to params.yaml, which ships with them.
     """
-    from escalometer.config import differing, edit_params, load_params
     from escalometer.documents import Profile
     from escalometer.documents.document import read_document
     from escalometer.operations import compare, gate
     from escalometer.reporting.demo_text import Side, print_demo
 
     need("local", "`escalometer demo`")
-    place, params = workspace(), load_params()
-    if changes := differing(params, SETTINGS):
-        params = edit_params(changes)
-        click.echo(f"params.yaml: set {', '.join('.'.join(path) for path in changes)}", err=True)
-    run_evaluation(params, place)
+    place = workspace()
+    params = run_evaluation(SETTINGS, place)
     sides = [
         Side(
             name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Any
 
 import click
 
@@ -12,9 +11,14 @@ from escalometer import layout
 from escalometer.commands import Place
 from escalometer.commands._flows import run_evaluation
 from escalometer.commands._options import names, outcomes, ratios
-from escalometer.errors import BudgetError, UsageError, unknown_name
+from escalometer.errors import BudgetError
 from escalometer.resources import is_clone
 from escalometer.runtime.extras import need
+
+#: Parameters of the flow, in the order of `evaluation.changes`.
+_PARAMETERS = (
+    *("models", "domains", "interventions", "cost_ratios", "samples", "precision", "replicates"),
+)
 
 _MLFLOW = f"mlflow ui --backend-store-uri sqlite:///{layout.mlflow_file()}"
 
@@ -120,60 +124,26 @@ def evaluate(
       escalometer evaluate gpt-5-mini --samples 20 --max-cost 5
     """  # noqa: D301 (\b is click's mark for lines to keep)
     from escalometer.analysis.designs import is_unfinished
-    from escalometer.cases import catalog
-    from escalometer.config import differing, edit_params, load_card, load_params
-    from escalometer.dialogue import interventions as all_interventions
+    from escalometer.config import load_card, load_params
     from escalometer.dialogue.asking import check_price
     from escalometer.documents import Profile
     from escalometer.documents.document import read_document
-    from escalometer.operations.model_cards import card_named
+    from escalometer.operations import evaluation
     from escalometer.reporting.summary_text import print_summary
     from escalometer.runtime.files import read_json
 
     need("pipeline", "`escalometer evaluate`")
-    params = load_params()
-    models = tuple(card_named(model) for model in models)
     outcomes(retry or "")
-    for name in domains or params.domains:
-        catalog.load(name)
-    for name in interventions or params.query.interventions:
-        if name not in all_interventions.names():
-            raise unknown_name("intervention", name, all_interventions.names())
-    changes: dict[tuple[str, ...], Any] = {("models",): list(models)}
-    if domains:
-        changes[("domains",)] = domains
-    if interventions:
-        changes[("query", "interventions")] = interventions
-    if cost_ratios:
-        changes[("query", "cost_ratios")] = cost_ratios
-        changes[("analyze", "cost_ratios")] = cost_ratios
-    if samples and precision:
-        raise UsageError(
-            "--samples sets a fixed number of scenarios and --precision a variable "
-            "one: give only one"
-        )
-    if samples:
-        changes |= {("sample", "n_per_condition"): samples, ("sample", "precision"): None}
-    if precision:
-        changes[("sample", "precision")] = precision
-    if replicates:
-        changes[("query", "n_replicates")] = replicates
+    settings = (domains, interventions, cost_ratios, samples, precision, replicates)
+    changes = evaluation.changes(load_params(), models, *settings)
+    limits = evaluation.limits(max_cost, max_requests, allow_unpriced, batch)
     place = workspace()
-    given = {
-        "max_cost_usd": max_cost,
-        "max_requests": max_requests,
-        "allow_unpriced": allow_unpriced or None,
-        "use_batches": batch,
-    }
-    limits = {key: value for key, value in given.items() if value is not None}
     place = dataclasses.replace(place, limits={**place.limits, **limits})
+    models = tuple(changes[("models",)])
     for model in models:
-        check_price(load_card(model), place.asking(params))
-    if changes := differing(params, changes):
-        params = edit_params(changes)
-        changed = ", ".join(".".join(keys) for keys in changes)
-        click.echo(f"params.yaml: set {changed}", err=True)
-    run_evaluation(params, place, retry, dry_run, timings)
+        check_price(load_card(model), place.asking(load_params()))
+    given = dict(zip(_PARAMETERS, (models, *settings), strict=True)) | limits
+    params = run_evaluation(changes, place, given, retry, dry_run, timings)
     for domain in params.domains:
         file = layout.domain_file(domain)
         for warning in read_json(file).get("warnings", []) if file.exists() else []:

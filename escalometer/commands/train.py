@@ -10,7 +10,7 @@ import click
 
 from escalometer import layout
 from escalometer.commands import Place
-from escalometer.commands._flows import run_flow
+from escalometer.commands._flows import only_run, run_flow
 from escalometer.commands._options import names, ratios
 from escalometer.errors import UsageError, unknown_name
 from escalometer.runtime.extras import need
@@ -185,18 +185,23 @@ def train(
             changes[("train", "adapters", each)] = given
     if probes in ("small", "full"):
         changes |= _probes(params, trained, probes == "small")
-    if changes:
-        edit_params(changes)
-        changed = ", ".join(".".join(keys) for keys in changes)
-        click.echo(f"params.yaml: set {changed}", err=True)
     is_probed = probes != "none"
-    for number, each in enumerate(trained, start=1):
-        if seeds > 1:
-            click.echo(f"training seed {number} of {seeds}: {each}", err=True)
-        card = adapters.write_card(each, model, place.root)
-        arguments = [each, *([] if is_probed else ["--no-probes"])]
-        run_flow("finetune", arguments, place.secrets, kept="what was trained and answered")
-        _print(each, model, card, place.root, is_probed, is_last=each == trained[-1])
+
+    def say_waiting(who: str) -> None:
+        click.echo(f"waiting for another run of this project ({who}) to end …", err=True)
+
+    with only_run(place.root, say_waiting):
+        if changes:
+            edit_params(changes)
+            changed = ", ".join(".".join(keys) for keys in changes)
+            click.echo(f"params.yaml: set {changed}", err=True)
+        for number, each in enumerate(trained, start=1):
+            if seeds > 1:
+                click.echo(f"training seed {number} of {seeds}: {each}", err=True)
+            card = adapters.write_card(each, model, place.root)
+            arguments = [each, *([] if is_probed else ["--no-probes"]), "--locked"]
+            run_flow("finetune", arguments, place.secrets, kept="what was trained and answered")
+            _print(each, model, card, place.root, is_probed, is_last=each == trained[-1])
     if seeds > 1 and is_probed:
         _print_spread(trained, place.root)
 

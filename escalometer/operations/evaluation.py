@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from escalometer import layout
 from escalometer.analysis.designs import is_unfinished
+from escalometer.cases import catalog
 from escalometer.config import ModelCard, Params, Workspace, load_card
+from escalometer.dialogue import interventions as all_interventions
 from escalometer.dialogue.cell import Cell, longest_dialogue
 from escalometer.dialogue.elicitation.forecast import CHARACTERS
 from escalometer.dialogue.providers import check
-from escalometer.errors import DataError, EscalometerError, ProviderError
+from escalometer.errors import (
+    DataError,
+    EscalometerError,
+    ProviderError,
+    UsageError,
+    unknown_name,
+)
 from escalometer.operations.adapter_results import is_report_behind
+from escalometer.operations.model_cards import card_named
 from escalometer.operations.store import predict_costs
 from escalometer.pipeline import FINE_TUNING, first_outdated
 
@@ -44,6 +54,84 @@ class Evaluation:
             or (name == "report" and is_report_behind())
             or (name in ASKING and self.asks_again)
         )
+
+
+def changes(
+    params: Params,
+    models: Sequence[str] | None = None,
+    domains: Sequence[str] | None = None,
+    interventions: Sequence[str] | None = None,
+    cost_ratios: Sequence[float] | None = None,
+    samples: int | None = None,
+    precision: float | None = None,
+    replicates: int | None = None,
+) -> dict[tuple[str, ...], Any]:
+    """Return the parameters that the options of an evaluation set, as `config.edit_params` takes.
+
+    Parameters
+    ----------
+    params : Params
+        As params.yaml has them; options that are not given keep them.
+    models, domains, interventions : sequence of str, optional
+        Names; a model may be spelled inspect/PROVIDER/MODEL.
+    cost_ratios : sequence of float, optional
+        Cost ratios, of prompts and of scoring.
+    samples : int, optional
+        Scenarios per condition.
+    precision : float, optional
+        Half-width of the threshold's interval, in place of `samples`.
+    replicates : int, optional
+        Repetitions of each dialogue.
+
+    Raises
+    ------
+    UsageError
+        If a name does not exist, or `samples` and `precision` are both given.
+    """
+    found: dict[tuple[str, ...], Any] = {}
+    if models:
+        found[("models",)] = [card_named(model) for model in models]
+    for name in domains or params.domains:
+        catalog.load(name)
+    for name in interventions or params.query.interventions:
+        if name not in all_interventions.names():
+            raise unknown_name("intervention", name, all_interventions.names())
+    if domains:
+        found[("domains",)] = list(domains)
+    if interventions:
+        found[("query", "interventions")] = list(interventions)
+    if cost_ratios:
+        ratios = [int(ratio) if float(ratio).is_integer() else ratio for ratio in cost_ratios]
+        found[("query", "cost_ratios")] = ratios
+        found[("analyze", "cost_ratios")] = ratios
+    if samples and precision:
+        raise UsageError(
+            "--samples sets a fixed number of scenarios and --precision a variable "
+            "one: give only one"
+        )
+    if samples:
+        found |= {("sample", "n_per_condition"): samples, ("sample", "precision"): None}
+    if precision:
+        found[("sample", "precision")] = precision
+    if replicates:
+        found[("query", "n_replicates")] = replicates
+    return found
+
+
+def limits(
+    max_cost_usd: float | None = None,
+    max_requests: int | None = None,
+    allow_unpriced: bool | None = None,
+    use_batches: bool | None = None,
+) -> dict[str, Any]:
+    """Return the limits of one run that are given, by key of `ask`."""
+    given = {
+        "max_cost_usd": max_cost_usd,
+        "max_requests": max_requests,
+        "allow_unpriced": allow_unpriced or None,
+        "use_batches": use_batches,
+    }
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def planned(

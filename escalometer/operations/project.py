@@ -261,7 +261,7 @@ def _files(with_example: bool, root: Path) -> dict[str, bytes]:
     params = resource("params.yaml").read_bytes()
     files = {
         PARAMS_FILE.name: params,
-        PIPELINE_FILE.name: _pipeline().encode(),
+        PIPELINE_FILE.name: pipeline().encode(),
         ".gitignore": _template("gitignore"),
         ".dvcignore": b"__pycache__/\n*.pyc\n*.partial\n",
         "README.md": _template("README.md"),
@@ -284,7 +284,7 @@ def _template(name: str) -> bytes:
     return resources.package().joinpath("operations", "project_files", name).read_bytes()
 
 
-def _pipeline() -> str:
+def pipeline() -> str:
     """Return dvc.yaml with the code's digest in place of source files."""
     lines = [
         "# The pipeline: brought up to date by `dvc repro` or `escalometer evaluate`.",

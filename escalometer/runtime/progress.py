@@ -18,6 +18,9 @@ LINE_INTERVAL_S = 10.0
 #: Share of the items that must be done before the remaining time is estimated.
 EARLIEST_SHARE = 0.05
 
+#: Called with the meter whenever it advances; a stage reports to its flow by it.
+observer: Callable[[Meter], None] | None = None
+
 
 def spell_duration(seconds: float) -> str:
     """Return a duration for display: ``8 s``, ``1 min 20 s``, ``2 h 5 min``."""
@@ -69,6 +72,8 @@ class Meter:
             self._bar.update(self._task, completed=self.done, total=self.total)
         elif is_due:
             self._write(self.line())
+        if observer is not None:
+            observer(self)
 
     def restart(self) -> None:
         """Count from 0 again, since the earlier items are discarded."""

@@ -11,7 +11,7 @@ from escalometer.tracking._history import TrackedRun, evaluations
 from escalometer.tracking._mix import mix_tags
 from escalometer.tracking._records import RunRecord, log
 from escalometer.tracking._registry import fetch_adapter, track_probes
-from escalometer.tracking._store import EXPERIMENT, default_uri
+from escalometer.tracking._store import EXPERIMENT, default_uri, prepare_store
 from escalometer.tracking._training import TrainingRun
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "headline_numbers",
     "log",
     "mix_tags",
+    "prepare_store",
     "track_probes",
 ]

@@ -63,6 +63,22 @@ def connected(root: Path, uri: str | None) -> Iterator[Any]:
         raise ProviderError(f"MLflow at {address}: {error}") from error
 
 
+def prepare_store(root: Path) -> str:
+    """Return the address of a project's local store, which is made where there is none.
+
+    By the address alone, a store that is not there yet would keep its artifacts elsewhere.
+
+    Raises
+    ------
+    ProviderError
+        If it cannot be made.
+    """
+    if not mlflow_file(root).exists():
+        with connected(root, None):
+            pass
+    return default_uri(root)
+
+
 def find_run(client: Any, run_id: str | None) -> Any:
     """Return the run of that id, or None if this MLflow has none."""
     from mlflow.exceptions import MlflowException

@@ -11,7 +11,7 @@ from escalometer.dialogue.elicitation.budget import Budget, worst_tokens
 from escalometer.dialogue.elicitation.work import Keep, Work
 from escalometer.dialogue.elicitation.writer import Writer
 from escalometer.dialogue.providers import RemoteProvider, Request
-from escalometer.errors import EscalometerError, Interrupted, ProviderError
+from escalometer.errors import EscalometerError, Interrupted, Outage, ProviderError
 
 #: Seconds for requests under way after a stop, and after a failure: most likely they are paid for.
 GRACE_S, AFTER_FAILURE_S = 20.0, 60.0
@@ -171,7 +171,7 @@ class _ConcurrentRun:
         self._n_failures = self._n_failures + 1 if completion.is_passing else 0
         if self._n_failures >= MOST_FAILURES:
             self._fail(
-                ProviderError(
+                Outage(
                     f"{self._n_failures} requests in a row got no answer, the last: "
                     f"{completion.error}. All answers are kept: run the same command to resume."
                 )

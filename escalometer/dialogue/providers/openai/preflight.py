@@ -12,7 +12,7 @@ from escalometer.dialogue.providers.openai.listing import rows
 from escalometer.dialogue.remote import failures
 from escalometer.dialogue.remote.chat import endpoint_of
 from escalometer.dialogue.remote.failures import Failure
-from escalometer.errors import EscalometerError, ProviderError, UsageError
+from escalometer.errors import EscalometerError, Outage, ProviderError, UsageError
 
 _WITHIN_S = 4.0
 _NEAR = 3
@@ -52,8 +52,9 @@ async def _check(cards: Sequence[ModelCard], workspace: Workspace) -> dict[str, 
     if isinstance(reply, Failure):
         if reply.kind not in ("away", "fatal"):
             return {}  # slow, or broken off: the run tries again
+        kind = Outage if reply.kind == "away" else ProviderError
         why = "Check that the server is running and that the card's base_url is right."
-        return {card.id: ProviderError(f"{card.id}: {reply.reason}. {why}") for card in cards}
+        return {card.id: kind(f"{card.id}: {reply.reason}. {why}") for card in cards}
     if reply.status != 200:
         failure = failures.of_answer(reply.status, reply.headers, reply.raw)
         is_listless = reply.status in (404, 405, 501)

@@ -24,7 +24,7 @@ from escalometer.dialogue.providers.openai.repeats import Repeats
 from escalometer.dialogue.remote import chat, failures
 from escalometer.dialogue.remote.failures import Failure
 from escalometer.dialogue.remote.limits import AdaptiveLimiter
-from escalometer.errors import ProviderError
+from escalometer.errors import Outage, ProviderError
 
 
 def connect(card: ModelCard, workspace: Workspace) -> OpenAIProvider:
@@ -157,7 +157,7 @@ class OpenAIProvider:
             most_s = self._patience.absent_s
         gone_s = asyncio.get_running_loop().time() - max(asked_at, heard_at or asked_at)
         if gone_s > most_s:
-            raise ProviderError(
+            raise Outage(
                 f"{self._card.id}: {failure.reason}. Retried for {gone_s:.0f} s. Check that the "
                 "server is running and that the card's base_url is right."
             )
