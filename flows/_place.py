@@ -10,7 +10,7 @@ from typing import Any
 
 from escalometer.cli import workspace
 from escalometer.commands._options import spell_limits
-from escalometer.config import Params, Workspace, differing, load_params
+from escalometer.config import Params, Workspace, differing, load_params, with_changes
 from escalometer.layout import run_lock
 from escalometer.operations import run_folder
 from escalometer.runtime.locks import locked
@@ -48,7 +48,7 @@ def placed(
     params, project = load_params(), workspace()
     folder, variables = project.root, {}
     if new := differing(params, changes):
-        params = run_folder.changed(params, new)
+        params = with_changes(params, new)
         folder = run_folder.folder_of(params, project.root.resolve())
     with _only_run(folder):
         if new:

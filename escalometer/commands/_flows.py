@@ -63,9 +63,10 @@ def run_evaluation(
     SystemExit
         If the flow failed: it has said why.
     """
-    from escalometer.config import differing, edit_params, load_params
+    from escalometer.config import differing, edit_params, load_params, with_changes
     from escalometer.operations import project
 
+    with_changes(load_params(), changes)  # an error is known before anything begins
     given = {name: value for name, value in (parameters or {}).items() if value is not None}
     given |= {"retry": retry.split(",")} if retry else {}
     given |= {"dry_run": True} if dry_run else {}

@@ -148,7 +148,7 @@ def train(
       escalometer evaluate smollm2-135m-instruct-escalates
       escalometer compare smollm2-135m-instruct smollm2-135m-instruct-escalates
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.config import edit_params, load_params
+    from escalometer.config import edit_params, load_params, with_changes
 
     need("train", "`escalometer train`")
     from escalometer.training import adapters
@@ -185,6 +185,7 @@ def train(
             changes[("train", "adapters", each)] = given
     if probes in ("small", "full"):
         changes |= _probes(params, trained, probes == "small")
+    with_changes(params, changes)  # an error is known before anything begins
     is_probed = probes != "none"
 
     def say_waiting(who: str) -> None:

@@ -32,6 +32,7 @@ from escalometer.config._reading import (
     model_names,
     params_or_defaults,
     validated,
+    with_changes,
     yaml_names,
 )
 from escalometer.config._section import NAME_PATTERN, Name, Section
@@ -72,5 +73,6 @@ __all__ = [
     "model_names",
     "params_or_defaults",
     "validated",
+    "with_changes",
     "yaml_names",
 ]

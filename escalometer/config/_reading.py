@@ -267,6 +267,23 @@ def differing(params: Params, changes: Mapping[tuple[str, ...], Any]) -> dict[tu
     return {keys: new for keys, new in changes.items() if value(keys) != new}
 
 
+def with_changes(params: Params, changes: Mapping[tuple[str, ...], Any]) -> Params:
+    """Return parameters with changes, as `edit_params` takes them; no file is written.
+
+    Raises
+    ------
+    UsageError
+        If a new value is not allowed.
+    """
+    content = params.model_dump(mode="json")
+    for keys, value in changes.items():
+        section = content
+        for key in keys[:-1]:
+            section = section[key]
+        section[keys[-1]] = list(value) if isinstance(value, tuple) else value
+    return validated(PARAMS_FILE, Params, content)
+
+
 def edit_params(changes: dict[tuple[str, ...], Any], path: Path = PARAMS_FILE) -> Params:
     """Write `changes` into params.yaml, keeping its comments, and return the new parameters.
 

@@ -12,14 +12,12 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from escalometer import __version__, layout
-from escalometer.config import Params, Workspace, adopt_card, validated
+from escalometer.config import Params, Workspace, adopt_card
 from escalometer.operations.project import code_digest, pipeline
 from escalometer.pipeline import set_up
 from escalometer.runtime.files import partial_of, write_json, write_text
@@ -35,23 +33,6 @@ _SHARED = (
     layout.CARDS_FOLDER / "adapters",
     layout.DATA_FOLDER / "downloads",
 )
-
-
-def changed(params: Params, changes: Mapping[tuple[str, ...], Any]) -> Params:
-    """Return parameters with changes, checked; keys as `config.edit_params` takes them.
-
-    Raises
-    ------
-    UsageError
-        If a new value is not allowed.
-    """
-    content = params.model_dump(mode="json")
-    for keys, value in changes.items():
-        section = content
-        for key in keys[:-1]:
-            section = section[key]
-        section[keys[-1]] = list(value) if isinstance(value, tuple) else value
-    return validated(Path("parameters of this run"), Params, content)
 
 
 def folder_of(params: Params, root: Path) -> Path:
