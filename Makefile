@@ -7,7 +7,7 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-annotat
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := true
 
-.PHONY: docs help setup model demo finetune-demo test test-long test-install test-core check format ui repro reproduce lock clean
+.PHONY: docs help setup model demo finetune-demo test test-long test-install test-core check format ui serve repro reproduce lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ docs: setup  ## Build the documentation site, docs/documents.md and the JSON Sch
 ui: setup  ## Open MLflow in the browser, on this machine only
 	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --host 127.0.0.1 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+serve: model  ## Run the deployments of prefect.yaml here: Prefect's server, a worker, MLflow
+	@$(BIN)/escalometer serve
 
 repro: model  ## Run the pipeline without Prefect
 	@$(BIN)/dvc repro

@@ -25,6 +25,7 @@ from escalometer.commands import (
     models,
     power,
     profile,
+    serve,
     store,
     train,
 )
@@ -112,6 +113,7 @@ _COMMANDS = (
     power.power,
     profile.profile,
     profile.report,
+    serve.serve,
     store.store,
     train.train,
 )

@@ -68,6 +68,16 @@ def runs_folder(root: Path = Path()) -> Path:
     return root / ".escalometer" / "runs"
 
 
+def releases_file(root: Path = Path()) -> Path:
+    """Return the record of new releases and of what became of them."""
+    return root / ".escalometer" / "releases.json"
+
+
+def serve_lock(root: Path = Path()) -> Path:
+    """Return the lock of the process that serves a project."""
+    return root / ".escalometer" / "serve.lock"
+
+
 def kept_plots_template(version: str, root: Path = Path()) -> Path:
     """Return where the page around DVC's plots is kept, by what determines its bytes."""
     return root / ".escalometer" / "plots_template" / f"{version}.html"

@@ -18,6 +18,9 @@ from escalometer.runtime.warm_client import VARIABLE
 from escalometer.runtime.warm_process import warmed
 from flows._words import say
 
+#: Names the project, in the environment of a worker: prefect.yaml sends runs there.
+PROJECT = "ESCALOMETER_PROJECT"
+
 #: Folders whose lock is held by the command that started this process.
 HELD: set[Path] = set()
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import prefect
 from prefect.cache_policies import NO_CACHE
@@ -26,16 +26,31 @@ from escalometer.runtime.timings import Timings
 from escalometer.runtime.warm_process import read_usage, warmed
 from flows._artifacts import shown_progress
 from flows._place import working_in
+from flows._runs import mark
 from flows._server import served, wait_for_history
 from flows._words import log, say
 
-flow = prefect.flow
+Function = TypeVar("Function", bound=Callable[..., Any])
+
 
 #: Pauses in seconds before a stage that failed in an outage is tried again.
 RETRY_DELAYS_S = (30.0, 120.0, 600.0)
 
 #: Where the time of this process's run goes.
 TIMINGS = Timings()
+
+
+def flow(name: str, flow_run_name: str | Callable[[], str]) -> Callable[[Function], Function]:
+    """Return the decorator of a flow, whose runs have names that people read.
+
+    Parameters
+    ----------
+    name : str
+        The flow's.
+    flow_run_name : str or callable
+        With the flow's parameters in braces, or a function that returns it.
+    """
+    return prefect.flow(name=name, flow_run_name=flow_run_name, on_running=[mark])  # type: ignore[return-value]
 
 
 def is_passing(_task: Any, _run: Any, state: Any) -> bool:
