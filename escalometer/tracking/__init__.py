@@ -8,7 +8,7 @@ finished with its adapter as a registered model's version, which `fetch_adapter`
 `escalometer history`; `mix_tags` is what it compares them by. The pipeline reads nothing of this.
 """
 
-from escalometer.tracking._aliases import ReleaseVersion, in_use, roles
+from escalometer.tracking._aliases import ReleaseVersion, in_use
 from escalometer.tracking._headline import headline_numbers
 from escalometer.tracking._history import TrackedRun, evaluations
 from escalometer.tracking._mix import mix_tags
@@ -38,6 +38,5 @@ __all__ = [
     "log",
     "mix_tags",
     "promote",
-    "roles",
     "track_probes",
 ]

@@ -66,30 +66,17 @@ def in_use(registered_model: str, root: Path, uri: str | None = None) -> Release
     return found
 
 
-def roles(root: Path, uri: str | None = None) -> dict[str, tuple[ReleaseVersion, str]]:
-    """Return releases with their aliases, `in-use` or `candidate`, by the evaluation's digest.
-
-    Parameters
-    ----------
-    root, uri : Path, str
-        As of `in_use`.
-
-    Raises
-    ------
-    ProviderError
-        If MLflow refuses or cannot be reached.
-    """
-    found: dict[str, tuple[ReleaseVersion, str]] = {}
-    with connected(root, uri) as (client, _):
-        for registered in client.search_registered_models(f"tags.`{RELEASES}` = 'true'"):
-            for alias in (CANDIDATE, IN_USE):  # the latter is more
-                if alias in registered.aliases:
-                    version = client.get_model_version(
-                        registered.name, str(registered.aliases[alias])
-                    )
-                    if EVALUATION in version.tags:
-                        release = _release(registered.name, version)
-                        found[version.tags[EVALUATION]] = (release, alias)
+def aliased(client: Any) -> dict[str, tuple[str, ReleaseVersion]]:
+    """Return the alias and the version of releases in use and candidates, by evaluation."""
+    found: dict[str, tuple[str, ReleaseVersion]] = {}
+    for registered in client.search_registered_models(f"tags.`{RELEASES}` = 'true'"):
+        for alias in (CANDIDATE, IN_USE):  # the latter says more
+            if alias in registered.aliases:
+                number = str(registered.aliases[alias])
+                version = client.get_model_version(registered.name, number)
+                if EVALUATION in version.tags:
+                    release = _release(registered.name, version)
+                    found[version.tags[EVALUATION]] = (alias, release)
     return found
 
 
