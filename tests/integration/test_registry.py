@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import date
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -14,7 +15,8 @@ import yaml
 from mlflow.exceptions import MlflowException
 
 from escalometer import errors, layout, tracking
-from escalometer.operations import registry
+from escalometer.config import Workspace, load_params
+from escalometer.operations import registry, watch
 from escalometer.runtime.files import digest, read_json
 from tests.command_line import run
 from tests.releases import DOMAINS, release, store
@@ -333,6 +335,23 @@ def test_another_registered_model_has_other_releases(place: Path) -> None:
     assert gate(place, "good")[0] == 0
     assert registry.in_use(place, registered_model="claims desk") == "good"
     assert registry.in_use(place) == "used"
+
+
+def test_watch_names_the_release_in_use(place: Path) -> None:
+    params = yaml.safe_load((place / "params.yaml").read_text("utf-8"))
+    params["gate"]["against"] = "in-use"
+    (place / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    card = place / "models" / "good.yaml"
+    card.write_text(f"{card.read_text('utf-8')}retires: 2026-12-01\n", "utf-8")
+
+    def noticed() -> list[str]:
+        where = Workspace(place, place / "cache", place / "store.sqlite", {}, "run")
+        found = watch.look(load_params(place / "params.yaml"), where, date(2026, 11, 29))
+        return [notice["text"] for notice in found.notices]
+
+    assert noticed() == []
+    gate(place, "good", "--against", "used")
+    assert len(noticed()) == 1 and "good (the release in use) retires" in noticed()[0]
 
 
 def test_the_history_says_which_release_is_in_use(place: Path) -> None:
