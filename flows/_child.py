@@ -1,4 +1,4 @@
-"""A module run as a process that ends with its parent: `python -m flows._child MODULE ARGUMENTS`."""
+"""A module run as a process that ends with its parent: `python -m flows._child MODULE ARG…`."""
 
 from __future__ import annotations
 

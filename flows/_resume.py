@@ -1,4 +1,4 @@
-"""Runs that ended with their process, and schedules that nobody kept: what `serve` does at first."""
+"""Runs that ended with their process, and missed schedules: what `serve` does at first."""
 
 from __future__ import annotations
 

@@ -18,6 +18,9 @@ from escalometer.documents import Profile, Verdict
 from escalometer.documents.profile import Design
 from escalometer.errors import DataError, ProviderError
 
+#: The note where nothing says what to compare with.
+NOT_NAMED = "No release in use was named, so nothing is compared (--against, gate.against)."
+
 
 def build_verdict(
     decisions: pa.Table,
@@ -26,6 +29,7 @@ def build_verdict(
     params: Params,
     rules: GateParams,
     designs: Mapping[str, Design | None] | None = None,
+    note: str | None = None,
 ) -> Verdict:
     """Return the verdict on `model`, with what was asked, compared and ruled.
 
@@ -40,6 +44,8 @@ def build_verdict(
     rules : GateParams
     designs : mapping, optional
         Results of adaptive designs, by model.
+    note : str, optional
+        On the release in use: which it is, or why nothing is compared.
 
     Raises
     ------
@@ -60,10 +66,9 @@ def build_verdict(
     comparison = None
     notes = list(profile.notes)
     if rules.against is None:
-        notes.append(
-            "No release in use was named, so nothing is compared (--against, gate.against)."
-        )
+        notes.append(note or NOT_NAMED)
     else:
+        notes += [note] if note else []
         effort = rules.reasoning_effort or profile.reasoning_effort
         comparison, _ = build_comparison(decisions, rules.against, model, source, params, effort)
         notes += [note for note in comparison.notes if note not in notes]

@@ -9,8 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from escalometer.api._decisions import Table, opened
-from escalometer.config import Params, default_params
+from escalometer.config import IN_USE, Params, default_params
 from escalometer.documents import Comparison, Profile, Verdict
+from escalometer.errors import UsageError
 from escalometer.operations import decision_tables, table_sides
 from escalometer.operations.decision_tables import check_ratio, scored_at
 from escalometer.operations.gate import rules_of
@@ -169,6 +170,8 @@ def gate(
             both = [table_sides.Side.alone(judged, model)]
         elif isinstance(in_use, str) and in_use in judged.known["models"]:
             both = table_sides.sides(judged, judged, (in_use, model))
+        elif isinstance(in_use, str) and in_use == IN_USE:
+            raise UsageError(f"{IN_USE} is no model of {judged.name}: name the release in use")
         else:
             other = stack.enter_context(opened(in_use, mapping))
             same = model if model in other.known["models"] else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +11,10 @@ import click
 from escalometer.commands import Place
 from escalometer.commands._options import CallersPath, files_or_models, reading_options
 from escalometer.commands._tables import opened_tables, project_settings, refuse_options
+from escalometer.commands._verdicts import print_verdict, report_error, write_junit
 from escalometer.errors import EscalometerError, UsageError
 from escalometer.layout import PIPELINE
-from escalometer.runtime.extras import named
+from escalometer.runtime.extras import named, need
 
 if TYPE_CHECKING:
     from escalometer.documents import Verdict
@@ -35,7 +34,8 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
     "--against",
     callback=files_or_models,
     metavar="MODEL|FILE",
-    help="Release in use to compare with, or its file; gate.against by default.",
+    help="Release in use to compare with, its file, or in-use for that of MLflow's alias; "
+    "gate.against by default.",
 )
 @click.option(
     "--cost-ratio",
@@ -66,6 +66,12 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
     is_flag=True,
     help="Also print how often the verdict differs between two parts of the dialogues (minutes).",
 )
+@click.option(
+    "--promote",
+    "is_promoted",
+    is_flag=True,
+    help="On a pass, set the alias in-use in MLflow to MODEL; record any verdict there.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--markdown",
@@ -86,6 +92,7 @@ def gate(
     kind: str | None,
     junit: Path | None,
     is_checked: bool,
+    is_promoted: bool,
     as_json: bool,
     as_markdown: bool,
 ) -> int:
@@ -100,33 +107,73 @@ def gate(
     FILE is a table of decisions as for `escalometer profile`, and needs no project: without a
     params.yaml, the limits are the built-in ones. --against is another file, or a model of FILE.
 
+    --promote sets the alias in-use of the registered model (track.registered_model) in MLflow to
+    the evaluation of MODEL that was judged, and only if it passes. If another release than that of
+    --against is in use, nothing is promoted, and the exit code is 3.
+
     \b
     Example:
       escalometer gate decisions.parquet --cost-ratio 4 --junit gate.xml
       escalometer gate new.csv --against old.csv
+      escalometer gate MODEL --against in-use --promote
     """  # noqa: D301 (\b is click's mark for lines to keep)
     if as_json and as_markdown:
         raise UsageError("--json and --markdown exclude each other: give one of them")
+    failed = None
     try:
         changes = {"cost_ratio": cost_ratio, "intervention": intervention, "is_checked": is_checked}
         with named("`escalometer gate`"):  # a missing package is no internal error
+            if is_promoted:
+                _check_promotable(model, source)
             if isinstance(model, Path) and source is None:
                 options = (chosen, against, cost_ratio, intervention)
-                verdict = _of_file(model, options, mapping, kind, is_checked)
+                verdict = _of_file(workspace, model, options, mapping, kind, is_checked)
             else:
                 refuse_options({"--model": chosen, "--map": mapping, "--format": kind}, "gate")
                 verdict = _verdict(workspace, str(model), against, changes, source or PIPELINE)
-        if junit is not None:
-            _write_verdict(junit, verdict)
-        _print(verdict, as_json, as_markdown)
-        return _code(verdict)
+            if junit is not None:
+                write_junit(junit, verdict)
+            if is_promoted:
+                verdict, failed = _promoted(workspace, verdict)
+        print_verdict(verdict, as_json, as_markdown)
+        code = _code(verdict)
     except EscalometerError as error:
-        _report_error(str(model), error, junit, as_markdown)
+        report_error(str(model), error, junit, as_markdown)
         raise
     except Exception as error:  # noqa: BLE001 - the outermost guard: an error is not a verdict
         traceback.print_exc()
-        _report_error(str(model), error, junit, as_markdown)
+        report_error(str(model), error, junit, as_markdown)
         return INTERNAL_ERROR
+    if failed is None:
+        return code
+    if code:  # nothing was to be promoted: the verdict counts
+        click.echo(f"warning: the verdict is not recorded: {failed}", err=True)
+        return code
+    raise failed
+
+
+def _check_promotable(model: Path | str, source: str | None) -> None:
+    """Refuse what MLflow has no releases of, and a missing package, before anything is judged."""
+    if isinstance(model, Path) or source not in (None, PIPELINE):
+        raise UsageError(
+            "--promote needs a MODEL that `escalometer evaluate` evaluated: MLflow has no releases "
+            f"of {'a file' if isinstance(model, Path) else f'the source {source}'}"
+        )
+    need("pipeline", "`escalometer gate --promote`")
+
+
+def _promoted(workspace: Place, verdict: Verdict) -> tuple[Verdict, EscalometerError | None]:
+    """Return a verdict with what became of its promotion, and the error where that failed."""
+    from escalometer.config import load_params
+    from escalometer.operations import registry
+
+    place, registered_model = workspace(), load_params().track.registered_model
+    failed = None
+    try:
+        promotion = registry.promote(verdict, place.root, place.tracking, registered_model)
+    except EscalometerError as error:  # there is a verdict all the same
+        promotion, failed = registry.refused(verdict, registered_model, error), error
+    return verdict.model_copy(update={"promotion": promotion}), failed
 
 
 def _verdict(
@@ -139,11 +186,15 @@ def _verdict(
     from escalometer.config import load_params
     from escalometer.operations import gate as operation
 
+    place = workspace()
     in_use = None if against is None else str(against)
-    return operation.run(model, load_params(), workspace().root, in_use, source=source, **changes)
+    return operation.run(
+        model, load_params(), place.root, in_use, source=source, uri=place.tracking, **changes
+    )
 
 
 def _of_file(
+    workspace: Place,
     file: Path,
     options: tuple[str | None, Path | str | None, float | None, str | None],
     mapping: dict[str, str],
@@ -151,13 +202,18 @@ def _of_file(
     is_checked: bool,
 ) -> Verdict:
     """Return the verdict on a file; `options` are model, release in use, R and intervention."""
-    from escalometer.operations import table_sides
+    from escalometer.config import IN_USE
+    from escalometer.operations import registry, table_sides
     from escalometer.operations.gate import rules_of
 
     params, root = project_settings()
     chosen, against, cost_ratio, intervention = options
     rules = rules_of(params, cost_ratio=cost_ratio)
     in_use = rules.against if against is None else against
+    note = None
+    if in_use == IN_USE and root is not None:
+        name, uri = params.track.registered_model, workspace().tracking
+        in_use, note = registry.resolved(chosen or "", IN_USE, root, uri, name)
     files = [*([in_use] if isinstance(in_use, Path) else []), file]
     with opened_tables(files, mapping, kind, root) as tables:
         if against is None and in_use is not None and in_use not in tables[-1].known["models"]:
@@ -173,53 +229,10 @@ def _of_file(
         else:  # the same model there, or the only one
             same = chosen if chosen in tables[0].known["models"] else None
             both = table_sides.sides(tables[0], judged, (same, chosen))
-        return table_sides.gate(both, params, rules, intervention, is_checked)
+        return table_sides.gate(both, params, rules, intervention, is_checked, note)
 
 
 def _code(verdict: Verdict) -> int:
     from escalometer.operations.gate import EXIT_CODES
 
     return EXIT_CODES[verdict.verdict]
-
-
-def _print(verdict: Verdict, as_json: bool, as_markdown: bool) -> None:
-    from escalometer.reporting.gate_markdown import gate_markdown
-    from escalometer.reporting.gate_text import print_gate
-
-    if as_json:
-        click.echo(json.dumps(verdict.as_json(), allow_nan=False, indent=2))
-    elif as_markdown:
-        _echo(gate_markdown(verdict))
-    else:
-        print_gate(verdict, sys.stdout)
-
-
-def _write_verdict(path: Path, verdict: Verdict) -> None:
-    from escalometer.reporting.junit import junit_xml
-
-    _write(path, junit_xml(verdict))
-
-
-def _report_error(model: str, error: Exception, junit: Path | None, as_markdown: bool) -> None:
-    """Say that there is no verdict wherever the verdict would have been written."""
-    from escalometer.reporting.gate_markdown import error_markdown
-    from escalometer.reporting.junit import junit_error
-
-    if as_markdown:
-        _echo(error_markdown(model, error))
-    if junit is not None:
-        _write(junit, junit_error(model, error))
-
-
-def _echo(text: str) -> None:
-    """Print a document; characters that the stream's encoding lacks become question marks."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    click.echo(text.encode(encoding, "replace").decode(encoding), nl=False)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error

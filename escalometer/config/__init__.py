@@ -10,12 +10,14 @@ from escalometer.config._cards import (
     WheelSource,
 )
 from escalometer.config._params import (
+    IN_USE,
     AnalyzeParams,
     AskParams,
     GateParams,
     MinEffectParams,
     Params,
     SampleParams,
+    TrackParams,
 )
 from escalometer.config._reading import (
     Origin,
@@ -39,6 +41,7 @@ from escalometer.config._section import NAME_PATTERN, Name, Section
 from escalometer.config._training import AdapterParams, ProbeParams, Recipe, TrainParams
 
 __all__ = [
+    "IN_USE",
     "NAME_PATTERN",
     "AdapterParams",
     "AnalyzeParams",
@@ -58,6 +61,7 @@ __all__ = [
     "SampleParams",
     "Section",
     "Thinking",
+    "TrackParams",
     "TrainParams",
     "WheelSource",
     "Workspace",

@@ -9,6 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from escalometer.config._section import CostRatio, Name, Section, Share
 from escalometer.config._training import TrainParams
 
+#: The alias of the release in use in MLflow: as `gate.against`, the model that it points to.
+IN_USE = "in-use"
+
 
 class SampleParams(Section):
     """Parameters of sampling: from cases to scenarios."""
@@ -81,7 +84,7 @@ class GateParams(Section):
     """The rules that a release must satisfy; a rule that is null is off."""
 
     cost_ratio: CostRatio = 4.0
-    against: str | None = None
+    against: str | None = None  # a model, or IN_USE
     intervention: str = "baseline"
     reasoning_effort: str | None = None
     framing: str | None = None
@@ -108,6 +111,7 @@ class TrackParams(Section):
     """Parameters of the record in MLflow."""
 
     n_traces: int = Field(12, ge=0)
+    registered_model: str = Field("decision-maker", pattern=r"^\w[\w. -]*$")
 
 
 class WatchParams(Section):

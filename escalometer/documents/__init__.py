@@ -11,6 +11,7 @@ from escalometer.documents.history import History, HistoryEntry
 from escalometer.documents.interval import Fit, Interval
 from escalometer.documents.probes import Probes
 from escalometer.documents.profile import Profile
+from escalometer.documents.promotion import Promotion
 from escalometer.documents.sample_sizes import DesignSize, SampleSizes
 from escalometer.documents.variant import (
     CONDITION_KEY,
@@ -36,6 +37,7 @@ __all__ = [
     "ModelDifference",
     "Probes",
     "Profile",
+    "Promotion",
     "RulePower",
     "RuleResult",
     "SampleSizes",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from escalometer.documents.document import Document
@@ -25,6 +27,13 @@ class HistoryEntry(Document):
     )
     cost_usd: float | None = Field(description="Dollars that the dialogues cost.")
     git_commit: str | None = Field(description="Commit of the project.")
+    alias: Literal["in-use", "candidate"] | None = Field(
+        None, description="Alias of the evaluation's version in MLflow."
+    )
+    registered_model: str | None = Field(
+        None, description="The registered model of that version; null without an alias."
+    )
+    version: int | None = Field(None, description="Its number; null without an alias.")
     mix: dict[str, str] = Field(
         description="What the numbers depend on besides the model, by name: domains, editions, "
         "conditions, scenarios, prompts, interventions, and settings of params.yaml."

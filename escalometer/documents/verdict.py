@@ -9,6 +9,7 @@ from pydantic import Field
 from escalometer.config import GateParams
 from escalometer.documents.document import Document
 from escalometer.documents.interval import SimpleInterval
+from escalometer.documents.promotion import Promotion
 from escalometer.documents.variant import ScoredAgainst
 
 Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
@@ -166,6 +167,7 @@ class Verdict(Document):
     self_check: SelfCheck | None = Field(
         None, description="Of `gate --self-check`; null without it."
     )
+    promotion: Promotion | None = Field(None, description="Of `gate --promote`; null without it.")
     files: dict[str, str] = Field(
         default_factory=dict, description="sha256 of the files of decisions, by path."
     )

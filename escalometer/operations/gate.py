@@ -16,6 +16,7 @@ from escalometer.analysis.verdict import build_verdict
 from escalometer.config import GateParams, Params
 from escalometer.documents import Verdict
 from escalometer.layout import PIPELINE
+from escalometer.operations import registry
 from escalometer.operations.decisions import decisions_of, design_of
 
 #: Exit codes of the verdicts.
@@ -31,6 +32,7 @@ def run(
     source: str = PIPELINE,
     intervention: str | None = None,
     is_checked: bool = False,
+    uri: str | None = None,
 ) -> Verdict:
     """Return the document of ``escalometer gate --json``.
 
@@ -39,11 +41,11 @@ def run(
     model : str
         The release that is judged.
     params : Params
-        Uses `seed`, `domains`, `analyze` and `gate`.
+        Uses `seed`, `domains`, `analyze`, `gate` and `track.registered_model`.
     root : Path
         The project.
     against : str, optional
-        The release in use; `gate.against` by default.
+        The release in use, ``in-use`` for that of MLflow's alias; `gate.against` by default.
     cost_ratio : float, optional
         R in use; `gate.cost_ratio` by default.
     source : str
@@ -52,6 +54,8 @@ def run(
         The one that is deployed; `gate.intervention` by default.
     is_checked : bool
         True to add the self-check, which takes minutes.
+    uri : str, optional
+        MLflow's tracking address, for ``in-use``; the project's own by default.
 
     Raises
     ------
@@ -60,13 +64,16 @@ def run(
     DataError
         If decisions are absent or lack a column.
     ProviderError
-        If the provider failed in every dialogue that would be judged.
+        If the provider failed in every dialogue that would be judged, or MLflow is needed and
+        cannot be reached.
     """
     rules = rules_of(params, cost_ratio=cost_ratio, against=against, intervention=intervention)
+    found, note = registry.resolved(model, rules.against, root, uri, params.track.registered_model)
+    rules = rules.model_copy(update={"against": found})
     models = [model] if rules.against is None else [model, rules.against]
     decisions, files = decisions_of(models, source, params, root)
     designs = {name: design_of(name, source, root) for name in models}
-    verdict = build_verdict(decisions, model, source, params, rules, designs)
+    verdict = build_verdict(decisions, model, source, params, rules, designs, note)
     if is_checked:
         verdict = with_self_check(verdict, decisions, params)
     return with_origin(verdict, files)

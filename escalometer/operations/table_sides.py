@@ -87,6 +87,7 @@ def gate(
     rules: GateParams,
     intervention: str | None = None,
     is_checked: bool = False,
+    note: str | None = None,
 ) -> Verdict:
     """Return the verdict on a model of a table.
 
@@ -102,6 +103,8 @@ def gate(
         The one that is deployed; that of the rules, or the only one that there is, by default.
     is_checked : bool
         True to add the self-check, which takes minutes.
+    note : str, optional
+        As of `build_verdict`.
 
     Raises
     ------
@@ -116,7 +119,7 @@ def gate(
     chosen = _intervention(judged, parts[-1], rules.intervention, intervention)
     against = both[0].label if len(both) > 1 else None
     changed = rules.model_copy(update={"against": against, "intervention": chosen})
-    verdict = build_verdict(decisions, judged.label, _source(both), params, changed)
+    verdict = build_verdict(decisions, judged.label, _source(both), params, changed, note=note)
     if is_checked:
         verdict = with_self_check(verdict, decisions, params)
     files = {side.table.place: f"sha256:{side.table.digest}" for side in both}

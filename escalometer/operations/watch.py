@@ -15,6 +15,7 @@ import yaml
 
 from escalometer import layout
 from escalometer.config import (
+    IN_USE,
     NAME_PATTERN,
     ModelCard,
     Params,
@@ -28,6 +29,7 @@ from escalometer.dialogue.providers import ListedModel, listed
 from escalometer.documents import Profile
 from escalometer.documents.document import read_document
 from escalometer.errors import EscalometerError
+from escalometer.operations import registry
 from escalometer.runtime.files import write_text
 
 #: A pattern that matches more new names than this is too wide: no card is written for it.
@@ -74,7 +76,7 @@ def look(params: Params, workspace: Workspace, today: date) -> Watched:
     Parameters
     ----------
     params : Params
-        Uses `models`, `gate` and `watch`.
+        Uses `models`, `gate`, `watch` and, where `gate.against` is ``in-use``, `track`.
     workspace : Workspace
         The project, and the keys.
     today : date
@@ -84,7 +86,10 @@ def look(params: Params, workspace: Workspace, today: date) -> Watched:
     ------
     UsageError
         If a card cannot be read.
+    DataError, ProviderError
+        If MLflow is asked for the release in use, as `registry.in_use`.
     """
+    params = _with_release_in_use(params, workspace)
     folder = layout.cards_folder(workspace.root)
     used = {*params.models, *filter(None, [params.gate.against])}
     mentioned = used | set(yaml_names(folder))
@@ -113,6 +118,16 @@ def look(params: Params, workspace: Workspace, today: date) -> Watched:
     _notice(found, by_endpoint, in_use, params, today)
     _notice_aliases(found, in_use, workspace.root)
     return found
+
+
+def _with_release_in_use(params: Params, workspace: Workspace) -> Params:
+    """Return parameters whose `gate.against` is a model; MLflow is asked for that of its alias."""
+    if params.gate.against != IN_USE:
+        return params
+    name = params.track.registered_model
+    model = registry.in_use(workspace.root, workspace.tracking, name)
+    gate = params.gate.model_copy(update={"against": model})
+    return params.model_copy(update={"gate": gate})
 
 
 def _base_url(card: ModelCard) -> str:

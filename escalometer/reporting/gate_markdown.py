@@ -45,6 +45,8 @@ def gate_markdown(verdict: Verdict) -> str:
         "",
         f"{MEANING[verdict.verdict].capitalize()} {_about(verdict)}",
     ]
+    if verdict.promotion is not None:
+        lines += ["", f"**Promotion**: {text(verdict.promotion.text)}"]
     if limits:
         lines += ["", *table(_LIMITS, [_limit_row(rule) for rule in limits], 2)]
     if regressions:

@@ -70,6 +70,8 @@ def _parts(verdict: Verdict) -> list[RenderableType]:
     if verdict.self_check is not None:
         words = self_check_words(verdict.self_check)
         parts += [Text(), heading("Self-check"), *map(Text, words), Text()]
+    if verdict.promotion is not None:
+        parts.append(Text(f"Promotion: {visible(verdict.promotion.text)}"))
     notes = [*resolved_words(verdict.resolved_models), *verdict.notes]
     parts += [Text(f"Note: {visible(note)}", style="dim") for note in notes]
     return parts

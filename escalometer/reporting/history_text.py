@@ -62,10 +62,11 @@ def _parts(history: History) -> Sequence[RenderableType]:
 def _row(entry: HistoryEntry) -> list[str]:
     threshold = DASH if entry.threshold.estimate is None else with_span(entry.threshold)
     resolved = f" ({entry.resolved_models})" if entry.resolved_models else ""
+    alias = f" [{entry.alias}]" if entry.alias else ""
     return [
         MARK if entry.changes or entry.unknown else "",
         entry.logged_at[:16].replace("T", " "),
-        visible(f"{entry.model}{resolved}"),
+        visible(f"{entry.model}{resolved}{alias}"),
         count(entry.n_decisions),
         threshold,
         share(entry.predictive_accuracy),

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def headline_numbers(profile: Mapping[str, Any], cost_ratio: float) -> tuple[str, dict[str, float]]:
+def headline_numbers(
+    profile: Mapping[str, Any], cost_ratio: float, domain: str | None = None
+) -> tuple[str, dict[str, float]]:
     """Return the protocol variant that headlines are about, and its numbers by metric name.
 
     It is the baseline; without one, the variant with a signal whose prompt states `cost_ratio`, or
@@ -18,6 +20,8 @@ def headline_numbers(profile: Mapping[str, Any], cost_ratio: float) -> tuple[str
         As profile.json has it.
     cost_ratio : float
         The one that headlines are about.
+    domain : str, optional
+        For the means over the conditions of one domain, without a threshold.
     """
     variant, points, fit = "baseline", profile["curve"], profile["implicit_threshold"]
     fit = fit["adaptive"] or fit["linear"]
@@ -34,6 +38,8 @@ def headline_numbers(profile: Mapping[str, Any], cost_ratio: float) -> tuple[str
         stated = "" if arm["cost_ratio"] is None else f", R = {arm['cost_ratio']:g}"
         variant = " ".join(name for name in names if name) + stated
     main = [point for point in points if point["is_main"]]
+    if domain is not None:
+        main, fit = [point for point in points if point["domain"] == domain], None
     numbers: dict[str, float | None] = {
         name: sum(point[name] for point in main) / len(main)
         for name in ("predictive_accuracy", "escalation_rate")

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from escalometer.layout import mlflow_file
+from escalometer.tracking._aliases import ReleaseVersion, aliased
+from escalometer.tracking._releases import EVALUATION
 from escalometer.tracking._store import connected
 
 _PARENT = "mlflow.parentRunId"
@@ -26,6 +28,10 @@ class TrackedRun:
         UTC.
     parameters, tags : mapping of str to str
     metrics : mapping of str to float
+    alias : str, optional
+        ``in-use`` or ``candidate``, if the evaluation's version has one of these aliases.
+    release : ReleaseVersion, optional
+        That version.
     """
 
     run_id: str
@@ -34,6 +40,8 @@ class TrackedRun:
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
+    alias: str | None = None
+    release: ReleaseVersion | None = None
 
 
 def evaluations(root: Path, uri: str | None = None) -> list[TrackedRun]:
@@ -55,7 +63,7 @@ def evaluations(root: Path, uri: str | None = None) -> list[TrackedRun]:
         return []
     found = []
     with connected(root, uri) as (client, experiment_id):
-        token = None
+        aliases, token = aliased(client), None
         while True:
             page = client.search_runs(
                 [experiment_id], max_results=_PAGE, order_by=["start_time ASC"], page_token=token
@@ -68,6 +76,7 @@ def evaluations(root: Path, uri: str | None = None) -> list[TrackedRun]:
                     dict(run.data.params),
                     dict(run.data.tags),
                     dict(run.data.metrics),
+                    *aliases.get(run.data.tags.get(EVALUATION, ""), ()),
                 )
                 for run in page
                 # Nested runs are of one domain; trainings have an adapter in place of a model.

@@ -12,11 +12,14 @@ import git
 import mlflow
 import mlflow.data.meta_dataset
 import mlflow.pyfunc
+import mlflow.store.model_registry.sqlalchemy_store
+import mlflow.store.model_registry.sqlalchemy_workspace_store
 import mlflow.store.tracking.sqlalchemy_store
 import mlflow.store.tracking.sqlalchemy_workspace_store
 import mlflow.tracing.export.mlflow_v3
 import mlflow.tracing.processor.mlflow_v3
 import mlflow.tracking.fluent
+import mlflow.utils.search_logged_model_utils
 import sqlalchemy.dialects.sqlite
 
 __all__ = ["alembic", "git", "mlflow", "sqlalchemy"]

@@ -18,8 +18,12 @@ def default_uri(root: Path) -> str:
     return f"sqlite:///{mlflow_file(root).resolve()}"
 
 
+#: Retries of a request that somebody waits for: a quarter of a minute, not MLflow's four.
+_FEW_RETRIES = 3
+
+
 @contextlib.contextmanager
-def connected(root: Path, uri: str | None) -> Iterator[Any]:
+def connected(root: Path, uri: str | None, is_patient: bool = True) -> Iterator[Any]:
     """Yield (client, id of our experiment) of the MLflow at `uri`.
 
     Parameters
@@ -28,6 +32,9 @@ def connected(root: Path, uri: str | None) -> Iterator[Any]:
         The project; holds the store where `uri` is None.
     uri : str, optional
         MLflow's tracking address.
+    is_patient : bool
+        False where somebody waits: a server that is away is given up sooner, unless the
+        environment says how often a request is repeated.
 
     Raises
     ------
@@ -37,7 +44,9 @@ def connected(root: Path, uri: str | None) -> Iterator[Any]:
     import logging
     import warnings
 
+    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES as RETRIES
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
 
     from escalometer.tracking._database import create
     from escalometer.tracking._library import mlflow
@@ -48,7 +57,10 @@ def connected(root: Path, uri: str | None) -> Iterator[Any]:
     address = uri or default_uri(root)
     if uri is None:
         create(mlflow_file(root))
+    is_limited = not is_patient and not RETRIES.is_set()
     try:
+        if is_limited:
+            RETRIES.set(_FEW_RETRIES)
         mlflow.set_tracking_uri(address)
         experiment = mlflow.get_experiment_by_name(EXPERIMENT)
         if experiment is not None:
@@ -59,8 +71,11 @@ def connected(root: Path, uri: str | None) -> Iterator[Any]:
         else:
             experiment_id = mlflow.create_experiment(EXPERIMENT)
         yield mlflow.MlflowClient(), experiment_id
-    except MlflowException as error:
+    except (MlflowException, RequestException) as error:
         raise ProviderError(f"MLflow at {address}: {error}") from error
+    finally:
+        if is_limited:
+            RETRIES.unset()
 
 
 def prepare_store(root: Path) -> str:

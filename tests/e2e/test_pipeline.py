@@ -176,6 +176,14 @@ def test_mlflow_keeps_the_profile_its_tables_and_the_report(logged: Logged):
     assert wanted <= {artifact.path for artifact in kept}
 
 
+def test_mlflow_has_the_release_as_a_version_with_its_logged_model(logged: Logged):
+    (version,) = logged.client.search_model_versions("name = 'decision-maker'")
+    assert (version.tags["model"], version.run_id) == ("tiny", logged.parent.info.run_id)
+    (model,) = logged.client.search_logged_models([logged.experiment.experiment_id])
+    assert version.source == f"models:/{model.model_id}"
+    assert {one.dataset_name for one in model.metrics} >= {f"{name}-decisions" for name in DOMAINS}
+
+
 def test_mlflow_has_dialogues_as_traces(logged: Logged):
     traces = logged.client.search_traces(locations=[logged.experiment.experiment_id])
     assert len(traces) == len(logged.children)

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT
 
@@ -50,6 +51,42 @@ def test_examples_of_ci_jobs_satisfy_their_schemas(file, arguments, tmp_path):
     fault = tmp_path / file
     fault.write_text(path.read_text("utf-8").replace("timeout", "time-out"), "utf-8")
     assert lint("check-jsonschema", *arguments, str(fault)).returncode == 1
+
+
+def test_examples_of_ci_jobs_promote_only_where_they_are_told_to():
+    github = yaml.safe_load((ROOT / "examples" / "ci" / "github-gate.yml").read_text("utf-8"))
+    inputs = github[True]["workflow_dispatch"]["inputs"]  # YAML 1.1 reads the key `on` as true
+    assert inputs["promote"] == {**inputs["promote"], "type": "boolean", "default": False}
+    promoting = [step for step in github["jobs"]["gate"]["steps"] if "PROMOTE" in str(step)]
+    assert [step["if"] for step in promoting] == ["github.event_name == 'workflow_dispatch'"]
+    gitlab = yaml.safe_load((ROOT / "examples" / "ci" / "gitlab-gate.yml").read_text("utf-8"))
+    assert gitlab["escalation-gate"]["variables"]["PROMOTE"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "gate decisions.parquet --cost-ratio 4 --junit gate.xml --markdown"),
+        ({"MODEL": "m"}, "gate m --against in-use --junit gate.xml --markdown"),
+        (
+            {"MODEL": "m", "PROMOTE": "true"},
+            "gate m --against in-use --promote --junit gate.xml --markdown",
+        ),
+    ],
+)
+def test_the_job_of_gitlab_runs_the_gate_and_keeps_its_exit_code(tmp_path, settings, expected):
+    gitlab = yaml.safe_load((ROOT / "examples" / "ci" / "gitlab-gate.yml").read_text("utf-8"))
+    [script] = gitlab["escalation-gate"]["script"]
+    for name in ("pip", "dvc", "escalometer"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "$@"\n{"exit 2" if name == "escalometer" else ""}\n')
+        program.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PROMOTE": "false", **settings}
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", script], cwd=tmp_path, env=environment, check=False
+    )
+    assert done.returncode == 2
+    assert (tmp_path / "gate.md").read_text().strip() == expected
 
 
 def test_the_image_has_the_torch_of_the_clone():

@@ -40,6 +40,10 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
         _SOURCES + "recorded_sources.profile('m', 'theirs', params)",
         (*HEAVY, "jinja2"),
     ),
+    "gate on a source": (
+        _LOAD + "from escalometer.operations import gate\ngate.run('m', params, source='theirs')",
+        tuple(package for package in HEAVY if package != "pandas"),  # Arrow imports that
+    ),
     "report of a source": (_SOURCES + "recorded_sources.report('theirs', params)", HEAVY),
     "stage analyze": (_STAGES + "analyze.run('m', params)", (*HEAVY, "jinja2")),
     "stage report": (_STAGES + "analyze.run('m', params); report.run(params)", HEAVY),
