@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 
@@ -39,7 +40,8 @@ def main(port: int) -> None:
         ):
             app = create_app(ignore_cache=True)
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
-            uvicorn.Server(config).run([bound])
+            with contextlib.suppress(KeyboardInterrupt):
+                uvicorn.Server(config).run([bound])
 
 
 if __name__ == "__main__":

@@ -42,8 +42,7 @@ def resume(home: Path) -> list[str]:
         for run in _runs(client, _UNDER_WAY):
             if not _is_dead(home, run):
                 continue
-            state = Crashed(message="its process ended")
-            client.set_flow_run_state(run.id, state, force=True)
+            client.set_flow_run_state(run.id, Crashed(message="its process ended"), force=True)
             if run.deployment_id is not None and run.parent_task_run_id is None:
                 new = client.create_flow_run_from_deployment(
                     run.deployment_id,
@@ -64,8 +63,8 @@ def resume(home: Path) -> list[str]:
         for runs in late.values():
             *missed, last = sorted(runs, key=lambda run: run.expected_start_time or now)
             for run in missed:
-                state = Cancelled(message=f"missed; {last.name} is run in its place")
-                client.set_flow_run_state(run.id, state, force=True)
+                why = f"missed; {last.name} is run in its place"
+                client.set_flow_run_state(run.id, Cancelled(message=why), force=True)
             if missed:
                 lines.append(f"{len(missed)} missed schedules are left out; {last.name} is run")
     return lines

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from escalometer.errors import DataError, UsageError
@@ -31,7 +31,7 @@ _PAYLOAD = """{
 }"""
 
 
-def deploy(root: Path, definition: Path) -> None:
+def deploy(root: Path, definition: Path, environment: Mapping[str, str]) -> None:
     """Bring pool and deployments on the server up to date with a prefect.yaml.
 
     Where it has not changed since, nothing is written: what a person paused stays paused.
@@ -42,6 +42,8 @@ def deploy(root: Path, definition: Path) -> None:
         The project.
     definition : Path
         The file.
+    environment : mapping of str to str
+        With the server's address, and what the file takes from the environment.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def deploy(root: Path, definition: Path) -> None:
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     command += ["--prefect-file", str(definition)]
     done = subprocess.run(  # noqa: S603
-        command, cwd=root, env=dict(os.environ), capture_output=True, text=True, check=False
+        command, cwd=root, env=dict(environment), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise UsageError(f"{definition}: Prefect refuses it: {done.stdout}{done.stderr}")

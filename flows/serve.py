@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prefect import settings
+
 from escalometer.cli import workspace
 from escalometer.errors import EscalometerError, ProviderError
 from escalometer.layout import serve_lock
@@ -36,11 +38,12 @@ _END_S = 20.0
 
 @dataclass
 class _Part:
-    """A process that is kept running."""
+    """A process that is kept running; its messages go into a file."""
 
     name: str
     command: list[str]
     environment: dict[str, str]
+    messages: Path
     process: subprocess.Popen[bytes] | None = None
     began: float = field(default=-_AGAIN_S)
 
@@ -51,11 +54,19 @@ class _Part:
         if time.monotonic() - self.began < _AGAIN_S:
             return
         if self.process is not None:
-            say(f"{self.name} ended with code {self.process.returncode}: it is started again")
+            code = self.process.returncode
+            say(f"{self.name} ended with code {code} ({self.messages}): it is started again")
         self.began = time.monotonic()
-        self.process = subprocess.Popen(  # noqa: S603
-            self.command, env=self.environment, process_group=0
-        )
+        self.messages.parent.mkdir(parents=True, exist_ok=True)
+        with self.messages.open("ab") as output:
+            self.process = subprocess.Popen(  # noqa: S603
+                self.command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                process_group=0,
+            )
 
     def stop(self) -> None:
         """Ask it to end, and end it after a while."""
@@ -97,17 +108,16 @@ def serve(port: int, mlflow_port: int, notify_url: str | None) -> None:
     try:
         url = _serve_api(port, parts)
         environment = {**os.environ, "PREFECT_API_URL": url, PROJECT: str(root)}
-        os.environ.update(environment)
         if mlflow_port:
-            pages = _serve_mlflow(root, mlflow_port, parts)
-            environment[MLFLOW_PAGES] = pages
-        deploy(root, _prefect_yaml(root))
-        if notify_url:
-            notify_at(notify_url)
-        for line in resume(HOME.resolve()):
-            say(line)
+            environment[MLFLOW_PAGES] = _serve_mlflow(root, mlflow_port, parts)
+        with settings.temporary_settings(updates={settings.PREFECT_API_URL: url}):
+            deploy(root, _prefect_yaml(root), environment)
+            if notify_url:
+                notify_at(notify_url)
+            for line in resume(HOME.resolve()):
+                say(line)
         worker = [*_PREFECT, "worker", "start", "--pool", POOL, "--type", "process"]
-        parts.append(_Part("the worker", worker, environment))
+        parts.append(_Part("the worker", worker, environment, _messages("worker")))
         say(f"Prefect: {_pages(url)} (Ctrl-C ends it)")
         while True:
             interruption.check()
@@ -122,6 +132,10 @@ def serve(port: int, mlflow_port: int, notify_url: str | None) -> None:
 _PREFECT = [sys.executable, "-m", "flows._child", "prefect"]
 
 
+def _messages(name: str) -> Path:
+    return serve_lock().resolve().with_name("messages") / f"{name}.log"
+
+
 def _pages(url: str) -> str:
     return url.removesuffix("/api")
 
@@ -131,7 +145,7 @@ def _serve_api(port: int, parts: list[_Part]) -> str:
     home = HOME.resolve()
     home.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "flows._api_server", str(port)]
-    part = _Part("Prefect's server", command, dict(os.environ))
+    part = _Part("Prefect's server", command, dict(os.environ), _messages("prefect"))
     parts.append(part)
     say("starting Prefect's server …")
     part.keep_running()
@@ -143,7 +157,7 @@ def _serve_api(port: int, parts: list[_Part]) -> str:
         if part.process.poll() is not None:
             break
         time.sleep(0.2)
-    raise ProviderError("Prefect's server did not start; its messages stand above")
+    raise ProviderError(f"Prefect's server did not start: {part.messages} has its messages")
 
 
 def _serve_mlflow(root: Path, port: int, parts: list[_Part]) -> str:
@@ -153,8 +167,9 @@ def _serve_mlflow(root: Path, port: int, parts: list[_Part]) -> str:
         return uri
     command = [*_MLFLOW, "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", uri]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    part = _Part("MLflow", command, environment)
+    # Its jobs (scoring, archives) are not used here.
+    off = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    part = _Part("MLflow", command, {**os.environ, **off}, _messages("mlflow"))
     part.keep_running()
     parts.append(part)
     pages = f"http://127.0.0.1:{port}"

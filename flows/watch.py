@@ -19,7 +19,7 @@ from escalometer.errors import EscalometerError, Outage, ProviderError, UsageErr
 from escalometer.operations import evaluation, releases
 from escalometer.operations import watch as operation
 from flows._artifacts import key
-from flows._notices import notify, notifying
+from flows._notices import Kind, notify, notifying
 from flows._stages import RETRY_DELAYS_S, flow
 from flows._words import say
 from flows.release import release
@@ -132,7 +132,7 @@ def _tell(found: operation.Watched) -> None:
         if releases.tell(notice["text"], root):
             is_end = notice["kind"] in _ENDS
             subject = "A model in use ends" if is_end else "A model in use has changed"
-            kind = "retirement" if is_end else "change"
+            kind: Kind = "retirement" if is_end else "change"
             notify(kind, notice["model"], f"{subject}: {notice['model']}", notice["text"])
 
 

@@ -15,8 +15,8 @@ from escalometer.tracking._mix import mix_tags
 from escalometer.tracking._promotion import Judged, Moved, promote
 from escalometer.tracking._records import RunRecord, log
 from escalometer.tracking._registry import fetch_adapter, track_probes
-from escalometer.tracking._store import EXPERIMENT, default_uri, prepare_store
 from escalometer.tracking._releases import CANDIDATE, Release, evaluation_digest
+from escalometer.tracking._store import EXPERIMENT, default_uri, prepare_store
 from escalometer.tracking._training import TrainingRun
 
 __all__ = [
