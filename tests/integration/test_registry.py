@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from escalometer import errors, layout, tracking
 from escalometer.config import Workspace, load_params
 from escalometer.operations import registry, watch
 from escalometer.runtime.files import digest, read_json
-from tests.command_line import run
+from tests.absent import command_without
+from tests.command_line import environment, run
 from tests.releases import DOMAINS, release, store
 from tests.tracked import evaluate, logged, project
 
@@ -305,6 +307,16 @@ def test_only_evaluated_releases_are_promoted(place: Path, arguments: list[str],
     code, made, error = gate(place, *arguments)
     assert (code, made) == (3, {})
     assert said in error
+
+
+@pytest.mark.parametrize("option", [["--promote"], ["--against", "in-use"]])
+def test_without_mlflow_the_extra_is_named(place: Path, option: list[str]) -> None:
+    command = [*command_without(["mlflow"]), "gate", "good", *option]
+    done = subprocess.run(
+        command, cwd=place, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "needs the package mlflow" in done.stderr and "escalometer[pipeline]" in done.stderr
 
 
 def test_the_release_in_use_may_be_named_by_its_alias(place: Path) -> None:
