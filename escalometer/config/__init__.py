@@ -12,6 +12,7 @@ from escalometer.config._cards import (
 from escalometer.config._params import (
     AnalyzeParams,
     AskParams,
+    CanaryParams,
     GateParams,
     MinEffectParams,
     Params,
@@ -42,6 +43,7 @@ __all__ = [
     "AdapterParams",
     "AnalyzeParams",
     "AskParams",
+    "CanaryParams",
     "Endpoint",
     "FolderSource",
     "GateParams",
