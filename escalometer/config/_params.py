@@ -118,10 +118,13 @@ class WatchParams(Section):
 
 
 class CanaryParams(Section):
-    """Parameters of `escalometer store canary`; a panel keeps those that it was begun with."""
+    """Parameters of `escalometer store canary`; a panel keeps those that it was begun with.
+
+    With fewer than 20 first answers, drift that begins right after them might never be reported.
+    """
 
     n_prompts: int = Field(40, ge=1)
-    n_baseline: int = Field(30, ge=5)
+    n_baseline: int = Field(30, ge=20)
     baseline_days: int = Field(1, ge=1)
     alpha: Share = 0.05
 

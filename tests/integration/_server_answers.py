@@ -102,9 +102,7 @@ def answer(body: dict[str, Any]) -> dict[str, Any]:
     made = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     if body.get("logprobs"):
         is_one = body.get("max_tokens") == 1
-        made["logprobs"] = (
-            _first_token(messages) if is_one else _logprobs(before, choice, messages)
-        )
+        made["logprobs"] = _first_token(messages) if is_one else _logprobs(before, choice, messages)
     return {
         "id": f"chatcmpl-{digest(messages)[:12]}",
         "object": "chat.completion",
