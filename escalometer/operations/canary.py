@@ -73,7 +73,8 @@ def look(
     try:
         engine = open_engine(card, params, workspace, store)
         if state is None:
-            state = begin(model, engine, store, params, n_prompts or params.canary.n_prompts)
+            size = n_prompts or params.canary.n_prompts
+            state = begin(model, engine, store, params, size, now.astimezone(UTC).isoformat())
         else:
             check_same(state, engine, n_prompts)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -74,7 +75,7 @@ def _tokens(request: Request, answer: Completion) -> dict[str, float] | None:
 
 
 def begin(
-    model: str, engine: Engine, store: CompletionStore, params: Params, n_prompts: int
+    model: str, engine: Engine, store: CompletionStore, params: Params, n_prompts: int, at: str
 ) -> CanaryState:
     """Return the record of a new panel: stored prompts with a choice, of both turns, by key.
 
@@ -88,6 +89,8 @@ def begin(
         Uses `canary` and `seed`.
     n_prompts : int
         Size of the panel; it is smaller if the store has fewer prompts.
+    at : str
+        The time, which is part of the seed: equal scores are in another order after a restart.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def begin(
     panel = [*first[: n_prompts - n_second], *second[:n_second]]
     if not panel:
         raise DataError(f"the store has no answer of {model} to request again: evaluate it first")
-    stored = look_of([pair for _, pair in panel], engine, "choices", "")
+    stored = look_of([pair for _, pair in panel], engine, "choices", at)
     if mode == "probabilities":
         stored = stored.model_copy(update={"choices": None})
     return CanaryState(
@@ -118,7 +121,7 @@ def begin(
         n_baseline=params.canary.n_baseline,
         baseline_days=params.canary.baseline_days,
         alpha=params.canary.alpha,
-        seed=params.seed,
+        seed=int(hashlib.sha256(f"{params.seed} {model} {at}".encode()).hexdigest()[:8], 16),
     )
 
 

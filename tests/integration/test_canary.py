@@ -7,6 +7,7 @@ import hashlib
 import json
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,14 +93,21 @@ def record(place: Workspace) -> Path:
     return layout.canary_file("remote", place.root)
 
 
-def flipping(share: float, noise: float = 0.0, seed: int = 1) -> Callable[[dict, dict], None]:
-    """Other choices for a share of the prompts, always; and for any prompt now and then."""
-    rng = np.random.default_rng(seed)
+def flipping(share: float, noise: float = 0.0) -> Callable[[dict, dict], None]:
+    """Other choices for a share of the prompts, always; and for any prompt now and then.
+
+    What is drawn depends on the prompt and on how often it was asked, not on the order of requests.
+    """
+    n_asked: Counter[bytes] = Counter()
+
+    def drawn(*parts: bytes) -> float:
+        return int(hashlib.sha256(b"/".join(parts)).hexdigest()[:8], 16) / 16**8
 
     def revise(body: dict, made: dict) -> None:
         asked = json.dumps(body["messages"]).encode()
-        is_changed = int(hashlib.sha256(asked).hexdigest()[:8], 16) / 16**8 < share
-        if is_changed != (rng.random() < noise):
+        n_asked[asked] += 1
+        is_noise = drawn(asked, str(n_asked[asked]).encode()) < noise
+        if (drawn(asked) < share) != is_noise:
             message = made["choices"][0]["message"]
             text = message["content"]
             message["content"] = text[:-1] + ("0" if text[-1] == "1" else "1")
@@ -170,13 +178,17 @@ def test_refusals_where_there_were_choices_are_drift(place: Workspace, server: S
 
 def test_log_probabilities_of_one_token_show_drift_that_changes_no_choice(place, server):
     write_card(place.root, server.url, has_logprobs=True)
-    rng = np.random.default_rng(5)
+    n_asked: Counter[str] = Counter()
 
     def shifting(shift: float) -> Callable[[dict, dict], None]:
         def revise(body: dict, made: dict) -> None:
+            asked = json.dumps(body["messages"])
+            n_asked[asked] += 1
+            seed = int(hashlib.sha256(asked.encode()).hexdigest()[:8], 16)
+            noise = np.random.default_rng([seed, n_asked[asked]]).normal(0, 0.02, 5)
             for content in made["choices"][0]["logprobs"]["content"]:
                 for i, top in enumerate(content["top_logprobs"]):
-                    top["logprob"] += rng.normal(0, 0.02) - shift * (i == 0)
+                    top["logprob"] += noise[i] - shift * (i == 0)
 
         return revise
 
@@ -188,8 +200,8 @@ def test_log_probabilities_of_one_token_show_drift_that_changes_no_choice(place,
     for day in range(1, 20):
         assert look(place, day).status == "no drift"
     server.revise = shifting(0.05)
-    found = [look(place, day) for day in range(20, 30)]
-    assert "drift" in [one.status for one in found[:6]]
+    found = [look(place, day) for day in range(20, 28)]
+    assert found[-1].status == "drift"
     assert found[0].n_flips is not None
     assert found[0].n_flips <= 3
 
