@@ -48,6 +48,11 @@ def store_file(root: Path = Path()) -> Path:
     return root / ".escalometer" / "completions.sqlite"
 
 
+def canary_file(model: str, root: Path = Path()) -> Path:
+    """Return the record of a model's canary: its panel, its baseline and its looks."""
+    return root / ".escalometer" / "canary" / f"{model}.json"
+
+
 def prefect_folder(root: Path = Path()) -> Path:
     """Return where the Prefect server of a run keeps its history."""
     return root / ".escalometer" / "prefect"

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from escalometer.config import Section
 from escalometer.documents import (
+    CanaryLook,
     Comparison,
     Document,
     History,
@@ -59,6 +60,7 @@ PAGES = (
     Page("`escalometer gate MODEL --json`", "verdict", Verdict),
     Page("`escalometer power --json`", "sample_sizes", SampleSizes),
     Page("`escalometer history MODEL --json`", "history", History),
+    Page("`escalometer store canary MODEL --json`", "canary", CanaryLook),
     Page("`probes.json`", "probes", Probes),
 )
 

@@ -1,17 +1,19 @@
-"""`escalometer store`: missing answers of the completion store, and changed models."""
+"""`escalometer store`: missing answers of the completion store, and drift of models."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import click
 
 from escalometer.commands import Place
+from escalometer.errors import ProviderError
 
 
 @click.group()
 def store() -> None:
-    """Explain missing answers of the completion store, and detect changed models."""
+    """Explain missing answers of the completion store, and detect drift of models."""
 
 
 @store.command("explain")
@@ -45,26 +47,46 @@ def store_explain(workspace: Place, model: str, domain: str, as_json: bool) -> N
 
 @store.command("canary")
 @click.argument("model")
-@click.option("--n", default=20, show_default=True, type=click.IntRange(min=1), help="How many.")
+@click.option(
+    "--n",
+    type=click.IntRange(min=1),
+    help="Prompts of a new panel; canary.n_prompts in params.yaml by default.",
+)
+@click.option("--again", is_flag=True, help="Look although there was a look today, or drift.")
+@click.option("--restart", is_flag=True, help="Begin a new panel with a new baseline.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
-def store_canary(workspace: Place, model: str, n: int, as_json: bool) -> None:
-    """Request stored answers of MODEL again, and report changes.
+def store_canary(
+    workspace: Place, model: str, n: int | None, again: bool, restart: bool, as_json: bool
+) -> None:
+    """Ask MODEL a fixed panel of stored prompts again, and test for drift.
 
-    A hosted model can change under the same name. The command requests (and pays for) N answers,
-    the same ones each time, and writes none of them to the store.
-    """
+    A hosted model can change under the same name. The first call measures the model's own noise:
+    it asks every prompt of the panel several times. Each later call, at most one a day, asks every
+    prompt once. Drift is reported when the evidence of all looks reaches its limit; the
+    probability of a false alarm is at most canary.alpha (5%) in a year of daily looks. Answers are
+    paid for, and none is written to the completion store.
+
+    Drift is no failure: the exit code is 0, and the model should be evaluated again. Exit code 5
+    if the model cannot be asked, or answers fewer than half of the prompts.
+
+    \b
+    Example:
+      escalometer store canary gpt-5-mini
+    """  # noqa: D301 (\b is click's mark for lines to keep)
     from escalometer.config import load_params
-    from escalometer.operations import store as stage_store
+    from escalometer.operations import canary
+    from escalometer.reporting.canary_text import canary_lines
 
-    found = stage_store.canary(model, n, load_params(), workspace())
+    now = datetime.now(UTC)
+    found = canary.look(model, load_params(), workspace(), now, restart, again=again, n_prompts=n)
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-        return
-    click.echo(
-        f"{model}: of {found['n_asked']} answers, {found['n_same_text']} came back word for word, "
-        f"{found['n_same_choice']} with the same choice, {found['n_other_choice']} with another "
-        f"one, {found['n_unanswered']} not at all"
-    )
-    if found["resolved_models"]:
-        click.echo(f"resolved to: {', '.join(found['resolved_models'])}")
+        click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        for line in canary_lines(found):
+            click.echo(line)
+    if found.status == "not enough answers":
+        raise ProviderError(
+            f"{model} answered {found.n_answered} of {found.n_prompts} prompts: the look does not "
+            "count. Run the same command later."
+        )

@@ -121,6 +121,24 @@ class WatchParams(Section):
     warn_days: int = Field(90, ge=1)
 
 
+class CanaryParams(Section):
+    """Parameters of `escalometer store canary`; a panel keeps those that it was begun with.
+
+    With fewer than 20 first answers, drift that begins right after them might never be reported.
+    """
+
+    n_prompts: int = Field(40, ge=1)
+    n_baseline: int = Field(30, ge=20)
+    baseline_days: int = Field(1, ge=1)
+    alpha: Share = 0.05
+
+    @model_validator(mode="after")
+    def _asks_every_day(self) -> CanaryParams:
+        if self.baseline_days > self.n_baseline:
+            raise ValueError("baseline_days must be at most n_baseline")
+        return self
+
+
 class Params(Section):
     """params.yaml."""
 
@@ -135,6 +153,7 @@ class Params(Section):
     track: TrackParams = TrackParams()
     train: TrainParams = TrainParams()
     watch: WatchParams = WatchParams()
+    canary: CanaryParams = CanaryParams()
 
     @field_validator("models", "domains")
     @classmethod

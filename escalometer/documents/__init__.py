@@ -1,10 +1,11 @@
-"""Documents: profile, comparison, verdict, sample sizes and probes as typed models.
+"""Documents: profile, comparison, verdict, sample sizes, probes and others as typed models.
 
 `analysis` makes them; reporting, tracking, the gate and ``--json`` read them. docs/documents.md and
 the JSON Schemas in docs/schemas/ are generated from the models (``make docs``): the docstring of a
 model and the description of a field are what a reader of the JSON gets.
 """
 
+from escalometer.documents.canary import CanaryLook, CanaryNotice
 from escalometer.documents.comparison import Comparison, Disagreements, ModelDifference
 from escalometer.documents.document import Document
 from escalometer.documents.history import History, HistoryEntry
@@ -26,6 +27,8 @@ __all__ = [
     "CONDITION_KEY",
     "SCORED_KEY",
     "VARIANT_KEY",
+    "CanaryLook",
+    "CanaryNotice",
     "Comparison",
     "DesignSize",
     "Disagreements",

@@ -1,4 +1,4 @@
-"""Questions to the completion store: a run's forecast, missing requests, and drift."""
+"""Questions to the completion store: a run's forecast and missing requests."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from escalometer.dialogue.elicitation.forecast import Forecast, forecast
 from escalometer.dialogue.elicitation.keys import (
     common_length,
     differences,
-    request_of,
     request_parts,
 )
 from escalometer.dialogue.elicitation.rows import Dialogue
 from escalometer.dialogue.elicitation.store import CompletionStore
-from escalometer.errors import DataError
 
 #: Requests that represent a cell in a forecast and in an explanation.
 N_SAMPLED, N_EXPLAINED = 200, 50
@@ -149,58 +147,3 @@ def _reason_missing(asked: Mapping[str, Any], stored: list[dict[str, Any]]) -> s
         if shared < len(asked["messages"][0][1]) // 4:
             return "the store has no scenario like this one"
     return "; ".join(reasons)
-
-
-def canary(model: str, n: int, params: Params, workspace: Workspace) -> dict[str, Any]:
-    """Ask `model` again for stored answers, bypassing the store, and return the differences.
-
-    A hosted model can change under its name. Nothing is written to the store.
-
-    Parameters
-    ----------
-    model : str
-        A card.
-    n : int
-        How many kept answers to ask for again, chosen by their keys: the same ones each time.
-
-    Raises
-    ------
-    DataError
-        If the store has no answer of this model.
-    """
-    card = load_card(model, layout.cards_folder(workspace.root))
-    store = CompletionStore(workspace.store)
-    try:
-        engine = open_engine(card, params, workspace, store)
-        stored = store.sample(engine.identity, n)
-    finally:
-        store.close()
-    if not stored:
-        raise DataError(f"the store has no answer of {model} to request again: evaluate it first")
-    requests = {key: request_of(parts) for key, parts, _ in stored}
-    fresh = engine.ask_past_the_store(requests)
-    counts: Counter[str] = Counter()
-    for key, _, old in stored:
-        new, request = fresh[key], requests[key]
-        if new.finish == "error":
-            counts["no answer"] += 1
-        elif new.text == old.text:
-            counts["same text"] += 1
-        else:
-            is_same = engine.choice(new, request) == engine.choice(old, request)
-            counts["same choice" if is_same else "other choice"] += 1
-    return {
-        "model": model,
-        "n_asked": len(stored),
-        "n_same_text": counts["same text"],
-        "n_same_choice": counts["same text"] + counts["same choice"],
-        "n_other_choice": counts["other choice"],
-        "n_unanswered": counts["no answer"],
-        "resolved_models": sorted(
-            {
-                a.resolved_model
-                for a in (*fresh.values(), *(o for *_, o in stored))
-                if a.resolved_model
-            }
-        ),
-    }

@@ -37,7 +37,7 @@ def run(model: str, params: Params, root: Path = Path(), uri: str | None = None)
         If MLflow refuses or cannot be reached.
     """
     card = load_card(model, layout.cards_folder(root))
-    asked = _flat(params.model_dump(mode="json", exclude={"models", "track", "watch"}))
+    asked = _flat(params.model_dump(mode="json", exclude={"models", "track", "watch", "canary"}))
     asked |= {"model": model, "provider": card.provider, "licence": card.licence}
     profile = read_json(layout.profile_file(model, root))
     files = {domain: layout.decisions_file(model, domain, root) for domain in params.domains}

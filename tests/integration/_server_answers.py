@@ -68,6 +68,17 @@ def _logprobs(before: str, choice: str, messages: list[dict[str, Any]]) -> dict[
     return {"content": content}
 
 
+def _first_token(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the log-probabilities of an answer that ends after one token."""
+    seed = int(digest(messages)[:8], 16)
+    weights = {f"t{i}": 1.0 + (seed >> (4 * i)) % 16 for i in range(5)}
+    top = [
+        {"token": token, "logprob": math.log(weight / sum(weights.values()))}
+        for token, weight in weights.items()
+    ]
+    return {"content": [{**top[0], "top_logprobs": top}]}
+
+
 def answer(body: dict[str, Any]) -> dict[str, Any]:
     """Return the whole answer to a chat completion request."""
     messages = body["messages"]
@@ -90,7 +101,8 @@ def answer(body: dict[str, Any]) -> dict[str, Any]:
     }
     made = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     if body.get("logprobs"):
-        made["logprobs"] = _logprobs(before, choice, messages)
+        is_one = body.get("max_tokens") == 1
+        made["logprobs"] = _first_token(messages) if is_one else _logprobs(before, choice, messages)
     return {
         "id": f"chatcmpl-{digest(messages)[:12]}",
         "object": "chat.completion",

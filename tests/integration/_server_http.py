@@ -11,6 +11,7 @@ import json
 import socket
 import struct
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +65,8 @@ class Server:
         The most chat requests that were under way at once.
     statuses : Counter
         Responses by HTTP status.
+    revise : callable
+        ``revise(body, made)`` changes the answer to a request: a model that drifts.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Server:
         self.keeps_bodies = True
         self.models: list[str] | None = [answers.MODEL]  # None: it has no list
         self.n_listed = 0
+        self.revise: Callable[[dict[str, Any], dict[str, Any]], None] = lambda body, made: None
         self.n_now = 0
         self.peak = 0
         self.port = 0
@@ -254,7 +258,9 @@ class _Connection(asyncio.Protocol):
         if fault is not None and fault.kind != "late":
             self._fail(fault, body, content, key)
             return
-        self._done(answers.answer(body), content)
+        made = answers.answer(body)
+        server.revise(body, made)
+        self._done(made, content)
 
     def _done(self, made: Any, content: str) -> None:
         if not self.transport.is_closing():

@@ -6,6 +6,7 @@ can exceed a cap.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from escalometer.config import Price
@@ -110,15 +111,38 @@ class Budget:
         self.n_requests += 1
         return cost
 
+    def has_room(self, requests: Iterable[Request]) -> bool:
+        """Return true if all of `requests` may be asked, even at their worst cost."""
+        costs = [self.worst(request) for request in requests]
+        n_asked = self.n_requests + self._n_reserved + len(costs)
+        if self.max_requests is not None and n_asked > self.max_requests:
+            return False
+        if self.max_cost_usd is None:
+            return True
+        spent_usd = self.cost_usd + self._reserved_usd + sum(costs)
+        return spent_usd <= self.max_cost_usd * (1 + 1e-9)
+
+    def too_small(self, n: int) -> BudgetError:
+        """Return the error for `n` requests that are asked together or not at all."""
+        return BudgetError(
+            f"budget too small: {self._caps()} are spent, and {n} requests that belong together "
+            "might exceed the limit. None of them was sent: increase ask.max_cost_usd or "
+            "ask.max_requests in params.yaml, or ESCALOMETER_MAX_COST or ESCALOMETER_MAX_REQUESTS "
+            "for one run."
+        )
+
     def reached(self, n_left: int) -> BudgetError:
         """Return the error that ends a run here, with `n_left` requests unasked."""
+        return BudgetError(
+            f"budget reached: {self._caps()} are spent, and the next request might exceed "
+            f"the limit. At least {n_left} requests are left. All answers are kept: run the "
+            "same command with a larger --max-cost or --max-requests to resume."
+        )
+
+    def _caps(self) -> str:
         caps = []
         if self.max_cost_usd is not None:
             caps.append(f"${self.cost_usd:.4f} of ${self.max_cost_usd:g}")
         if self.max_requests is not None:
             caps.append(f"{self.n_requests} of {self.max_requests} requests")
-        return BudgetError(
-            f"budget reached: {' and '.join(caps)} are spent, and the next request might exceed "
-            f"the limit. At least {n_left} requests are left. All answers are kept: run the "
-            "same command with a larger --max-cost or --max-requests to resume."
-        )
+        return " and ".join(caps)

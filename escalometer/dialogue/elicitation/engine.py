@@ -23,7 +23,13 @@ from escalometer.dialogue.elicitation.store import KEY_START, CompletionStore, E
 from escalometer.dialogue.elicitation.work import Keep, Work
 from escalometer.dialogue.elicitation.writer import Writer
 from escalometer.dialogue.protocol import first_turn, second_turn
-from escalometer.dialogue.providers import BatchProvider, Completion, RemoteProvider, Request
+from escalometer.dialogue.providers import (
+    BatchProvider,
+    Completion,
+    Readable,
+    RemoteProvider,
+    Request,
+)
 from escalometer.runtime.garbage_collection import without_garbage_collection
 
 OnAnswer = Callable[[int, bool], None]
@@ -136,8 +142,28 @@ class Engine:
         """Return the index of the choice that `answer` states, if any."""
         return self._answering.choice(answer, request)
 
+    @property
+    def readable(self) -> Readable | None:
+        """The probabilities that a request for one token returns; see `Provider`."""
+        return self._provider.readable
+
+    @property
+    def spent(self) -> tuple[int, float]:
+        """The number of requests of this run so far, and their cost in dollars."""
+        return self._budget.n_requests, self._budget.cost_usd
+
     def ask_past_the_store(self, work: Work) -> dict[str, Completion]:
-        """Return fresh answers by key; the store neither gives nor gets any."""
+        """Return fresh answers by key; the store neither gives nor gets any.
+
+        Raises
+        ------
+        BudgetError
+            Before anything is asked, if the budget leaves no room for all: nothing keeps a part.
+        ProviderError
+            If the model cannot be asked at all.
+        """
+        if not self._budget.has_room(work.values()):
+            raise self._budget.too_small(len(work))
         answers: dict[str, Completion] = {}
 
         def keep(key: str, request: Request, completion: Completion) -> Work:

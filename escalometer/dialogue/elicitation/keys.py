@@ -33,6 +33,8 @@ def request_parts(request: Request, parameters: Mapping[str, Any]) -> dict[str, 
         parts["choices"] = request.choices
     if request.reads_choice:
         parts["reads_choice"] = True
+    if request.reads_first_token:
+        parts["reads_first_token"] = True
     if parameters:
         parts["parameters"] = dict(parameters)
     return parts
@@ -86,6 +88,7 @@ class Keys:
             request.replicate,
             request.choices,
             request.reads_choice,
+            request.reads_first_token,
         )
         around = self._around.get(kind)
         if around is None:

@@ -21,6 +21,7 @@ from escalometer.errors import EscalometerError, MissingExtra, unknown_name
 from escalometer.runtime import extras
 
 Finish = Literal["stop", "length", "forced", "refused", "error"]
+Readable = Literal["choice", "first"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Request:
     reads_choice : bool
         Whether the probabilities of the choices right after the marker are wanted. A local model
         then writes nothing before the marker: one forward pass answers.
+    reads_first_token : bool
+        Whether the log-probabilities of the answer's first token are wanted, and no more of it.
     """
 
     messages: tuple[tuple[str, str], ...]
@@ -59,6 +62,7 @@ class Request:
     replicate: int = 0
     choices: tuple[str, ...] = BINARY
     reads_choice: bool = False
+    reads_first_token: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,10 @@ class Completion:
         What an alias stood for, as the provider says.
     is_passing : bool
         Whether an error may be gone next time (an outage): it is asked again, not kept.
+    first_token : mapping of str to float or None
+        Log-probabilities of the likeliest first tokens, where they were requested and returned.
+    fingerprint : str or None
+        The provider's name of the configuration that answered, where it sends one.
     """
 
     text: str
@@ -103,6 +111,8 @@ class Completion:
     n_cached_tokens: int = 0
     resolved_model: str | None = None
     is_passing: bool = False
+    first_token: Mapping[str, float] | None = None
+    fingerprint: str | None = None
 
 
 class Provider(Protocol):
@@ -115,10 +125,14 @@ class Provider(Protocol):
         part of every completion's key.
     can_force : bool
         Whether `Request.force_answer` can be done.
+    readable : {"choice", "first"} or None
+        The probabilities that a request for one token returns: those of the choices
+        (`Request.reads_choice`), or of the answer's first token (`Request.reads_first_token`).
     """
 
     identity: Mapping[str, str]
     can_force: bool
+    readable: Readable | None
 
     def parameters(self, request: Request) -> Mapping[str, Any]:
         """Return the further parameters that determine the answer, as part of its key.

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from escalometer.config import ModelCard, Workspace
-from escalometer.dialogue.providers import Completion, Finish, Request
+from escalometer.dialogue.providers import Completion, Finish, Readable, Request
 from escalometer.dialogue.remote import chat, failures
 from escalometer.dialogue.remote.limits import AdaptiveLimiter
 from escalometer.dialogue.remote.logprobs import probabilities
@@ -37,6 +37,7 @@ class InspectProvider:
     """A model through inspect_ai; see `RemoteProvider`."""
 
     can_force = False
+    readable: Readable | None = None  # its answers come whole
     batches = None  # inspect_ai's own batches cannot be polled on our schedule
 
     def __init__(self, card: ModelCard, workspace: Workspace) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 from escalometer.config import Endpoint, ModelCard
 from escalometer.dialogue.providers import Completion, Finish, Request
-from escalometer.dialogue.remote.logprobs import probabilities
+from escalometer.dialogue.remote.logprobs import first_token, probabilities
 from escalometer.errors import UsageError
 
 _REFUSING = {"content_filter", "refusal", "safety", "prohibited_content", "blocklist", "recitation"}
 _CUT = {"length", "max_tokens", "max_output_tokens"}
+_N_FIRST = 5  # alternatives to a first token: what most endpoints allow
 _BYTES_PER_TOKEN = 3  # an estimate on the high side: English has about 4.5
 _LEADING_THOUGHT = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL | re.IGNORECASE)
 _OPEN, _CLOSE = "<think>", "</think>"
@@ -69,6 +70,8 @@ def parameters(card: ModelCard, request: Request) -> dict[str, Any]:
     if request.reads_choice and endpoint.has_logprobs:
         # Each choice occurs as two tokens at most, with and without a space. 5 is what most allow.
         body |= {"logprobs": True, "top_logprobs": min(20, max(5, 2 * len(request.choices)))}
+    if request.reads_first_token:
+        body |= {endpoint.tokens_field: 1, "logprobs": True, "top_logprobs": _N_FIRST}
     return _merged(_merged(body, endpoint.body), switch or {})
 
 
@@ -189,4 +192,8 @@ def completion(
         ),
         n_cached_tokens=min(n_cached, n_prompt),
         resolved_model=str(answer["model"]) if answer.get("model") else None,
+        first_token=first_token(choice.get("logprobs")) if request.reads_first_token else None,
+        fingerprint=(
+            str(answer["system_fingerprint"]) if answer.get("system_fingerprint") else None
+        ),
     )

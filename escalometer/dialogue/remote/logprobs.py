@@ -1,4 +1,4 @@
-"""The probabilities of the choices right after the marker, from an answer's log-probabilities."""
+"""Probabilities of the choices after the marker, and of first tokens, from log-probabilities."""
 
 from __future__ import annotations
 
@@ -95,3 +95,21 @@ def probabilities(
     if total <= 0 or not math.isfinite(total) or len(tokens[i][1]) < 2:
         return None
     return tuple(mass / total for mass in masses.values())
+
+
+def first_token(logprobs: Any) -> dict[str, float] | None:
+    """Return the log-probability of each listed first token of an answer, None where there is none.
+
+    Parameters
+    ----------
+    logprobs : Any
+        ``choices[0].logprobs`` of an answer.
+    """
+    if not isinstance(logprobs, dict):
+        return None
+    try:
+        tokens = _tokens(logprobs)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None  # an unknown layout: treated as absent
+    listed = {t: p for t, p in tokens[0][1] if math.isfinite(p)} if tokens else {}
+    return listed or None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from escalometer.config import ModelCard, Thinking, Workspace
-from escalometer.dialogue.providers import Completion, Request
+from escalometer.dialogue.providers import Completion, Readable, Request
 from escalometer.dialogue.providers.local import adapters, loading, weights
 from escalometer.dialogue.providers.local.writing import Answer
 from escalometer.errors import ProviderError
@@ -61,6 +61,7 @@ class LocalProvider:
     """A causal language model in a local folder of safetensors; see `Provider`."""
 
     can_force = True
+    readable: Readable | None = "choice"
 
     def __init__(self, card: ModelCard, workspace: Workspace) -> None:
         self._card = card

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from escalometer.config import ModelCard, Workspace
-from escalometer.dialogue.providers import Completion, Finish, Request
+from escalometer.dialogue.providers import Completion, Finish, Readable, Request
 from escalometer.dialogue.providers.openai.batches import Batches
 from escalometer.dialogue.providers.openai.http import Client
 from escalometer.dialogue.providers.openai.patience import Patience, Streak
@@ -62,6 +62,10 @@ class OpenAIProvider:
             endpoint.max_in_flight, endpoint.requests_per_minute, endpoint.tokens_per_minute
         )
         self.batches = Batches(card, self._client) if endpoint.has_batches else None
+        always_thinks = card.thinking is not None and card.thinking.off is None
+        self.readable: Readable | None = (
+            "first" if endpoint.has_logprobs and not always_thinks else None
+        )
         self.identity = {
             "provider": "openai",
             "base_url": endpoint.base_url.rstrip("/"),
