@@ -74,13 +74,16 @@ def notify_verdict(verdict: Verdict, promotion: str, link: str | None) -> None:
         "fail": f"Gate failed: {model} must not go into use",
         "inconclusive": f"Gate undecided: {model} needs more dialogues",
     }[verdict.verdict]
-    reasons = [rule.reason for rule in verdict.rules if rule.verdict == verdict.verdict]
+    rules = [rule for rule in verdict.rules if rule.verdict == verdict.verdict]
+    by_reason: dict[str, list[str]] = {}
+    for rule in rules:
+        by_reason.setdefault(rule.reason, []).append(rule.rule)
+    reasons = "; ".join(f"{', '.join(names)}: {why}" for why, names in by_reason.items())
     body = {
         "pass": f"{model} satisfies all {len(verdict.rules)} rules{compared}.",
-        "fail": f"{model} breaks {len(reasons)} of {len(verdict.rules)} rules{compared}: "
-        + "; ".join(reasons),
-        "inconclusive": f"{model}{compared} breaks no rule, but {len(reasons)} of "
-        f"{len(verdict.rules)} cannot be decided: " + "; ".join(reasons),
+        "fail": f"{model} breaks {len(rules)} of {len(verdict.rules)} rules{compared}: {reasons}.",
+        "inconclusive": f"{model}{compared} breaks no rule, but {len(rules)} of "
+        f"{len(verdict.rules)} cannot be decided: {reasons}.",
     }[verdict.verdict]
     notify(verdict.verdict, model, subject, " ".join(filter(None, (body, promotion))), link)
 

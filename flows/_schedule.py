@@ -85,14 +85,13 @@ def notify_at(url: str) -> None:
     url : str
         The address. Prefect keeps it encrypted.
     """
-    from prefect.automations import Automation
     from prefect.blocks.webhook import Webhook
     from prefect.client.orchestration import get_client
     from prefect.events.actions import CallWebhook
-    from prefect.events.schemas.automations import EventTrigger
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger
 
     block = Webhook(method="POST", url=url).save(_BLOCK, overwrite=True)
-    automation = Automation(
+    automation = AutomationCore(
         name=_AUTOMATION,
         description="Posts notices about releases to the webhook block " + _BLOCK,
         trigger=EventTrigger(expect={f"{PREFIX}*"}, posture="Reactive", threshold=1, within=0),

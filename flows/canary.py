@@ -71,13 +71,13 @@ def canary(
                 statuses[model] = found.status
                 _tell(found)
                 if found.status == "drift":
-                    limits = {"max_cost_usd": max_cost_usd, "max_requests": max_requests}
                     release(
                         model=model,
                         retry=list(OUTCOMES),
                         promote=promote,
                         retry_delays_s=delays_s,
-                        **limits,
+                        max_cost_usd=max_cost_usd,
+                        max_requests=max_requests,
                     )
                     task(model, is_restarted=True)
         except EscalometerError as error:  # people are told; the others are looked at all the same
