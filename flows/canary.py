@@ -26,10 +26,10 @@ from flows.release import release
 
 
 @prefect.task(task_run_name="look at {model}", cache_policy=NO_CACHE, retry_condition_fn=is_passing)
-def looked(model: str, is_restarted: bool = False) -> CanaryLook:
+def looked(model: str, again: bool = False, is_restarted: bool = False) -> CanaryLook:
     """Return the result of one look at a model, whose panel is asked and paid for."""
     found = operation.look(
-        model, load_params(), workspace(), datetime.now(UTC), restart=is_restarted
+        model, load_params(), workspace(), datetime.now(UTC), restart=is_restarted, again=again
     )
     rows = [{"number": name, "value": value} for name, value in _numbers(found).items()]
     create_table_artifact(rows, key("canary", model), f"{model}: {found.status}")
@@ -42,6 +42,7 @@ def canary(
     max_cost_usd: float | None = None,
     max_requests: int | None = None,
     promote: bool = False,
+    again: bool = False,
     retry_delays_s: list[float] | None = None,
 ) -> dict[str, str]:
     """Look at models for drift, evaluate again those that drifted, and return their status.
@@ -57,6 +58,8 @@ def canary(
         Limits of each evaluation after drift.
     promote : bool
         Whether the verdict on a model that drifted is recorded in MLflow.
+    again : bool
+        Whether to look although there was a look today.
     retry_delays_s : list of float, optional
         Pauses in seconds before what failed in an outage is tried again.
     """
@@ -67,7 +70,7 @@ def canary(
     for model in models or _in_use(load_params()):
         try:
             with notifying(model):
-                found = task(model)
+                found = task(model, again=again)
                 statuses[model] = found.status
                 _tell(found)
                 if found.status == "drift":

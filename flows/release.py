@@ -104,7 +104,8 @@ def release(
         check_price(load_card(model), params.ask.model_copy(update={**project.limits, **limits}))
         other = in_use if in_use != model else None
         folder = evaluate(
-            models=[model, *([other] if other else [])],
+            # The release last: the newest evaluation becomes MLflow's candidate.
+            models=[*([other] if other else []), model],
             domains=domains,
             interventions=interventions,
             cost_ratios=cost_ratios,

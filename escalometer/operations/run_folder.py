@@ -36,10 +36,10 @@ _SHARED = (
 
 
 def folder_of(params: Params, root: Path) -> Path:
-    """Return the folder of a run: its first model, and a digest of what determines its outputs."""
+    """Return the folder of a run: its last model, and a digest of what determines its outputs."""
     content = json.dumps(params.model_dump(mode="json", exclude=_APART), sort_keys=True)
     code = hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]
-    return layout.runs_folder(root) / f"{params.models[0]}-{code}"
+    return layout.runs_folder(root) / f"{params.models[-1]}-{code}"
 
 
 def prepare(params: Params, workspace: Workspace) -> Path:
