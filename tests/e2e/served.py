@@ -54,6 +54,7 @@ def make(root: Path, url: str, **watch: object) -> None:
     params |= {"models": ["remote"], "watch": {"patterns": ["better*", "worse*"], **watch}}
     params["query"]["force_answer"] = False
     params["gate"] |= GATE
+    params["gate"]["min_effect"]["threshold_distance"] = None  # the model in use has no threshold
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), "utf-8")
 
 
@@ -143,10 +144,10 @@ class Served:
     def call(self, path: str, content: Any = None) -> Any:
         """Return what Prefect's API answers."""
         data = None if content is None else json.dumps(content).encode()
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310
             f"{self.url}{path}", data, {"content-type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
             raw = reply.read()
         return json.loads(raw) if raw else None
 
