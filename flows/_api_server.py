@@ -12,6 +12,8 @@ import time
 from escalometer.runtime.interruption import end_with_parent
 from flows._server import HOME, Role, database_settings
 
+_LEASES = "prefect.server.concurrency.lease_storage.filesystem"
+
 
 def main(port: int) -> None:
     """Serve at a port of this machine, in place of a run that serves now."""
@@ -23,7 +25,9 @@ def main(port: int) -> None:
     home = HOME.resolve()
     updates = database_settings(home) | {
         settings.PREFECT_API_BLOCKS_REGISTER_ON_START: True,
-        settings.PREFECT_SERVER_DATABASE_TIMEOUT: 60.0,
+        # In memory, the places of runs under way would be lost with this process, and the runs end.
+        settings.PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE: _LEASES,
+        settings.PREFECT_HOME: home,
     }
     with settings.temporary_settings(updates=updates):
         role = Role(home)

@@ -103,7 +103,7 @@ def notifying(model: str = "-") -> Iterator[None]:
 def _error_words(model: str, error: EscalometerError) -> tuple[Kind, str, str, str]:
     if isinstance(error, BudgetError) or error.exit_code == BudgetError.exit_code:
         subject = "Budget reached"
-        return "budget", model, subject, f"{error}. The answers received so far are kept."
+        return "budget", model, subject, _sentence(error)
     is_outage = isinstance(error, Outage) or getattr(error, "is_passing", False)
     if is_outage:
         subject = "No verdict: a provider does not answer"
@@ -111,4 +111,8 @@ def _error_words(model: str, error: EscalometerError) -> tuple[Kind, str, str, s
         subject = "No verdict: the configuration must be corrected"
     else:
         subject = "No verdict: the run stopped"
-    return "error", model, subject, f"{error}. This says nothing about the model."
+    return "error", model, subject, f"{_sentence(error)} This says nothing about the model."
+
+
+def _sentence(error: EscalometerError) -> str:
+    return f"{str(error).rstrip('.')}."

@@ -108,6 +108,7 @@ def serve(port: int, mlflow_port: int, notify_url: str | None) -> None:
     try:
         url = _serve_api(port, parts)
         environment = {**os.environ, "PREFECT_API_URL": url, PROJECT: str(root)}
+        environment.pop("ESCALOMETER_RUN", None)  # every run has a budget of its own
         if mlflow_port:
             environment[MLFLOW_PAGES] = _serve_mlflow(root, mlflow_port, parts)
         with settings.temporary_settings(updates={settings.PREFECT_API_URL: url}):

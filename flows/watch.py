@@ -78,13 +78,13 @@ def watch(
     retry_delays_s : list of float, optional
         Pauses in seconds before what failed in an outage is tried again.
     """
+    verdicts, failed = {}, list[str]()
     with notifying():
         delays_s = list(RETRY_DELAYS_S if retry_delays_s is None else retry_delays_s)
         root = workspace().root
         found = looked()
         _tell(found)
         limits = evaluation.limits(max_cost_usd, max_requests, allow_unpriced)
-        verdicts, failed = {}, list[str]()
         for model in releases.pending([new["model"] for new in found.new], root):
             try:
                 _check_price(model, limits)
@@ -109,12 +109,12 @@ def watch(
             except EscalometerError as error:  # people are told; the others are judged all the same
                 releases.record(model, "pending", root, str(error))
                 failed.append(model)
-        if failed:
-            raise ProviderError(
-                f"no verdict on {', '.join(failed)}: the next run tries again with stored answers"
-            )
         _check_lists(found)
-        return verdicts
+    if failed:  # people were told why
+        raise ProviderError(
+            f"no verdict on {', '.join(failed)}: the next run tries again with stored answers"
+        )
+    return verdicts
 
 
 def _check_price(model: str, limits: dict[str, Any]) -> None:

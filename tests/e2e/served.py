@@ -54,7 +54,8 @@ def make(root: Path, url: str, **watch: object) -> None:
     params |= {"models": ["remote"], "watch": {"patterns": ["better*", "worse*"], **watch}}
     params["query"]["force_answer"] = False
     params["gate"] |= GATE
-    params["gate"]["min_effect"]["threshold_distance"] = None  # the model in use has no threshold
+    # The model in use has no threshold, and few dialogues show no small difference.
+    params["gate"]["min_effect"] |= {"threshold_distance": None, "share_answered": 0.05}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), "utf-8")
 
 

@@ -112,8 +112,10 @@ def test_an_outage_is_no_verdict_and_the_next_tick_goes_on(served: Served, bette
     assert KEY not in str(served.hook.notices)
 
 
-def test_a_budget_that_does_not_suffice_keeps_answers_and_promotes_nothing(served: Served):
-    served.provider.models = ["fake-1", "better-5"]
+def test_a_budget_that_does_not_suffice_keeps_answers_and_promotes_nothing(
+    served: Served, better: dict
+):
+    served.provider.models = ["fake-1", "better-2", "better-4", "better-5"]
     in_use, n_before = registry.in_use(served.root), served.provider.n_asked
     done = served.run("watch/daily", **TICK, max_requests=20)
     assert done["state_type"] == "FAILED"
