@@ -28,6 +28,7 @@ def run_evaluation(
     retry: str | None = None,
     dry_run: bool = False,
     timings: bool = False,
+    retry_before: str | None = None,
 ) -> None:
     """Bring the evaluation of params.yaml up to date by its flow, once its models are checked.
 
@@ -43,6 +44,8 @@ def run_evaluation(
         Whether to end before the first request, with the forecast cost.
     timings : bool
         Whether to print where the time went.
+    retry_before : str, optional
+        Time from which on stored answers are not requested again.
 
     Raises
     ------
@@ -64,6 +67,7 @@ def run_evaluation(
         evaluation.check_context(params, place)
     if due:
         again = {"ESCALOMETER_RETRY": retry} if retry else {}
+        again |= {"ESCALOMETER_RETRY_BEFORE": retry_before} if retry_before else {}
         wanted = {"--ask-again": retry, "--dry-run": dry_run, "--timings": timings}
         flags = [flag for flag, is_wanted in wanted.items() if is_wanted]
         flags.append(f"--checked={','.join(plan.addresses)}")

@@ -11,7 +11,7 @@ import click
 from escalometer import layout
 from escalometer.commands import Place
 from escalometer.commands._flows import run_evaluation
-from escalometer.commands._options import names, outcomes, ratios
+from escalometer.commands._options import names, outcomes, ratios, utc_time
 from escalometer.errors import BudgetError, UsageError, unknown_name
 from escalometer.resources import is_clone
 from escalometer.runtime.extras import need
@@ -73,7 +73,14 @@ _MLFLOW = f"mlflow ui --backend-store-uri sqlite:///{layout.mlflow_file()}"
     help="Use the provider's batch API in this run: half the price, answers within a day.",
 )
 @click.option(
-    "--retry", metavar="S,..", help="Retry dialogues with these statuses, e.g. refused,error."
+    "--retry",
+    metavar="S,..",
+    help="Retry dialogues with these statuses, e.g. refused,error; or all.",
+)
+@click.option(
+    "--retry-before",
+    metavar="TIME",
+    help="Retry only answers stored before this time (UTC), so that the same command resumes.",
 )
 @click.option(
     "--dry-run",
@@ -96,6 +103,7 @@ def evaluate(
     allow_unpriced: bool,
     batch: bool | None,
     retry: str | None,
+    retry_before: str | None,
     dry_run: bool,
     timings: bool,
 ) -> None:
@@ -134,6 +142,8 @@ def evaluate(
     params = load_params()
     models = tuple(card_named(model) for model in models)
     outcomes(retry or "")
+    if utc_time(retry_before or "") and not retry:
+        raise UsageError("--retry-before needs --retry")
     for name in domains or params.domains:
         catalog.load(name)
     for name in interventions or params.query.interventions:
@@ -173,7 +183,7 @@ def evaluate(
         params = edit_params(changes)
         changed = ", ".join(".".join(keys) for keys in changes)
         click.echo(f"params.yaml: set {changed}", err=True)
-    run_evaluation(params, place, retry, dry_run, timings)
+    run_evaluation(params, place, retry, dry_run, timings, retry_before)
     for domain in params.domains:
         file = layout.domain_file(domain)
         for warning in read_json(file).get("warnings", []) if file.exists() else []:

@@ -71,12 +71,14 @@ class CanaryState(Document):
         The panel, as `keys.request_parts` has it: it stays the same while the store grows.
     stored : Look
         What the store had for the panel when it was begun.
-    n_baseline, baseline_days, alpha, seed : int, int, float, int
+    n_baseline, baseline_days, alpha : int, int, float
         Settings of the panel.
     baseline, looks : tuple of Look
         The first answers, and those of the looks after them.
     drift_since : str or None
         Once drift was reported: the day at which it most likely began.
+    drift_at : str or None
+        Time of the look that reported it.
     """
 
     format: int = FORMAT
@@ -88,10 +90,10 @@ class CanaryState(Document):
     n_baseline: int
     baseline_days: int
     alpha: float
-    seed: int
     baseline: tuple[Look, ...] = ()
     looks: tuple[Look, ...] = ()
     drift_since: str | None = None
+    drift_at: str | None = None
 
     @property
     def is_measured(self) -> bool:
