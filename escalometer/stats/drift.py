@@ -9,10 +9,10 @@ independent of each other.
 If equal scores were ordered at random, the p-values of an unchanged model would be independent and
 uniform (Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005, chapters 2 and 7).
 Bets on them that a change began at look s multiply into a martingale, one for each s; their sum R
-grows by 1 per look on average while nothing changes (Shiryaev 1963, Roberts 1966; e-detectors: Shin,
-Ramdas, Rinaldo 2023, arXiv 2203.03532). By Doob's inequality (Ville's, for a sum that grows), R
-reaches c within T looks with a probability of at most T/c. The alarm is at c = `LOOKS_PER_YEAR` /
-alpha.
+grows by 1 per look on average while nothing changes (Shiryaev 1963, Roberts 1966; e-detectors:
+Shin, Ramdas, Rinaldo 2023, arXiv 2203.03532). By Doob's inequality (Ville's, for a sum that grows),
+R reaches c within T looks with a probability of at most T/c. The alarm is at
+c = `LOOKS_PER_YEAR` / alpha.
 """
 
 from __future__ import annotations
