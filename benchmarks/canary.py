@@ -118,16 +118,14 @@ def log_probabilities(
     return values.round(3)
 
 
-def first_alarms(rng: np.random.Generator, looks: Answers | NDArray[np.float64]) -> Answers:
+def first_alarms(looks: Answers | NDArray[np.float64]) -> Answers:
     """Return by year the look after the baseline with the first alarm, from 1; 0: none."""
-    n_years, n_all = looks.shape[:2]
-    ties = 1 - rng.random((n_years, n_all))
     p_values = []
-    for n in range(N_BASELINE + 1, n_all + 1):
+    for n in range(N_BASELINE + 1, looks.shape[1] + 1):
         some = looks[:, :n]
         is_choice = looks.ndim == 3
         scores = drift.choice_scores(some, 2) if is_choice else drift.distance_scores(some)
-        p_values.append(drift.last_p_value(scores, ties[:, n - 1]))
+        p_values.append(drift.last_p_value(scores))
     return alarms(np.stack(p_values, axis=-1))
 
 
@@ -142,7 +140,7 @@ def false_alarms(seed: int, n_years: int, noise: Noise, baseline_days: int = 1) 
     """Return the share of years without drift in which there was an alarm."""
     rng = np.random.default_rng(seed)
     found = [
-        first_alarms(rng, choices(rng, min(_CHUNK, n_years - done), 365, noise, baseline_days))
+        first_alarms(choices(rng, min(_CHUNK, n_years - done), 365, noise, baseline_days))
         for done in range(0, n_years, _CHUNK)
     ]
     return float(np.mean(np.concatenate(found) > 0))
@@ -160,11 +158,11 @@ def delays(
     n_looks = start + 28
     if isinstance(noise, Noise) and isinstance(change, Drift):
         looks = drifted(rng, choices(rng, n_years, n_looks, noise), start, change)
-        found = first_alarms(rng, looks)
+        found = first_alarms(looks)
     else:
         assert isinstance(noise, float)  # noqa: S101 - for the type checker
         assert isinstance(change, float)  # noqa: S101
-        found = first_alarms(rng, log_probabilities(rng, n_years, n_looks, start, noise, change))
+        found = first_alarms(log_probabilities(rng, n_years, n_looks, start, noise, change))
     return np.where(found > start, found - start, 0)[(found == 0) | (found > start)]
 
 

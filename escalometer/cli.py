@@ -29,7 +29,7 @@ from escalometer.commands import (
     store,
     train,
 )
-from escalometer.commands._options import CALLED_IN, outcomes, read_limits
+from escalometer.commands._options import CALLED_IN, outcomes, read_limits, utc_time
 from escalometer.errors import EscalometerError, Interrupted, UsageError
 from escalometer.runtime import extras, stage_report, warm_process
 
@@ -72,6 +72,7 @@ def workspace() -> Any:
         # Stages of one run share a budget; without a name, those that one process started.
         run=os.environ.get("ESCALOMETER_RUN") or f"process-{os.getppid()}-{date.today()}",
         retry=frozenset(outcomes(os.environ.get("ESCALOMETER_RETRY", ""))),
+        retry_before=utc_time(os.environ.get("ESCALOMETER_RETRY_BEFORE", "")),
         tracking=os.environ.get("MLFLOW_TRACKING_URI"),
         limits=read_limits(os.environ),
     )

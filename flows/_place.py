@@ -30,6 +30,7 @@ def placed(
     changes: Mapping[tuple[str, ...], Any],
     limits: Mapping[str, Any] | None = None,
     retry: Sequence[str] = (),
+    retry_before: str | None = None,
     run: str = "",
 ) -> Iterator[tuple[Params, Workspace]]:
     """Yield parameters and workspace of a run, whose folder is this process's for the block.
@@ -45,6 +46,8 @@ def placed(
         Of requests, by key of `ask`, for this run.
     retry : sequence of str
         Outcomes whose stored answers are replaced.
+    retry_before : str, optional
+        Time from which on they are not.
     run : str
         An id under which requests count together.
     """
@@ -61,6 +64,8 @@ def placed(
         variables |= spell_limits(limits or {})
         if retry:
             variables["ESCALOMETER_RETRY"] = ",".join(retry)
+        if retry_before:
+            variables["ESCALOMETER_RETRY_BEFORE"] = retry_before
         if run and "ESCALOMETER_RUN" not in os.environ:
             variables["ESCALOMETER_RUN"] = run
         with _warm(), working_in(folder, variables):

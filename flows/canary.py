@@ -77,6 +77,8 @@ def canary(
                     release(
                         model=model,
                         retry=list(OUTCOMES),
+                        # A run that was stopped goes on without asking anything twice.
+                        retry_before=found.drift_at,
                         promote=promote,
                         retry_delays_s=delays_s,
                         max_cost_usd=max_cost_usd,

@@ -60,6 +60,7 @@ def evaluate(
     allow_unpriced: bool | None = None,
     use_batches: bool | None = None,
     retry: list[str] | None = None,
+    retry_before: str | None = None,
     dry_run: bool = False,
     retry_delays_s: list[float] | None = None,
 ) -> str:
@@ -87,6 +88,8 @@ def evaluate(
         Whether models without a price, and the provider's batch API, are used in this run.
     retry : list of str, optional
         Statuses whose dialogues are requested again.
+    retry_before : str, optional
+        Time in ISO 8601 from which on stored answers are not requested again.
     dry_run : bool
         Whether to end before the first request, with the forecast cost.
     retry_delays_s : list of float, optional
@@ -99,7 +102,7 @@ def evaluate(
     delays_s = RETRY_DELAYS_S if retry_delays_s is None else retry_delays_s
     root = workspace().root
     run = str(flow_run.id)
-    with notifying(), placed(changes, limits, retry or (), run) as (params, place):
+    with notifying(), placed(changes, limits, retry or (), retry_before, run) as (params, place):
         n = _brought_up_to_date(params, place, bool(retry), dry_run, delays_s, root)
         if not dry_run:
             show_profiles(params.models, place.root)

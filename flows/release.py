@@ -71,6 +71,7 @@ def release(
     allow_unpriced: bool | None = None,
     use_batches: bool | None = None,
     retry: list[str] | None = None,
+    retry_before: str | None = None,
     promote: bool = False,
     retry_delays_s: list[float] | None = None,
 ) -> str:
@@ -86,7 +87,9 @@ def release(
         The release in use, which is evaluated with it; `gate.against` of params.yaml by default.
     domains, interventions, cost_ratios, samples, precision, replicates : optional
         As of the flow `evaluate`.
-    max_cost_usd, max_requests, allow_unpriced, use_batches, retry, retry_delays_s : optional
+    max_cost_usd, max_requests, allow_unpriced, use_batches : optional
+        As of the flow `evaluate`.
+    retry, retry_before, retry_delays_s : optional
         As of the flow `evaluate`.
     promote : bool
         Whether a release that passes is put in use: MLflow's alias `in-use` moves to it. The
@@ -113,6 +116,7 @@ def release(
             precision=precision,
             replicates=replicates,
             retry=retry,
+            retry_before=retry_before,
             retry_delays_s=retry_delays_s,
             **limits,
         )

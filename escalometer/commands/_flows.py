@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from escalometer.commands._options import spell_limits
+from escalometer.commands._options import outcomes, spell_limits
 from escalometer.errors import Interrupted
 from escalometer.resources import folder_path
 
@@ -30,6 +30,7 @@ def run_evaluation(
     retry: str | None = None,
     dry_run: bool = False,
     timings: bool = False,
+    retry_before: str | None = None,
 ) -> Params:
     """Bring an evaluation up to date by its flow, and return the parameters that it had.
 
@@ -51,6 +52,8 @@ def run_evaluation(
         Whether to end before the first request, with the forecast cost.
     timings : bool
         Whether to print where the time went.
+    retry_before : str, optional
+        Time from which on stored answers are not requested again.
 
     Raises
     ------
@@ -68,11 +71,15 @@ def run_evaluation(
 
     with_changes(load_params(), changes)  # an error is known before anything begins
     given = {name: value for name, value in (parameters or {}).items() if value is not None}
-    given |= {"retry": retry.split(",")} if retry else {}
     given |= {"dry_run": True} if dry_run else {}
-    flags = [f"--parameters={json.dumps(given)}", *(["--timings"] if timings else [])]
+    given |= {"retry": outcomes(retry)} if retry else {}
+    given |= {"retry_before": retry_before} if retry_before else {}
     environment = {**place.secrets, **({"ESCALOMETER_RETRY": retry} if retry else {})}
+    environment |= {"ESCALOMETER_RETRY_BEFORE": retry_before} if retry_before else {}
     environment |= {**spell_limits(place.limits), "ESCALOMETER_RUN": uuid.uuid4().hex}
+
+    def flags() -> list[str]:
+        return [f"--parameters={json.dumps(given)}", *(["--timings"] if timings else [])]
 
     def beside(who: str) -> None:
         if parameters is None or not differing(load_params(), changes):
@@ -83,8 +90,10 @@ def run_evaluation(
             "params.yaml and the results in data/ follow once it has ended",
             err=True,
         )
-        run_flow("evaluate", flags, environment, _KEPT)
-        environment.pop("ESCALOMETER_RETRY", None)  # done
+        run_flow("evaluate", flags(), environment, _KEPT)
+        for name in ("ESCALOMETER_RETRY", "ESCALOMETER_RETRY_BEFORE"):  # done
+            environment.pop(name, None)
+            given.pop(name.partition("_")[2].lower(), None)
 
     with only_run(place.root, beside):
         params = load_params()
@@ -93,7 +102,7 @@ def run_evaluation(
             changed = ", ".join(".".join(keys) for keys in changes)
             click.echo(f"params.yaml: set {changed}", err=True)
         project.prepare(params.models, place.root)
-        _run_here(params, place, flags, environment, dry_run)
+        _run_here(params, place, flags(), environment, dry_run)
         return params
 
 

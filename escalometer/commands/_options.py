@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -145,7 +146,7 @@ def ratios(context: click.Context, parameter: click.Parameter, value: str | None
 
 
 def outcomes(value: str) -> list[str]:
-    """Return the outcomes of dialogues named in a list that is separated by commas.
+    """Return the outcomes of dialogues named in a list that is separated by commas, or all.
 
     Raises
     ------
@@ -155,10 +156,32 @@ def outcomes(value: str) -> list[str]:
     from escalometer.dialogue.elicitation.rows import OUTCOMES
 
     listed = [name.strip() for name in value.split(",") if name.strip()]
+    if listed == ["all"]:
+        return list(OUTCOMES)
     for name in listed:
         if name not in OUTCOMES:
             raise unknown_name("outcome", name, OUTCOMES)
     return listed
+
+
+def utc_time(value: str) -> str | None:
+    """Return a time as the completion store writes it, None for an empty text.
+
+    Raises
+    ------
+    UsageError
+        If it is no time in ISO 8601.
+    """
+    if not value:
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise UsageError(
+            f"{value!r} is not a time in ISO 8601, such as 2026-12-01T06:00"
+        ) from error
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return time.isoformat(timespec="seconds")
 
 
 def read_limits(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import click
 from escalometer import layout
 from escalometer.commands import Place
 from escalometer.commands._flows import run_evaluation
-from escalometer.commands._options import names, outcomes, ratios
-from escalometer.errors import BudgetError
+from escalometer.commands._options import names, outcomes, ratios, utc_time
+from escalometer.errors import BudgetError, UsageError
 from escalometer.resources import is_clone
 from escalometer.runtime.extras import need
 
@@ -77,7 +77,14 @@ _MLFLOW = f"mlflow ui --backend-store-uri sqlite:///{layout.mlflow_file()}"
     help="Use the provider's batch API in this run: half the price, answers within a day.",
 )
 @click.option(
-    "--retry", metavar="S,..", help="Retry dialogues with these statuses, e.g. refused,error."
+    "--retry",
+    metavar="S,..",
+    help="Retry dialogues with these statuses, e.g. refused,error; or all.",
+)
+@click.option(
+    "--retry-before",
+    metavar="TIME",
+    help="Retry only answers stored before this time (UTC), so that the same command resumes.",
 )
 @click.option(
     "--dry-run",
@@ -100,6 +107,7 @@ def evaluate(
     allow_unpriced: bool,
     batch: bool | None,
     retry: str | None,
+    retry_before: str | None,
     dry_run: bool,
     timings: bool,
 ) -> None:
@@ -134,6 +142,8 @@ def evaluate(
 
     need("pipeline", "`escalometer evaluate`")
     outcomes(retry or "")
+    if utc_time(retry_before or "") and not retry:
+        raise UsageError("--retry-before needs --retry")
     settings = (domains, interventions, cost_ratios, samples, precision, replicates)
     changes = evaluation.changes(load_params(), models, *settings)
     limits = evaluation.limits(max_cost, max_requests, allow_unpriced, batch)
@@ -143,7 +153,7 @@ def evaluate(
     for model in models:
         check_price(load_card(model), place.asking(load_params()))
     given = dict(zip(_PARAMETERS, (models, *settings), strict=True)) | limits
-    params = run_evaluation(changes, place, given, retry, dry_run, timings)
+    params = run_evaluation(changes, place, given, retry, dry_run, timings, retry_before)
     for domain in params.domains:
         file = layout.domain_file(domain)
         for warning in read_json(file).get("warnings", []) if file.exists() else []:

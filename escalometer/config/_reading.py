@@ -38,6 +38,8 @@ class Workspace:
         The id that all stages of one run share, so that their costs count together.
     retry : frozenset of str
         Outcomes whose kept answers are asked for again.
+    retry_before : str or None
+        Time, ISO 8601 in UTC, from which on kept answers are not asked for again.
     tracking : str or None
         MLflow's address; None for the project's own store.
     limits : mapping of str to Any
@@ -50,6 +52,7 @@ class Workspace:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     run: str = ""
     retry: frozenset[str] = frozenset()
+    retry_before: str | None = None
     tracking: str | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
 

@@ -80,7 +80,13 @@ def open_engine(
         is_batch=is_batch,
     )
     return Engine(
-        provider, store, answering, budget=budget, retry=workspace.retry, run=workspace.run
+        provider,
+        store,
+        answering,
+        budget=budget,
+        retry=workspace.retry,
+        retry_before=workspace.retry_before,
+        run=workspace.run,
     )
 
 

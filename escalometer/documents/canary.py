@@ -67,6 +67,10 @@ class CanaryLook(Document):
     drift_since: str | None = Field(
         description="Day of the look at which the drift most likely began; null without drift."
     )
+    drift_at: str | None = Field(
+        description="Time of the look that reported the drift: answers stored before it are to be "
+        "asked again (`evaluate --retry all --retry-before`). Null without drift."
+    )
     resolved_models: tuple[str, ...] = Field(
         description="Models that the provider names in the answers of this look."
     )

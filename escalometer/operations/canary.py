@@ -73,8 +73,7 @@ def look(
     try:
         engine = open_engine(card, params, workspace, store)
         if state is None:
-            size = n_prompts or params.canary.n_prompts
-            state = begin(model, engine, store, params, size, now.astimezone(UTC).isoformat())
+            state = begin(model, engine, store, params, n_prompts or params.canary.n_prompts)
         else:
             check_same(state, engine, n_prompts)
     finally:
@@ -112,7 +111,7 @@ class _Watch:
         evidence = numbers.evidence(state)
         if state.drift_since is None and drift.is_alarm(evidence, state.alpha):
             since = str(state.looks[evidence.since].day)
-            state = state.model_copy(update={"drift_since": since})
+            state = state.model_copy(update={"drift_since": since, "drift_at": found.at})
         self._keep(state)
         return self._result("no drift" if state.drift_since is None else "drift")
 
@@ -168,6 +167,7 @@ class _Watch:
             evidence=evidence,
             evidence_limit=drift.limit(state.alpha),
             drift_since=state.drift_since,
+            drift_at=state.drift_at,
             resolved_models=models,
             resolved_models_before=models_before,
             fingerprints=prints,

@@ -13,19 +13,14 @@ from escalometer.stats import drift
 
 
 def p_value(state: CanaryState, look: Look) -> float:
-    """Return the p-value of a look that follows those of `state`.
-
-    Equal scores are ordered by a random number from the panel's seed, so that the same answers
-    give the same p-value.
-    """
+    """Return the p-value of a look that follows those of `state`."""
     looks = [*state.baseline, *state.looks, look]
     if state.mode == "choices":
         answers = np.array([one.choices for one in looks], dtype=np.int64)
         scores = drift.choice_scores(answers, int(answers.max()) + 1)
     else:
         scores = drift.distance_scores(_log_probabilities(looks))
-    tie = 1 - np.random.default_rng([state.seed, len(looks)]).random()
-    return float(drift.last_p_value(scores, tie))
+    return float(drift.last_p_value(scores))
 
 
 def _log_probabilities(looks: Sequence[Look]) -> drift.Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,7 +74,7 @@ def _tokens(request: Request, answer: Completion) -> dict[str, float] | None:
 
 
 def begin(
-    model: str, engine: Engine, store: CompletionStore, params: Params, n_prompts: int, at: str
+    model: str, engine: Engine, store: CompletionStore, params: Params, n_prompts: int
 ) -> CanaryState:
     """Return the record of a new panel: stored prompts with a choice, of both turns, by key.
 
@@ -86,11 +85,9 @@ def begin(
     engine, store : Engine, CompletionStore
         How the model is asked, and what it answered.
     params : Params
-        Uses `canary` and `seed`.
+        Uses `canary`.
     n_prompts : int
         Size of the panel; it is smaller if the store has fewer prompts.
-    at : str
-        The time, which is part of the seed: equal scores are in another order after a restart.
 
     Raises
     ------
@@ -109,7 +106,7 @@ def begin(
     panel = [*first[: n_prompts - n_second], *second[:n_second]]
     if not panel:
         raise DataError(f"the store has no answer of {model} to request again: evaluate it first")
-    stored = look_of([pair for _, pair in panel], engine, "choices", at)
+    stored = look_of([pair for _, pair in panel], engine, "choices", "")
     if mode == "probabilities":
         stored = stored.model_copy(update={"choices": None})
     return CanaryState(
@@ -121,7 +118,6 @@ def begin(
         n_baseline=params.canary.n_baseline,
         baseline_days=params.canary.baseline_days,
         alpha=params.canary.alpha,
-        seed=int(hashlib.sha256(f"{params.seed} {model} {at}".encode()).hexdigest()[:8], 16),
     )
 
 

@@ -7,9 +7,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from escalometer.documents.document import Document
 from escalometer.errors import DataError, UsageError
 from escalometer.runtime.files import write_json
 
@@ -23,7 +22,13 @@ NO_ANSWER = -1
 Mode = Literal["choices", "probabilities"]
 
 
-class Look(Document):
+class _Part(BaseModel):
+    """A part of the record: frozen, without unknown keys, NaN or infinities."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Look(_Part):
     """One answer to each prompt.
 
     Attributes
@@ -60,7 +65,7 @@ class Look(Document):
         return sum(found is not None for found in self.tokens or ())
 
 
-class CanaryState(Document):
+class CanaryState(_Part):
     """All that is known of a model's canary.
 
     Attributes
@@ -71,12 +76,14 @@ class CanaryState(Document):
         The panel, as `keys.request_parts` has it: it stays the same while the store grows.
     stored : Look
         What the store had for the panel when it was begun.
-    n_baseline, baseline_days, alpha, seed : int, int, float, int
+    n_baseline, baseline_days, alpha : int, int, float
         Settings of the panel.
     baseline, looks : tuple of Look
         The first answers, and those of the looks after them.
     drift_since : str or None
         Once drift was reported: the day at which it most likely began.
+    drift_at : str or None
+        Time of the look that reported it.
     """
 
     format: int = FORMAT
@@ -88,10 +95,10 @@ class CanaryState(Document):
     n_baseline: int
     baseline_days: int
     alpha: float
-    seed: int
     baseline: tuple[Look, ...] = ()
     looks: tuple[Look, ...] = ()
     drift_since: str | None = None
+    drift_at: str | None = None
 
     @property
     def is_measured(self) -> bool:
@@ -140,4 +147,4 @@ def read_state(path: Path) -> CanaryState | None:
 
 def write_state(state: CanaryState, path: Path) -> None:
     """Write the record at `path`, whole or not at all."""
-    write_json(state.as_json(), path)
+    write_json(state.model_dump(mode="json"), path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from escalometer.documents import CanaryLook
 from escalometer.documents.wording import count, p_value, share, visible
 
-#: The command that asks all dialogues of a model again.
-RETRY = "escalometer evaluate {model} --retry ok,forced,refused,error,truncated,empty,unparsed"
+#: The command that asks all dialogues of a model again, and resumes if it was interrupted.
+RETRY = "escalometer evaluate {model} --retry all --retry-before {time}"
 
 _COMPARED = {"choices": "choices", "probabilities": "likeliest tokens"}
 
@@ -34,7 +34,7 @@ def canary_lines(look: CanaryLook) -> list[str]:
         lines += [
             "  The gate's verdicts are of the model before. Evaluate it again, then begin a new "
             "baseline:",
-            f"    {RETRY.format(model=look.model)}",
+            f"    {RETRY.format(model=look.model, time=look.drift_at)}",
             f"    escalometer store canary {look.model} --restart",
         ]
     return lines

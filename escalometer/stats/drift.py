@@ -6,12 +6,13 @@ its answers are from those of all looks so far, where the model's own noise is s
 of its score among all looks so far as a p-value. Answers to different prompts need not be
 independent of each other.
 
-The p-values of an unchanged model are independent and uniform (Vovk, Gammerman, Shafer 2005,
-theorem 8.2; "Testing randomness online", Vovk 2021). Bets on them that a change began at look s
-multiply into a martingale, one for each s; their sum R grows by 1 per look on average while nothing
-changes (Shiryaev 1963, Roberts 1966; e-detectors: Shin, Ramdas, Rinaldo 2023, arXiv 2203.03532).
-By Doob's inequality, which Ville's is for a martingale, R reaches c within T looks with a
-probability of at most T/c. The alarm is at c = `LOOKS_PER_YEAR` / alpha.
+If equal scores were ordered at random, the p-values of an unchanged model would be independent and
+uniform (Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005, chapters 2 and 7).
+Bets on them that a change began at look s multiply into a martingale, one for each s; their sum R
+grows by 1 per look on average while nothing changes (Shiryaev 1963, Roberts 1966; e-detectors:
+Shin, Ramdas, Rinaldo 2023, arXiv 2203.03532). By Doob's inequality (Ville's, for a sum that grows),
+R reaches c within T looks with a probability of at most T/c. The alarm is at
+c = `LOOKS_PER_YEAR` / alpha.
 """
 
 from __future__ import annotations
@@ -107,19 +108,18 @@ def distance_scores(values: Floats) -> Floats:
     return np.round(np.asarray(scores, dtype=float), 9)
 
 
-def last_p_value(scores: Floats, tie: Floats | float) -> Floats:
-    """Return the rank of the last look's score among all, in (0, 1]: small where it is high.
+def last_p_value(scores: Floats) -> Floats:
+    """Return the share of all looks whose score is at least the last one's: small if it is high.
+
+    Equal scores count in full. This p-value is at least the exact one, which orders them at random,
+    so that the evidence is at most that of exact ones: bets do not gain from larger p-values.
 
     Parameters
     ----------
     scores : array, shape (..., looks)
-    tie : array or float
-        Random numbers in (0, 1], which order equal scores: with them the p-value is exact.
     """
-    last = scores[..., -1:]
-    n_above = (scores > last).sum(axis=-1)
-    n_equal = (scores == last).sum(axis=-1)
-    return np.asarray((n_above + tie * n_equal) / scores.shape[-1], dtype=float)
+    n_as_high = (scores >= scores[..., -1:]).sum(axis=-1)
+    return np.asarray(n_as_high / scores.shape[-1], dtype=float)
 
 
 def evidence_path(p_values: Floats, n_baseline: int) -> tuple[Floats, Integers]:
@@ -141,7 +141,7 @@ def evidence_path(p_values: Floats, n_baseline: int) -> tuple[Floats, Integers]:
         n_since = t + 1 - np.arange(t + 1)
         for b, (stake, width) in enumerate(_BETS):
             reach = np.minimum(width * n_since / (before + n_since), 0.5)
-            is_hit = p_values[..., t, None] <= reach
+            is_hit = p_values[..., t, None] <= reach + 1e-12
             begun[..., : t + 1, b] *= 1 - stake + stake * is_hit / reach
         sums = begun[..., : t + 1, :].mean(axis=-1)
         path[..., t] = sums.sum(axis=-1) / LOOKS_PER_YEAR

@@ -25,23 +25,23 @@ from tests.integration._server_http import Server
 
 #: Rules that the few dialogues of a test can decide.
 GATE = {
-    "against": "remote",
+    "against": "in-use",
     "min_dialogues": 60,
     "max_regret": 0.35,
     "max_threshold_distance": None,
 }
 
 
-def rational(body: dict[str, Any], made: dict[str, Any]) -> None:
-    """Answer as a model that believes the signal and follows the rule, if it is named `better`."""
-    if not body["model"].startswith("better"):
+def answered(body: dict[str, Any], made: dict[str, Any]) -> None:
+    """Answer by the model's name: `better` follows signal and rule, `worse` the contrary."""
+    is_better = body["model"].startswith("better")
+    if not is_better and not body["model"].startswith("worse"):
         return
     text = body["messages"][0]["content"]
     share, negated = re.search(r"(\d+)% were (not )?", text).groups()  # type: ignore[union-attr]
-    choice = 0 if negated else 1
-    marker = "PREDICTION"
+    marker, choice = "PREDICTION", int(bool(negated) != is_better)
     if len(body["messages"]) > 1:
-        marker, choice = "DECISION", int(int(share) < 75)
+        marker, choice = "DECISION", int((int(share) < 75) == is_better)
     made["choices"][0]["message"]["content"] = f"By the signal. {marker}: {choice}"
 
 

@@ -169,9 +169,11 @@ def canary(place: Place, again: Ran) -> subprocess.CompletedProcess[str]:
     return place.store("canary", "remote", "--n", "5", "--json")
 
 
-def test_a_canary_asks_anew_and_compares(canary: subprocess.CompletedProcess[str]):
+def test_a_canary_measures_a_baseline(canary: subprocess.CompletedProcess[str]):
     found = json.loads(canary.stdout)
-    assert found["n_same_text"] == 5
+    assert (found["status"], found["mode"]) == ("baseline", "probabilities")
+    assert (found["n_prompts"], found["n_answered"]) == (5, 5)
+    assert found["n_requests"] == 5 * found["n_baseline"]
     assert found["resolved_models"] == ["fake-1-2026-01-01"]
 
 

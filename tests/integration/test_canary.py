@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -20,6 +21,7 @@ import yaml
 from escalometer import layout
 from escalometer.config import Params, Workspace, load_card, load_params
 from escalometer.dialogue.asking import open_engine
+from escalometer.dialogue.elicitation.rows import OUTCOMES
 from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.dialogue.providers.openai import patience, provider
 from escalometer.documents import CanaryLook
@@ -32,7 +34,8 @@ from tests.integration._server_http import Fault, Server
 from tests.integration._weather import dialogues
 
 FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
-N_PROMPTS, N_BASELINE = 12, 20
+# All that is stored of two scenarios, so that the panel does not depend on the server's port.
+N_SCENARIOS, N_PROMPTS, N_BASELINE = 2, 12, 20
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ def params_of(place: Workspace) -> Params:
     return load_params(place.root / "params.yaml")
 
 
-def fill_store(place: Workspace, model: str, n_scenarios: int = 12) -> None:
+def fill_store(place: Workspace, model: str, n_scenarios: int = N_SCENARIOS) -> None:
     store = CompletionStore(place.store)
     try:
         model_card = load_card(model, place.root / "models")
@@ -372,6 +375,25 @@ def test_the_panel_stays_while_the_store_grows(place: Workspace, server: Server)
     assert {json.dumps(body["messages"]) for body in server.bodies[-N_PROMPTS:]} == panel
 
 
+def test_an_interrupted_evaluation_after_drift_resumes(place: Workspace, server: Server):
+    """Stored answers are asked again once each, however often the command is run."""
+    now = datetime.now(UTC) + timedelta(seconds=1)
+    again = dataclasses.replace(
+        place, retry=frozenset(OUTCOMES), retry_before=now.isoformat(timespec="seconds")
+    )
+    store = CompletionStore(place.store)
+    n_stored, n_spent = len(store), store.spent("run")[0]
+    store.close()
+    time.sleep(2)  # stored times are in whole seconds
+    with pytest.raises(BudgetError):
+        fill_store(dataclasses.replace(again, limits={"max_requests": n_spent + 8}), "remote")
+    assert server.n_asked == 8
+    fill_store(again, "remote")
+    assert server.n_asked == n_stored
+    fill_store(again, "remote")
+    assert server.n_asked == n_stored
+
+
 def test_the_command_says_what_to_do(place: Workspace, server: Server):
     done = run(place.root, "store", "canary", "remote", THE_KEY=KEY)
     assert done.returncode == 0, done.stderr
@@ -385,7 +407,7 @@ def test_the_command_says_what_to_do(place: Workspace, server: Server):
         if "drift since" in done.stdout:
             break
     assert "12 of 12 choices differ from the baseline, 0.0 are expected" in done.stdout
-    assert "escalometer evaluate remote --retry ok,forced" in done.stdout
+    assert "escalometer evaluate remote --retry all --retry-before 20" in done.stdout
     assert "escalometer store canary remote --restart" in done.stdout
     done = run(place.root, "store", "canary", "remote", "--json", THE_KEY=KEY)
     assert done.returncode == 0

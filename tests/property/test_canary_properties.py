@@ -33,8 +33,8 @@ def most(n_years: int) -> float:
 
 
 def test_p_values_of_an_unchanged_model_raise_few_alarms_in_a_year():
-    p_values = np.random.default_rng(1).random((1000, drift.LOOKS_PER_YEAR))
-    assert np.mean(alarms(p_values) > 0) <= most(1000)
+    p_values = np.random.default_rng(1).random((600, drift.LOOKS_PER_YEAR))
+    assert np.mean(alarms(p_values) > 0) <= most(600)
 
 
 def test_the_evidence_of_an_unchanged_model_grows_by_one_a_look_on_average():
@@ -45,36 +45,35 @@ def test_the_evidence_of_an_unchanged_model_grows_by_one_a_look_on_average():
 
 
 @pytest.mark.parametrize("noise", EXCHANGEABLE, ids=lambda noise: noise.name)
-def test_p_values_are_uniform_and_independent(noise: Noise):
+def test_p_values_are_at_least_uniform_and_independent(noise: Noise):
     rng = np.random.default_rng(3)
     looks = choices(rng, 400, 12, noise)
     p_values = [
-        drift.last_p_value(drift.choice_scores(looks[:, :n], 2), 1 - rng.random(400))
+        drift.last_p_value(drift.choice_scores(looks[:, :n], 2))
         for n in range(N_BASELINE + 1, N_BASELINE + 13)
     ]
     check_uniform(np.stack(p_values, axis=-1))
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
-def test_p_values_of_log_probabilities_are_uniform_and_independent(noise: float):
+def test_p_values_of_log_probabilities_are_at_least_uniform_and_independent(noise: float):
     rng = np.random.default_rng(4)
     looks = log_probabilities(rng, 200, 10, 0, noise, 0.0)
     p_values = [
-        drift.last_p_value(drift.distance_scores(looks[:, :n]), 1 - rng.random(200))
+        drift.last_p_value(drift.distance_scores(looks[:, :n]))
         for n in range(N_BASELINE + 1, N_BASELINE + 11)
     ]
     check_uniform(np.stack(p_values, axis=-1))
 
 
 def check_uniform(p_values: np.ndarray) -> None:
-    """Compare the p-values' distribution, and that of pairs, with independent uniform ones."""
+    """Compare the p-values, and pairs of them, with independent uniform ones."""
     n = p_values.size
-    for level in (0.02, 0.1, 0.5):
-        assert np.mean(p_values <= level) == pytest.approx(
-            level, abs=4 * math.sqrt(level * (1 - level) / n)
-        )
+    for level in (0.03, 0.1, 0.5):
+        most = level + 4 * math.sqrt(level * (1 - level) / n)
+        assert np.mean(p_values <= level) <= most
     both = np.mean((p_values[:, :-1] <= 0.1) & (p_values[:, 1:] <= 0.1))
-    assert both == pytest.approx(0.01, abs=4 * math.sqrt(0.0099 / n))
+    assert both <= 0.01 + 4 * math.sqrt(0.0099 / n)
 
 
 @pytest.mark.parametrize("noise", EXCHANGEABLE, ids=lambda noise: noise.name)
@@ -87,6 +86,10 @@ def test_a_year_without_drift_has_few_alarms(noise: Noise):
 @pytest.mark.parametrize("noise", EXCHANGEABLE, ids=lambda noise: noise.name)
 def test_a_year_without_drift_has_an_alarm_with_at_most_alpha(noise: Noise):
     assert false_alarms(6, 1000, noise) <= most(1000)
+
+
+def test_a_deterministic_model_never_has_an_alarm():
+    assert false_alarms(5, 2, DETERMINISTIC) == 0
 
 
 @pytest.mark.long
@@ -134,7 +137,7 @@ def test_a_rare_choice_counts_more_and_a_missing_one_nothing():
     scores = drift.choice_scores(answers, 2)
     assert scores[-1] == scores.max()
     assert scores[-1] > scores[-2]
-    assert drift.last_p_value(scores, 1.0) == 1 / 30
+    assert drift.last_p_value(scores) == 1 / 30
 
 
 @settings(max_examples=50, deadline=None)

@@ -103,3 +103,15 @@ def test_a_forecast_in_words():
     assert unpriced.spell() == "7 requests, price unknown"
     assert (both + unpriced).spell().endswith("price unknown")
     assert forecast([], 0, [], PRICE) == Forecast(0, 0.0, 0.0, 0.0, 0)
+
+
+def test_room_for_all_or_for_none():
+    some = [request(1000) for _ in range(3)]
+    worst = Budget(price=PRICE).worst(some[0])
+    assert Budget(price=PRICE).has_room(some)
+    assert Budget(max_cost_usd=3 * worst, price=PRICE).has_room(some)
+    assert not Budget(max_cost_usd=2.9 * worst, price=PRICE).has_room(some)
+    assert not Budget(max_cost_usd=3 * worst, price=PRICE, cost_usd=worst).has_room(some)
+    assert Budget(max_requests=3).has_room(some)
+    assert not Budget(max_requests=3, n_requests=1).has_room(some)
+    assert "1 of 3 requests" in str(Budget(max_requests=3, n_requests=1).too_small(3))

@@ -14,7 +14,7 @@ from escalometer.dialogue.providers import Request
 from escalometer.dialogue.providers.openai.repeats import Repeats
 from escalometer.dialogue.remote import chat, failures
 from escalometer.dialogue.remote.failures import Failure
-from escalometer.dialogue.remote.logprobs import probabilities
+from escalometer.dialogue.remote.logprobs import first_token, probabilities
 
 CARD = ModelCard.model_validate(
     {
@@ -182,6 +182,7 @@ def test_the_older_layout_of_log_probabilities():
 )
 def test_no_layout_of_log_probabilities_breaks(logprobs):
     probabilities(logprobs, REQUEST, "last")
+    first_token(logprobs)
 
 
 _JSON = st.recursive(
@@ -259,3 +260,13 @@ def test_only_a_copy_for_another_request_of_a_server_with_ids_of_its_own_is_a_re
 def test_a_server_with_one_id_is_never_said_to_repeat_itself():
     repeats = Repeats()
     assert not any(repeats.is_repeat({"id": "x"}, b"0", str(i).encode()) for i in range(50))
+
+
+def test_the_first_tokens_log_probabilities_are_read():
+    found = first_token(listed((" A", {" A": 0.75, "B": 0.25}), ("x", HALF)))
+    assert found == {" A": math.log(0.75), "B": math.log(0.25)}
+    old = {"tokens": ["A"], "top_logprobs": [{"A": -0.5, "B": float("-inf")}]}
+    assert first_token(old) == {"A": -0.5}
+    assert (
+        first_token({"content": []}) is first_token(None) is first_token(listed(("A", {}))) is None
+    )

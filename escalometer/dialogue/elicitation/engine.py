@@ -100,6 +100,8 @@ class Engine:
         What may be spent; by default there is no cap.
     retry : frozenset of str
         Outcomes (`rows.OUTCOMES`) whose kept answers are asked for again.
+    retry_before : str, optional
+        Time from which on kept answers are not asked for again.
     run : str
         Whose budget pays.
     """
@@ -112,6 +114,7 @@ class Engine:
         *,
         budget: Budget | None = None,
         retry: frozenset[str] = frozenset(),
+        retry_before: str | None = None,
         run: str = "",
     ) -> None:
         self._provider = provider
@@ -120,6 +123,7 @@ class Engine:
         self._answering = replace(answering, force_answer=forces)
         self._budget = budget or Budget(price=answering.price)
         self._retry = retry
+        self._retry_before = retry_before
         self._run = run
         self._keys = Keys(provider)
         self.tally = Tally()
@@ -313,10 +317,12 @@ class Engine:
         found = self._store.get(requests)
         if not self._retry:
             return found
+        before = self._retry_before
+        recent = set() if before is None else self._store.stored_since(before, found)
         return {
             key: answer
             for key, answer in found.items()
-            if self._answering.outcome(answer, requests[key]) not in self._retry
+            if key in recent or self._answering.outcome(answer, requests[key]) not in self._retry
         }
 
     def _first_request(self, dialogue: Dialogue) -> Request:

@@ -154,6 +154,17 @@ class CompletionStore:
                 found[key] = completion_of(completion)
         return found
 
+    def stored_since(self, time: str, keys: Iterable[str]) -> set[str]:
+        """Return those of `keys` whose completions were stored at `time` (ISO, UTC) or later."""
+        wanted = list(keys)
+        found: set[str] = set()
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            query = f"select key from completions where created_at >= ? and key in ({marks})"  # noqa: S608
+            found |= {key for (key,) in self._reader.execute(query, [time, *some])}
+        return found
+
     def keys(self, identity: Mapping[str, str]) -> set[str]:
         """Return the keys of all of a model's completions, each cut to `KEY_START` characters."""
         rows = self._reader.execute(
