@@ -31,13 +31,15 @@ def main(port: int) -> None:
     }
     with settings.temporary_settings(updates=updates):
         role = Role(home)
-        role.want()
-        try:
-            while not role.take():
-                time.sleep(0.1)
-        finally:
-            role.want_no_more()
-        bound = role.bind(port)
+        is_free = role.take()
+        if not is_free:  # a run has it, and goes on with the server at its port
+            role.want()
+            try:
+                while not role.take():
+                    time.sleep(0.1)
+            finally:
+                role.want_no_more()
+        bound = role.bind(*([port] if is_free else []))
         own = f"http://127.0.0.1:{bound.getsockname()[1]}/api"
         with settings.temporary_settings(
             updates={settings.PREFECT_API_URL: own, settings.PREFECT_UI_API_URL: own}

@@ -112,15 +112,16 @@ class Role:
             os.close(self._lock)
             self._lock = None
 
-    def bind(self, preferred: int = 0) -> socket.socket:
+    def bind(self, *preferred: int) -> socket.socket:
         """Return a socket for the API, and record its address.
 
-        It has the port of the server before, which runs may still use, or else the preferred one,
-        or else a free one.
+        Parameters
+        ----------
+        *preferred : int
+            Ports to try first. Then comes that of the server before, then any free one.
         """
         before = self.address()
-        ports = [before["port"]] if before else []
-        for port in (*ports, preferred, 0):
+        for port in (*preferred, before["port"] if before else 0, 0):
             bound = socket.socket()
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -157,7 +157,7 @@ def test_a_server_that_is_restarted_in_the_middle_loses_no_run(served: Served, b
     served.provider.latency = 2.0
     try:
         asked = served.provider.n_asked
-        run = served.begin("evaluate/on-request", models=["remote"], samples=9)
+        run = served.begin("evaluate/on-request", models=["remote"], replicates=2)
         wait(lambda: served.provider.n_asked > asked)
         found = subprocess.run(["pgrep", "-f", "flows._api_server 4791"], capture_output=True)
         (pid, *_) = found.stdout.split()
@@ -170,7 +170,7 @@ def test_a_server_that_is_restarted_in_the_middle_loses_no_run(served: Served, b
 
 def test_a_killed_serve_goes_on_when_it_is_started_again(served: Served, better: dict):
     served.provider.latency = 3.0
-    run = served.begin("evaluate/on-request", models=["remote"], samples=11)
+    run = served.begin("evaluate/on-request", models=["remote"], replicates=3)
     asked = served.provider.n_asked
     wait(lambda: served.provider.n_asked > asked)
     worker = subprocess.run(
