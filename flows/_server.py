@@ -40,6 +40,7 @@ _WANTED = "server.wanted"
 
 _START_S = 180.0
 _SETTLE_S = 60.0
+_DELIVER_S = 10.0
 _LOOK_S = 0.3
 _PAGE = 200  # the most that Prefect's API returns at once
 
@@ -257,6 +258,18 @@ def answers(url: str) -> bool:
             return json.load(reply) is True
     except (OSError, ValueError):
         return False
+
+
+def deliver() -> None:
+    """Send what logs and events of this process are left to the API, for a while at most.
+
+    Call it before the end of `served`: afterwards there may be no server to take them.
+    """
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=_DELIVER_S)
 
 
 def wait_for_history(flow_run_id: UUID, n_tasks: int) -> int:

@@ -27,7 +27,7 @@ from escalometer.runtime.warm_process import read_usage, warmed
 from flows._artifacts import shown_progress
 from flows._place import working_in
 from flows._runs import mark
-from flows._server import served, wait_for_history
+from flows._server import deliver, served, wait_for_history
 from flows._words import log, say
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -192,6 +192,7 @@ def run_served(check: Callable[[], object], run: Callable[[], object]) -> int:
                 with contextlib.ExitStack() as stack:
                     with TIMINGS.measuring("start of Prefect"):
                         stack.enter_context(served())
+                    stack.callback(deliver)
                     run()
             finally:
                 if warm is not None:

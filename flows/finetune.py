@@ -103,4 +103,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    leave_with(main)
+    leave_with(main, waits_for_threads=False)

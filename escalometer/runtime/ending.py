@@ -24,11 +24,22 @@ def end_at_once() -> None:
     atexit.register(_end)  # the first to be registered is the last to be called
 
 
-def leave_with(main: Callable[[], int | None]) -> None:
-    """Run `main` and exit: with what it returns, or as the exception says that it raises."""
+def leave_with(main: Callable[[], int | None], waits_for_threads: bool = True) -> None:
+    """Run `main` and exit: with what it returns, or as the exception says that it raises.
+
+    Parameters
+    ----------
+    main : callable
+        Returns an exit code, None for 0.
+    waits_for_threads : bool
+        False after `end_at_once` if threads may wait for what never comes, such as the answer of a
+        server that has ended.
+    """
     global _code  # `atexit` is not told the exit code
     try:
         _code = main() or 0
+        if not waits_for_threads:
+            atexit._run_exitfuncs()
     except SystemExit as error:
         _code = error.code if isinstance(error.code, int) else int(error.code is not None)
         raise
