@@ -35,6 +35,9 @@ _LOOK_S = 0.5
 _AGAIN_S = 5.0  # before a process that ended is started again
 _END_S = 20.0
 
+#: Added to the process id in the lock by one that stops its parts.
+_ENDING = ", which is ending"
+
 
 @dataclass
 class _Part:
@@ -99,10 +102,13 @@ def serve(port: int, mlflow_port: int, notify_url: str | None) -> None:
     """
     root = workspace().root.resolve()
     path = serve_lock(root)
-    if try_lock(path) is None:
-        address = Role(HOME.resolve()).address() or {"url": "its address is not known yet"}
-        say(f"this project is served already ({holder(path)}): {_pages(address['url'])}")
-        return
+    while (lock := try_lock(path)) is None:
+        if not holder(path).endswith(_ENDING):
+            address = Role(HOME.resolve()).address() or {"url": "its address is not known yet"}
+            say(f"this project is served already ({holder(path)}): {_pages(address['url'])}")
+            return
+        say(f"waiting for {holder(path)} …")
+        time.sleep(2)
     interruption = Interruption()
     parts: list[_Part] = []
     try:
@@ -126,6 +132,7 @@ def serve(port: int, mlflow_port: int, notify_url: str | None) -> None:
                 part.keep_running()
             time.sleep(_LOOK_S)
     finally:
+        os.write(lock, _ENDING.encode())
         for part in reversed(parts):
             part.stop()
 

@@ -80,7 +80,7 @@ def _entry(run: TrackedRun, before: HistoryEntry | None) -> HistoryEntry:
     metrics, tags = run.metrics, run.tags
     mix = _mix(run)
     earlier = mix if before is None else before.mix
-    # Runs before 2026-11-30 have no headline numbers: those of the baseline, if there was one.
+    # Runs before 2026-11-29 have no headline numbers: those of the baseline, if there was one.
     prefix = "headline." if "headline.variant" in tags else ""
     fit = f"{prefix}implicit_threshold"
     n = metrics.get("n_decisions")

@@ -143,7 +143,10 @@ class Served:
         return str(json.loads(address.read_text("utf-8"))["url"])
 
     def call(self, path: str, content: Any = None) -> Any:
-        """Return what Prefect's API answers."""
+        """Return what Prefect's API answers; while its database is busy it is asked again."""
+        return wait(lambda: [self._call(path, content)], 30)[0]
+
+    def _call(self, path: str, content: Any) -> Any:
         data = None if content is None else json.dumps(content).encode()
         request = urllib.request.Request(  # noqa: S310
             f"{self.url}{path}", data, {"content-type": "application/json"}
