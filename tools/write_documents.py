@@ -19,6 +19,7 @@ from escalometer.documents import (
     Comparison,
     Document,
     History,
+    PolicyDocument,
     Probes,
     Profile,
     SampleSizes,
@@ -59,6 +60,7 @@ PAGES = (
     Page("`escalometer gate MODEL --json`", "verdict", Verdict),
     Page("`escalometer power --json`", "sample_sizes", SampleSizes),
     Page("`escalometer history MODEL --json`", "history", History),
+    Page("`escalometer policy export MODEL`", "policy", PolicyDocument),
     Page("`probes.json`", "probes", Probes),
 )
 
