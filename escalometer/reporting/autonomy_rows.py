@@ -37,6 +37,15 @@ def counted(rows: Sequence[ConditionAutonomy]) -> str:
     )
 
 
+def autonomy_caption(found: AutonomyMap) -> str:
+    """Return the summary of a map, and what decides."""
+    return (
+        f"{counted(found.conditions)} Act: the one-sided 95% lower bound of the accuracy "
+        f"({found.intervention}) is at least τ* = {share(found.optimal_threshold)}; escalate: the "
+        "upper bound is below it."
+    )
+
+
 def autonomy_table(rows: Sequence[ConditionAutonomy]) -> Table:
     """Return one line per condition: accuracy, its bounds, and the result."""
     table = plain_table(
