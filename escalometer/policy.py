@@ -36,6 +36,7 @@ _BY_CONDITION = "condition_accuracy"
 _SCORES = ("stated_confidence", "prediction_probability", _BY_CONDITION)
 #: Actions of a model: words, or the digit after its marker.
 _OWN = {"act": True, "implement": True, "escalate": False}
+_DAY = 86_400
 _MOST_BYTES = 64 * 2**20
 
 
@@ -165,6 +166,11 @@ class Policy:
         self.prompts = None if prompts is None else _text(prompts)
         self.expires_at: str = _text(content["expires_at"])
         self._expires = _moment(datetime.fromisoformat(self.expires_at))
+        # With a clock that is a day behind the export, expiry cannot be judged.
+        created = datetime.fromisoformat(_text(content["created_at"]))
+        self._earliest = _moment(created) - _DAY
+        if not self._earliest < self._expires:
+            raise ValueError("created_at and expires_at must be moments with time zones, in order")
 
     def decide(
         self,
@@ -252,6 +258,8 @@ class Policy:
         moment = time.time() if now is None else _moment(now)
         if not moment < self._expires:  # also where it is not a number
             return f"the policy expired at {self.expires_at}, or the moment is not valid"
+        if moment < self._earliest:
+            return "the clock is before the export of the policy"
         return None
 
     def _condition(self, condition: Any, domain: Any) -> str | None:
