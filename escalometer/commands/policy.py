@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +19,21 @@ if TYPE_CHECKING:
     from escalometer.documents import PolicyDocument
     from escalometer.operations.policies import Wanted
 
-_LIMIT = click.FloatRange(min=0, max=1, min_open=True, max_open=True)
+
+class _Number(click.FloatRange):
+    """A number in a range: click lets NaN through."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        """Return the number; NaN fails as a number out of the range does."""
+        found = super().convert(value, parameter, context)
+        if math.isnan(found):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", parameter, context)
+        return found
+
+
+_LIMIT = _Number(min=0, max=1, min_open=True, max_open=True)
 
 
 @click.group()
@@ -31,7 +46,7 @@ def policy() -> None:
 @click.option("--model", "chosen", metavar="MODEL", help="Model of FILE, if it has several.")
 @click.option(
     "--cost-ratio",
-    type=click.FloatRange(min=1, max=1_000_000, min_open=True),
+    type=_Number(min=1, max=1_000_000, min_open=True),
     metavar="R",
     required=True,
     help="Cost of a wrong action in escalations.",
@@ -50,7 +65,7 @@ def policy() -> None:
 )
 @click.option(
     "--confidence",
-    type=click.FloatRange(min=0.5, max=1, max_open=True),
+    type=_Number(min=0.5, max=1, max_open=True),
     default=0.95,
     show_default=True,
     metavar="C",
