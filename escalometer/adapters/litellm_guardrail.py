@@ -1,6 +1,6 @@
 """A policy as a guardrail of the LiteLLM proxy: answers that it escalates do not get through.
 
-In the proxy's config.yaml::
+In the proxy's configuration::
 
     guardrails:
       - guardrail_name: escalation

@@ -318,6 +318,21 @@ def test_deciding_takes_microseconds():
     assert best / calls < 50e-6
 
 
+def test_a_million_calls_of_all_kinds_of_input_decide_as_one_does():
+    rule = by_hand("own_and_external")
+    calls = [
+        {**KNOWN, "confidence": confidence, "own_action": own, "condition": condition}
+        for confidence in (0.0, 0.49, 0.5, 0.9, 1, *HOSTILE)
+        for own in ("implement", "escalate", 0, 1, *HOSTILE[:8])
+        for condition in ("tied", "unfitted", "never seen")
+    ]
+    first = [rule.decide(**call) for call in calls]
+    assert {decision.action for decision in first} == {"act", "escalate"}
+    decide = rule.decide
+    for _ in range(-(-1_000_000 // len(calls))):
+        assert [decide(**call) for call in calls] == first
+
+
 # --- what is chosen ----------------------------------------------------------------------------
 
 
