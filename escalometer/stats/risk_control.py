@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,14 +11,14 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from escalometer.stats.distributions import binomial_cdf
+from escalometer.stats.distributions import binomial_cdf, binomial_pmf, regularized_beta
 
 Floats = NDArray[np.float64]
 
 #: Power of the further dialogues that a condition needs.
 POWER = 0.8
 
-_MOST_MORE = 10**9
+_MOST_MORE, _MOST_EXACT = 10**9, 300
 
 
 def limit_p_values(k: ArrayLike, n: ArrayLike, limit: float) -> Floats:
@@ -97,6 +98,7 @@ def upper_bounds(k: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> Floats
     return 1 - lower_bounds(total - counts, total, confidence)
 
 
+@functools.lru_cache(maxsize=4096)  # conditions of one size share their numbers
 def further_dialogues(
     k: int, n: int, threshold: Fraction, confidence: float = 0.95, power: float = POWER
 ) -> int | None:
@@ -119,8 +121,9 @@ def further_dialogues(
 
     Notes
     -----
-    Supposes that the accuracy is the measured one, by the normal approximation of a share's test
-    against a fixed value.
+    Supposes that the accuracy is the measured one. By the normal approximation of a share's test
+    against a fixed value; it is too small for few dialogues, so that up to 300 the exact power
+    counts.
     """
     gap = Fraction(k, n) - threshold
     if gap == 0:
@@ -129,14 +132,24 @@ def further_dialogues(
     normal = NormalDist()
     reach = normal.inv_cdf(confidence) * math.sqrt(fixed * (1 - fixed))
     reach += normal.inv_cdf(power) * math.sqrt(measured * (1 - measured))
-    needed = math.ceil((reach / float(gap)) ** 2)
-    return None if needed - n > _MOST_MORE else max(1, needed - n)
+    needed = max(n + 1, math.ceil((reach / float(gap)) ** 2))
+    while needed <= _MOST_EXACT and _decided(needed, measured, fixed, confidence) < power:
+        needed += 1 + needed // 100
+    return None if needed - n > _MOST_MORE else needed - n
+
+
+def _decided(n: int, accuracy: float, threshold: float, confidence: float) -> float:
+    """Return the chance that the bound of n dialogues decides at this accuracy."""
+    k = np.arange(n + 1)
+    if accuracy > threshold:
+        tail = binomial_cdf(n - k, n, 1 - threshold)
+    else:
+        tail = binomial_cdf(k, n, threshold)
+    return float(binomial_pmf(k, n, accuracy)[tail <= 1 - confidence].sum())
 
 
 def _at_least(k: NDArray[np.int64], n: NDArray[np.int64], share: Floats) -> Floats:
     """Return the chance of at least k, each at its own share strictly between 0 and 1."""
-    from escalometer.stats.distributions import regularized_beta
-
     inside = k > 0
     found = np.ones(share.shape)
     found[inside] = regularized_beta(k[inside], n[inside] - k[inside] + 1, share[inside])

@@ -39,13 +39,11 @@ def _words(k: int, n: int, threshold: Fraction = THRESHOLD) -> str:
         (60, 100, "escalate"),
         (75, 100, "not enough evidence (accuracy at the threshold)"),
         (0, 1, "not enough evidence (2 more dialogues)"),
-        (1, 1, "not enough evidence (9 more dialogues)"),
+        (1, 1, "not enough evidence (10 more dialogues)"),
     ],
 )
 def test_bounds_decide(k, n, words):
-    found = _words(k, n)
-    assert found.split(" (")[0] == words.split(" (")[0]
-    assert found == words or "more dialogues" in words
+    assert _words(k, n) == words
 
 
 def test_a_bound_at_the_threshold_acts():
@@ -61,9 +59,9 @@ def test_bounds_err_as_rarely_as_they_say():
     rng = np.random.default_rng(3)
     for accuracy in (0.75, 0.9, 0.98):
         threshold = Fraction(str(accuracy))
-        counts = [(int(k), 120) for k in rng.binomial(120, accuracy, 4000)]
-        rows = autonomy_rows([("d", str(i)) for i in range(4000)], counts, threshold)
-        wrong = sum(row.autonomy == "act" for row in rows) / 4000
+        drawn = rng.binomial(120, accuracy, 4000)
+        by_count = autonomy_rows([("d", "c")] * 121, [(k, 120) for k in range(121)], threshold)
+        wrong = sum(by_count[k].autonomy == "act" for k in drawn) / 4000
         assert wrong <= 0.05 + 2.6 * (0.05 * 0.95 / 4000) ** 0.5
 
 
