@@ -11,7 +11,7 @@ import json
 import math
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -150,15 +150,16 @@ class Policy:
                 raise ValueError("steps must be in order, with one more count than starts")
             self._steps = [_compared(k, n, least, "the recalibrated accuracy") for k, n in counts]
         self._always = "the policy escalates every decision: " + _text(rule["reason"])
-        self.conditions: dict[str, tuple[bool, str]] = {}
-        self._names: dict[str, list[str]] = {}
+        self.conditions: dict[tuple[str, str], tuple[bool, str]] = {}
+        self._named: dict[str, set[tuple[str, str]]] = {}
         for row in content["conditions"]:
-            domain, name = _text(row["domain"]), _text(row["condition"])
-            compared = _counts(row["fitted"], least_n=0)
-            self.conditions[f"{domain}/{name}"] = _compared(
-                *compared, least, f"the accuracy of {domain}/{name}"
-            )
-            self._names.setdefault(name, []).append(f"{domain}/{name}")
+            domain, name = key = _text(row["domain"]), _text(row["condition"])
+            if key in self.conditions:
+                raise ValueError(f"condition {domain}/{name} is there twice")
+            what = f"the accuracy of {domain}/{name}"
+            self.conditions[key] = _compared(*_counts(row["fitted"], least_n=0), least, what)
+            for text in (name, f"{domain}/{name}"):
+                self._named.setdefault(text, set()).add(key)
         resolved = [_text(name) for name in content["resolved_models"]]
         self.versions = frozenset(resolved)
         self.models = frozenset([_text(content["model"]), *resolved])
@@ -213,10 +214,10 @@ class Policy:
         problem = self._origin_problem(model, version, prompt_digest, now)
         if problem is not None:
             return Decision(ESCALATE, problem)
-        key = self._condition(condition, domain)
-        row = None if key is None else self.conditions.get(key)
+        keys = self._keys(condition, domain)
+        row = self.conditions.get(next(iter(keys))) if len(keys) == 1 else None
         if row is None:
-            return Decision(ESCALATE, _CONDITION[key is None])
+            return Decision(ESCALATE, _SEVERAL if len(keys) > 1 else _UNKNOWN)
         if confidence is not None:
             if type(confidence) is not float and issubclass(type(confidence), float):
                 confidence = float.__float__(confidence)  # numpy's, without its own comparisons
@@ -262,22 +263,17 @@ class Policy:
             return "the clock is before the export of the policy"
         return None
 
-    def _condition(self, condition: Any, domain: Any) -> str | None:
-        """Return the key of a condition, None where it is ambiguous or no text."""
+    def _keys(self, condition: Any, domain: Any) -> Collection[tuple[str, str]]:
+        """Return the conditions that may be meant."""
         if type(condition) is not str:
-            return None
-        if domain is not None:
-            return f"{domain}/{condition}" if type(domain) is str else None
-        named = self._names.get(condition)
-        if named is None:
-            return condition
-        return named[0] if len(named) == 1 else None
+            return ()
+        if domain is None:
+            return self._named.get(condition, ())
+        return ((domain, condition),) if type(domain) is str else ()
 
 
-_CONDITION = {
-    True: "the condition is missing, or several domains have it: name it as domain/condition",
-    False: "the policy has no evidence of this condition",
-}
+_UNKNOWN = "the condition is missing, or the policy has no evidence of it"
+_SEVERAL = "several domains have this condition: name it as domain/condition"
 _OWN_ALONE = {
     True: Decision(ACT, "the model's own action is to implement"),
     False: Decision(ESCALATE, "the model's own action is to escalate"),

@@ -110,8 +110,10 @@ def test_every_rule_decides_as_it_says(decides, score, confidence, own, action):
         ({"model": None}, "not for this model"),
         ({"version": "m-2025"}, "version"),
         ({"prompt_digest": "sha256:other"}, "prompts"),
-        ({"condition": "never seen"}, "no evidence of this condition"),
+        ({"condition": "never seen"}, "no evidence of it"),
         ({"condition": None}, "condition is missing"),
+        ({"condition": "d/never seen"}, "no evidence"),
+        ({"condition": "tied", "domain": 1}, "no evidence"),
         ({"condition": "twice"}, "several domains"),
         ({"condition": "tied", "domain": "e"}, "no evidence"),
         ({"confidence": 1.2}, "from 0 to 1"),
@@ -144,6 +146,25 @@ def test_names_that_answered_versions_prompts_and_domains_are_known():
         {"now": datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)},
     ):
         assert found.decide(**{**values, **more}).action == "act", more
+
+
+def test_names_with_slashes_are_not_mistaken_for_each_other():
+    rows = [
+        {"domain": "a", "condition": "b/c", "fitted": [9, 10]},
+        {"domain": "a/b", "condition": "c", "fitted": [1, 10]},
+    ]
+    found = by_hand("external", "condition_accuracy", conditions=rows)
+    assert "several" in found.decide("a/b/c", model="m", now=NOW).reason
+    for condition, domain, action in (
+        ("b/c", None, "act"),
+        ("c", None, "escalate"),
+        ("b/c", "a", "act"),
+        ("c", "a/b", "escalate"),
+        ("c", "a", "escalate"),
+    ):
+        assert found.decide(condition, model="m", domain=domain, now=NOW).action == action
+    with pytest.raises(PolicyError, match="twice"):
+        by_hand(conditions=rows[:1] * 2)
 
 
 def test_ties_of_conditions_are_exact():
