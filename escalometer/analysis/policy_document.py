@@ -14,8 +14,9 @@ from escalometer import __version__
 from escalometer.analysis import ANSWERED, Row
 from escalometer.analysis.autonomy import autonomy_rows
 from escalometer.analysis.decisions import side_domains
+from escalometer.analysis.policy_choice import Choice, Limits, choose
+from escalometer.analysis.policy_dialogues import Dialogues
 from escalometer.analysis.policy_results import held_out
-from escalometer.analysis.policy_rules import Choice, Dialogues, Limits, choose
 from escalometer.documents import VARIANT_KEY, Variant, Verdict
 from escalometer.documents.policy import (
     AccuracySteps,

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from escalometer.analysis.policy_rules import Dialogues, Flags
+from escalometer.analysis.policy_dialogues import Dialogues, Flags
 from escalometer.documents.interval import SimpleInterval
 from escalometer.documents.policy import HeldOut, HeldOutPolicy
 from escalometer.stats.external_threshold import clustered_half_width

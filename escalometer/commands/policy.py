@@ -125,7 +125,7 @@ def policy_export(
       escalometer policy export decisions.csv --cost-ratio 10 --out policy.json
       escalometer policy export MODEL --cost-ratio 4 --max-wrong-rate 0.05 --out policy.json
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.analysis.policy_rules import Limits
+    from escalometer.analysis.policy_choice import Limits
     from escalometer.operations import policies
     from escalometer.reporting.policy_text import print_policy
 

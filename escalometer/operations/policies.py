@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from escalometer import layout, warehouse
 from escalometer.analysis.decisions import load_decisions
+from escalometer.analysis.policy_choice import Limits
 from escalometer.analysis.policy_document import COLUMNS, Export, build_policy
-from escalometer.analysis.policy_rules import Limits
 from escalometer.config import Params, load_card
 from escalometer.documents import PolicyDocument, Verdict
 from escalometer.errors import DataError, UsageError

@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom
 
-from escalometer.analysis.policy_rules import (
-    Choice,
-    Dialogues,
-    Flags,
-    Limits,
-    _qualified,
-    candidates,
-    choose,
-    fitted,
-)
+from escalometer.analysis.policy_choice import Choice, Limits, _qualified, choose
+from escalometer.analysis.policy_dialogues import Dialogues, Flags
+from escalometer.analysis.policy_rules import candidates, fitted
 from escalometer.stats.policy import optimal_threshold
 from escalometer.stats.risk_control import (
     fixed_sequence,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from escalometer.analysis.policy_choice import Limits
 from escalometer.analysis.policy_document import Export, build_policy
-from escalometer.analysis.policy_rules import Limits
 from escalometer.analysis.verdict import build_verdict
 from escalometer.config import GateParams, default_params
 from escalometer.documents import PolicyDocument

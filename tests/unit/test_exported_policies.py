@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from escalometer import policy as module
+from escalometer.analysis.policy_choice import Limits
 from escalometer.analysis.policy_document import _dialogues
-from escalometer.analysis.policy_rules import Limits, Rule, candidates, fitted
+from escalometer.analysis.policy_rules import Rule, candidates, fitted
 from escalometer.policy import Policy, PolicyError, digest, load, loads
 from tests.conftest import ROOT
 from tests.unit.policy_files import NOW, by_hand, exported, scored_rows, signed
