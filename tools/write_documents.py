@@ -20,6 +20,7 @@ from escalometer.documents import (
     Comparison,
     Document,
     History,
+    PolicyDocument,
     Probes,
     Profile,
     SampleSizes,
@@ -61,6 +62,7 @@ PAGES = (
     Page("`escalometer power --json`", "sample_sizes", SampleSizes),
     Page("`escalometer history MODEL --json`", "history", History),
     Page("`escalometer store canary MODEL --json`", "canary", CanaryLook),
+    Page("`escalometer policy export MODEL`", "policy", PolicyDocument),
     Page("`probes.json`", "probes", Probes),
 )
 

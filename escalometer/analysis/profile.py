@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from escalometer import stats, warehouse
 from escalometer.analysis import Row, variant_key
+from escalometer.analysis.autonomy import autonomy_maps
 from escalometer.analysis.comparison import resolved_models
 from escalometer.analysis.confidence import calibration_rows, external_rows
 from escalometer.analysis.decisions import measure_decisions, pool_isolated
@@ -111,6 +112,10 @@ def profile_of(
     parts = [part for part in parts if part.rows]
     variants = scored_variants(measured, model)
     scores = intervention_rows(measured, model, variants)
+    points = _points(
+        headlines.signalled, [row for part in parts for row in part.rows], measured.side_domains
+    )
+    arms = tuple(_variant_curves(measured, model))
     statuses = _statuses(measured, model)
     return Profile(
         model=model,
@@ -124,10 +129,8 @@ def profile_of(
         is_thinking=is_thinking,
         **dict(numbers),
         domains=tuple(_domain(part) for part in parts),
-        curve=_points(
-            headlines.signalled, [row for part in parts for row in part.rows], measured.side_domains
-        ),
-        arms=tuple(_variant_curves(measured, model)),
+        curve=points,
+        arms=arms,
         interventions=tuple(scores),
         differences=tuple(intervention_differences(measured, model, variants)),
         calibration=tuple(calibration_rows(measured, model)),
@@ -135,6 +138,7 @@ def profile_of(
         overlap=tuple(_overlap(measured, model)),
         cost_curves=tuple(_cost_curves(measured, model)),
         recommendations=tuple(recommendations(measured, scores, variants)),
+        autonomy=autonomy_maps(points, arms, params.analyze.cost_ratios, measured.human_error_rate),
         notes=(
             *_notes(numbers, curve, measured.side_domains, effort, is_thinking, efforts),
             *([] if design is None else [ADAPTIVE]),

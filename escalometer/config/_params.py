@@ -114,6 +114,12 @@ class TrackParams(Section):
     registered_model: str = Field("decision-maker", pattern=r"^\w[\w. -]*$")
 
 
+class PolicyParams(Section):
+    """Parameters of exported policies."""
+
+    valid_days: int = Field(90, ge=1, le=3650)
+
+
 class WatchParams(Section):
     """Patterns of `escalometer models watch`, and when it warns."""
 
@@ -150,6 +156,7 @@ class Params(Section):
     ask: AskParams = AskParams()
     analyze: AnalyzeParams = AnalyzeParams()
     gate: GateParams = GateParams()
+    policy: PolicyParams = PolicyParams()
     track: TrackParams = TrackParams()
     train: TrainParams = TrainParams()
     watch: WatchParams = WatchParams()

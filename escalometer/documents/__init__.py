@@ -10,6 +10,7 @@ from escalometer.documents.comparison import Comparison, Disagreements, ModelDif
 from escalometer.documents.document import Document
 from escalometer.documents.history import History, HistoryEntry
 from escalometer.documents.interval import Fit, Interval
+from escalometer.documents.policy import PolicyDocument
 from escalometer.documents.probes import Probes
 from escalometer.documents.profile import Profile
 from escalometer.documents.promotion import Promotion
@@ -38,6 +39,7 @@ __all__ = [
     "HistoryEntry",
     "Interval",
     "ModelDifference",
+    "PolicyDocument",
     "Probes",
     "Profile",
     "Promotion",

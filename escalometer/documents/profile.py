@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
+from escalometer.documents.autonomy import AutonomyMap
 from escalometer.documents.calibration import Calibration, ExternalThreshold
 from escalometer.documents.document import Document
 from escalometer.documents.interval import (
@@ -268,6 +269,11 @@ class Profile(HeadlineNumbers, _Subject):
     cost_curves: tuple[CostCurve, ...] = Field(description="Costs against the cost ratio.")
     recommendations: tuple[Recommendation, ...] = Field(
         description="The cheapest variant or rule by cost ratio."
+    )
+    autonomy: tuple[AutonomyMap, ...] = Field(
+        (),
+        description="By cost ratio, the conditions in which the evidence allows that the model "
+        "acts. Of the baseline; without one, of a variant that states the ratio or no cost.",
     )
     notes: tuple[str, ...] = Field(description="Remarks on how the numbers came about.")
     force_answer: bool = Field(

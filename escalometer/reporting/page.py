@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from escalometer.documents import Probes, Profile, wording
 from escalometer.documents.profile import InterventionScores
 from escalometer.documents.wording import MISSING, visible
+from escalometer.reporting.autonomy_rows import autonomy_at, autonomy_caption, autonomy_words
 from escalometer.reporting.conclusions import (
     Conclusion,
     conclusions,
@@ -189,6 +190,7 @@ def _model_view(profile: Profile, index: int, content: ReportContent) -> dict[st
         "conclusions": shown,
         "key_conclusions": _key_conclusions(shown),
         "about": about,
+        **_autonomy_view(profile, cost_ratio),
         "domains": domain_rows(profile),
         "differences": difference_rows(profile),
         "variants": variant_rows(profile),
@@ -217,6 +219,19 @@ def _model_view(profile: Profile, index: int, content: ReportContent) -> dict[st
             name: Markup(prefixed(svg, f"{name}{index}-"))  # noqa: S704
             for name, svg in figures.items()
         },
+    }
+
+
+def _autonomy_view(profile: Profile, cost_ratio: float) -> dict[str, Any]:
+    """Return the autonomy map's caption and rows; both empty where the ratio was not scored."""
+    found = autonomy_at(profile, cost_ratio)
+    rows = () if found is None else found.conditions
+    return {
+        "autonomy_caption": "" if found is None else autonomy_caption(found),
+        "autonomy": [
+            (row, autonomy_words(row), row.n_right / row.n, wording.Bounds(row.lower, row.upper))
+            for row in rows
+        ],
     }
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from escalometer.documents import Profile
 from escalometer.documents.wording import ratio, visible
 from escalometer.reporting import profile_tables, terminal
+from escalometer.reporting.autonomy_rows import autonomy_at, autonomy_caption, autonomy_table
 from escalometer.reporting.conclusions import (
     conclusions,
     editions,
@@ -91,11 +92,20 @@ def _parts(profile: Profile, cost_ratio: float) -> list[RenderableType]:
         ),
         ("Threshold by intervention", profile_tables.thresholds(profile)),
         ("Calibration of confidence", [Text(visible(words)) for words in confidence]),
+        (f"Autonomy map {at}", _autonomy(profile, cost_ratio)),
         (f"Escalation rate by condition ({visible(about.name)})", profile_tables.curve(about)),
     ):
         if part:
             parts += [Text(), terminal.heading(title), *part]
     return parts
+
+
+def _autonomy(profile: Profile, cost_ratio: float) -> list[RenderableType]:
+    """Return the autonomy map with its summary; nothing where the ratio was not scored."""
+    found = autonomy_at(profile, cost_ratio)
+    if found is None:
+        return []
+    return [Text(visible(autonomy_caption(found))), autonomy_table(found.conditions)]
 
 
 def _recommended(profile: Profile, cost_ratio: float) -> list[RenderableType]:

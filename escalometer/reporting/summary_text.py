@@ -11,6 +11,7 @@ from rich.text import Text
 from escalometer.documents import Profile
 from escalometer.documents.wording import DASH, cost, count, ratio, share, visible, with_span
 from escalometer.reporting import terminal
+from escalometer.reporting.autonomy_rows import autonomy_at, counted
 from escalometer.reporting.conclusions import best_threshold, headline, missing, origin
 from escalometer.reporting.headline_variant import HeadlineVariant, headline_variant
 from escalometer.reporting.recommendations import recommended_at
@@ -29,6 +30,7 @@ def print_summary(profile: Profile, stream: TextIO, cost_ratio: float = 4.0) -> 
 def _parts(profile: Profile, cost_ratio: float) -> list[RenderableType]:
     about = headline_variant(profile, cost_ratio)
     advice = recommended_at(profile, cost_ratio)
+    autonomy = autonomy_at(profile, cost_ratio)
     sentences = [
         headline(profile, cost_ratio),
         advice.brief if advice else "",
@@ -49,6 +51,7 @@ def _parts(profile: Profile, cost_ratio: float) -> list[RenderableType]:
         terminal.heading(visible(title)),
         table,
         Text(),
+        *([Text(counted(autonomy.conditions))] if autonomy else []),
         *(Text(f"! {warning}", style="yellow") for warning in _warnings(profile)),
         Text("All numbers: --full", style="dim"),
     ]

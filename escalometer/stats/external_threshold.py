@@ -199,7 +199,8 @@ def _row(
     more_escalated = np.bincount(clusters, escalated.astype(int) - external.astype(int))
     more_wrong = np.bincount(clusters, ~right * (external.astype(int) - escalated.astype(int)))
     sums = float(ratio) * more_wrong + float(escalating) * more_escalated
-    half = _half_width(sums, np.bincount(clusters), float(own_cost - cost))
+    sizes = np.bincount(clusters).astype(np.float64)
+    half = clustered_half_width(sums, sizes, float(own_cost - cost))
     return {
         "cost_ratio": float(cost_ratio),
         "optimal_threshold": float(optimal_threshold(cost_ratio, human_error_rate)),
@@ -219,8 +220,20 @@ def _row(
     }
 
 
-def _half_width(sums: Floats, sizes: NDArray[np.intp], mean: float) -> float:
-    """Return half of the 95% interval of a mean over dialogues in clusters, two at least."""
+def clustered_half_width(sums: Floats, sizes: Floats, mean: float) -> float:
+    """Return half of the 95% interval of a mean over dialogues in clusters.
+
+    Parameters
+    ----------
+    sums, sizes : ndarray, shape (n_clusters,)
+        Of each cluster, the sum over its dialogues, and their number; two clusters at least.
+    mean : float
+        The mean: all sums over all sizes.
+
+    References
+    ----------
+    Liang and Zeger, Biometrika 73 (1986) 13–22.
+    """
     n_clusters = len(sums)
     residuals = sums - mean * sizes
     variance = n_clusters / (n_clusters - 1) * (residuals @ residuals) / sizes.sum() ** 2

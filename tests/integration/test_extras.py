@@ -88,6 +88,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("profile", "d.csv", "--model", "old"), 0, "Cost per decision"),
         (("compare", "d.csv", "old", "new"), 0, "escalation"),
         (("gate", "d.csv", "--model", "new", "--against", "old"), None, "new"),
+        (("policy", "export", "d.csv", "--model", "new", "--cost-ratio", "4"), 0, "always_act"),
         (("power", "--difference", "0.05"), 0, "needs 32 dialogues"),
         (("models", "list"), 0, "smollm2-135m-instruct"),
         (("init",), 0, "up to date"),
