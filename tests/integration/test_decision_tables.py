@@ -508,10 +508,10 @@ def test_a_release_in_use_of_the_project_must_be_in_the_file(project):
     (project / "d.csv").write_bytes(as_csv(OLD))
     params = project / "params.yaml"
     text = params.read_text("utf-8")
-    params.write_text(text.replace("against: null", "against: in-use"), "utf-8")
+    params.write_text(text.replace("against: null", "against: deployed"), "utf-8")
     done = run(project, "gate", "d.csv")
     assert done.returncode == 3
-    assert "gate.against in params.yaml is in-use, of which d.csv has no decisions" in done.stderr
+    assert "gate.against in params.yaml is deployed, of which d.csv has no decisions" in done.stderr
 
 
 def test_a_full_disk_is_said(folder):

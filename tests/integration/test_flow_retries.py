@@ -41,11 +41,14 @@ def root(project: Path, provider: Server, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def evaluated(root: Path, *delays_s: float) -> str:
     """Run the flow `evaluate` in this process, on a server of its own."""
-    from flows._server import served
+    from flows._server import deliver, served
     from flows.evaluate import evaluate
 
     with served(root / ".escalometer" / "prefect"):
-        return evaluate(retry_delays_s=list(delays_s))
+        try:
+            return evaluate(retry_delays_s=list(delays_s))
+        finally:
+            deliver()
 
 
 def test_an_outage_passes_and_the_run_goes_on(root: Path, provider: Server, capfd):
