@@ -22,7 +22,7 @@ Kind: TypeAlias = Literal[
 ]
 
 #: What all events of notices are called, up to their kind.
-PREFIX = "escalometer.notice."
+PREFIX = "escalometer-notice."
 
 _MOST_TEXT = 2000
 _told: list[EscalometerError] = []

@@ -141,7 +141,7 @@ def test_a_budget_that_does_not_suffice_keeps_answers_and_promotes_nothing(
 
 def test_an_event_that_names_a_card_starts_its_evaluation(served: Served, better: dict):
     event = {
-        "event": "escalometer.card.added",
+        "event": "escalometer-card.added",
         "id": "5f7b3a0e-6a3e-4a39-9f0c-0c9f6a0d5b11",
         "occurred": "2026-11-29T12:00:00Z",
         "resource": {"prefect.resource.id": "escalometer.model.better-2", "model": "better-2"},
