@@ -5,6 +5,7 @@ Run it by a deployment of prefect.yaml, once a day.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from escalometer.dialogue.elicitation.rows import OUTCOMES
 from escalometer.documents import CanaryLook
 from escalometer.errors import EscalometerError, ProviderError
 from escalometer.operations import canary as operation
-from escalometer.operations import registry, releases
+from escalometer.operations import evaluation, registry, releases
 from flows._artifacts import key
 from flows._notices import notify, notifying
 from flows._stages import RETRY_DELAYS_S, flow, is_passing
@@ -26,11 +27,14 @@ from flows.release import release
 
 
 @prefect.task(task_run_name="look at {model}", cache_policy=NO_CACHE, retry_condition_fn=is_passing)
-def looked(model: str, again: bool = False, is_restarted: bool = False) -> CanaryLook:
+def looked(
+    model: str, limits: dict[str, Any], again: bool = False, is_restarted: bool = False
+) -> CanaryLook:
     """Return the result of one look at a model, whose panel is asked and paid for."""
-    found = operation.look(
-        model, load_params(), workspace(), datetime.now(UTC), restart=is_restarted, again=again
-    )
+    place = workspace()
+    place = replace(place, limits={**place.limits, **limits})
+    now = datetime.now(UTC)
+    found = operation.look(model, load_params(), place, now, is_restarted, again=again)
     rows = [{"number": name, "value": value} for name, value in _numbers(found).items()]
     create_table_artifact(rows, key("canary", model), f"{model}: {found.status}")
     return found
@@ -41,6 +45,7 @@ def canary(
     models: list[str] | None = None,
     max_cost_usd: float | None = None,
     max_requests: int | None = None,
+    allow_unpriced: bool | None = None,
     promote: bool = False,
     again: bool = False,
     retry_delays_s: list[float] | None = None,
@@ -56,6 +61,8 @@ def canary(
         Cards; the release in use by default, or else the models of params.yaml.
     max_cost_usd, max_requests : float, int, optional
         Limits of each evaluation after drift.
+    allow_unpriced : bool, optional
+        Whether models without a price are asked.
     promote : bool
         Whether the verdict on a model that drifted is recorded in MLflow.
     again : bool
@@ -65,12 +72,14 @@ def canary(
     """
     delays_s = list(RETRY_DELAYS_S if retry_delays_s is None else retry_delays_s)
     task = looked.with_options(retries=len(delays_s), retry_delay_seconds=delays_s or 0)
+    # The evaluation's budget is not the panel's, which is fixed by its size.
+    limits = evaluation.limits(allow_unpriced=allow_unpriced)
     statuses: dict[str, str] = {}
     failed = []
     for model in models or _in_use(load_params()):
         try:
             with notifying(model):
-                found = task(model, again=again)
+                found = task(model, limits, again)
                 statuses[model] = found.status
                 _tell(found)
                 if found.status == "drift":
@@ -83,8 +92,9 @@ def canary(
                         retry_delays_s=delays_s,
                         max_cost_usd=max_cost_usd,
                         max_requests=max_requests,
+                        allow_unpriced=allow_unpriced,
                     )
-                    task(model, is_restarted=True)
+                    task(model, limits, is_restarted=True)
         except EscalometerError as error:  # people are told; the others are looked at all the same
             statuses[model] = str(error)
             failed.append(model)

@@ -53,6 +53,7 @@ def make(root: Path, url: str, **watch: object) -> None:
     params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
     params |= {"models": ["remote"], "watch": {"patterns": ["better*", "worse*"], **watch}}
     params["query"]["force_answer"] = False
+    params["canary"] = {"n_prompts": 12, "n_baseline": 20}
     params["gate"] |= GATE
     # The model in use has no threshold, and few dialogues show no small difference.
     params["gate"]["min_effect"] |= {"threshold_distance": None, "share_answered": 0.05}

@@ -154,6 +154,35 @@ def _is(run: dict, model: str) -> bool:
     return bool(run["parameters"].get("model") == model)
 
 
+def test_drift_of_the_release_in_use_starts_a_new_evaluation(served: Served, better: dict):
+    model = registry.in_use(served.root)
+    assert model is not None
+    looks = {"again": True, "retry_delays_s": [], "allow_unpriced": True}
+    assert served.run("canary/daily", **looks)["state_type"] == "COMPLETED"  # the baseline
+    assert served.run("canary/daily", **looks)["state_type"] == "COMPLETED"
+    assert "drift" not in served.hook.kinds()
+
+    def drifted(body: dict, made: dict) -> None:  # under the same name
+        answered({**body, "model": body["model"].replace("better", "worse")}, made)
+
+    served.provider.revise = drifted
+    try:
+        for _ in range(8):
+            n_asked = served.provider.n_asked
+            assert served.run("canary/daily", **looks)["state_type"] == "COMPLETED"
+            if served.provider.n_asked > n_asked + 100:  # the panel has 12 prompts
+                break
+        wait(lambda: "drift" in served.hook.kinds())
+        wait(lambda: served.hook.kinds()[-1] == "fail")
+    finally:
+        served.provider.revise = answered
+    drift = next(notice for notice in served.hook.notices if notice["kind"] == "drift")
+    assert f"{model} no longer answers as it did" in drift["subject"]
+    assert registry.in_use(served.root) == model  # people decide what becomes of it
+    state = served.root / ".escalometer" / "canary" / f"{model}.json"
+    assert '"drift_since": null' in state.read_text("utf-8")  # a new baseline has begun
+
+
 def test_a_server_that_is_restarted_in_the_middle_loses_no_run(served: Served, better: dict):
     served.provider.latency = 2.0
     try:
