@@ -262,6 +262,7 @@ def _files(with_example: bool, root: Path) -> dict[str, bytes]:
     files = {
         PARAMS_FILE.name: params,
         PIPELINE_FILE.name: pipeline().encode(),
+        "prefect.yaml": resource("prefect.yaml").read_bytes(),
         ".gitignore": _template("gitignore"),
         ".dvcignore": b"__pycache__/\n*.pyc\n*.partial\n",
         "README.md": _template("README.md"),
