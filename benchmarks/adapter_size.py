@@ -20,7 +20,7 @@ from pathlib import Path
 from escalometer import layout
 from escalometer.cli import workspace
 from escalometer.config import Params, Workspace, load_params
-from escalometer.dialogue.asking import writing_store
+from escalometer.dialogue.asking import asking_store
 from escalometer.runtime.interruption import Interruption
 from escalometer.stats.shares import wilson
 from escalometer.training.probe_dialogues import (
@@ -41,7 +41,7 @@ def accuracy(name: str, params: Params, place: Workspace) -> dict[str, tuple[int
     _, (_, card) = adapter_cards(name, params, place.root)
     asked, tasks = plan_probes(name, params, place.root)
     dialogues = [dialogue_of(one, tasks[one.domain]) for one in asked]
-    with writing_store(place) as store:
+    with asking_store(place, card.id) as store:
         answered = answer_probes(card, dialogues, params, place, store, Interruption())
     rows = [probed_row("tuned", name, *pair) for pair in zip(asked, answered, strict=True)]
     return {

@@ -63,11 +63,6 @@ def run_lock(root: Path = Path()) -> Path:
     return root / ".escalometer" / "run.lock"
 
 
-def asking_lock(model: str, root: Path = Path()) -> Path:
-    """Return the lock of the run that asks a model, in whichever folder it runs."""
-    return root / ".escalometer" / "locks" / f"{model}.lock"
-
-
 def runs_folder(root: Path = Path()) -> Path:
     """Return the folder of runs whose parameters are not those of params.yaml."""
     return root / ".escalometer" / "runs"

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,13 +15,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import get_run_context
 
 from escalometer.errors import EscalometerError, Interrupted, Outage
-from escalometer.layout import asking_lock
-from escalometer.operations.evaluation import ASKING, stage_name
 from escalometer.pipeline import Bring, StageFailed, bring_up_to_date
 from escalometer.reporting.timings import print_timings
 from escalometer.runtime import stage_report
 from escalometer.runtime.interruption import end_with_parent
-from escalometer.runtime.locks import locked
 from escalometer.runtime.timings import Timings
 from escalometer.runtime.warm_process import read_usage, warmed
 from flows._artifacts import shown_progress
@@ -108,7 +105,6 @@ def bring_all(
     is_forced: Callable[[str], bool] = lambda _: False,
     before: Callable[[str], object] = lambda _: None,
     retry_delays_s: Sequence[float] = (),
-    project: Path = Path(),
 ) -> int:
     """Bring stages up to date in their order, with messages, and return the number of task runs.
 
@@ -122,11 +118,8 @@ def bring_all(
         Takes the address of the stage that comes next; an error that it raises ends the run.
     retry_delays_s : sequence of float
         Pauses in seconds before a stage that failed in an outage is tried again.
-    project : Path
-        The project: one run at a time asks a model, in whichever folder.
     """
     n_begun = 0
-    project = project.resolve()
     task = stage.with_options(
         retries=len(retry_delays_s), retry_delay_seconds=list(retry_delays_s) or 0
     )
@@ -139,7 +132,7 @@ def bring_all(
             n_begun += 1
             place = f"[{n_begun}/{len(addresses)}]"
             say(f"{place} {address}")
-            with TIMINGS.measuring(address) as measured, _asking_alone(address, project):
+            with TIMINGS.measuring(address) as measured:
                 ran = task(address, bring, report)
             say(f"{place} {address}: {f'done in {measured.wall_s:.1f} s' if ran else 'current'}")
             return ran
@@ -147,18 +140,6 @@ def bring_all(
         with working_in(Path(), {stage_report.VARIABLE: name}):
             bring_up_to_date(addresses, is_forced=is_forced, around=around)
     return n_begun
-
-
-@contextlib.contextmanager
-def _asking_alone(address: str, project: Path) -> Iterator[None]:
-    """Hold the lock of a model while a stage asks it, so that nothing is asked twice."""
-    if stage_name(address) not in ASKING:
-        yield
-        return
-    model = address.partition("@")[2]
-    waiting = f"{address}: waiting for another run that asks {model}"
-    with locked(asking_lock(model, project), lambda who: say(f"{waiting} ({who}) …")):
-        yield
 
 
 def settle(n_tasks: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from escalometer.runtime.ending import end_at_once, leave_with
 
@@ -100,10 +99,9 @@ def evaluate(
     )
     limits = evaluation.limits(max_cost_usd, max_requests, allow_unpriced, use_batches)
     delays_s = RETRY_DELAYS_S if retry_delays_s is None else retry_delays_s
-    root = workspace().root
     run = str(flow_run.id)
     with notifying(), placed(changes, limits, retry or (), retry_before, run) as (params, place):
-        n = _brought_up_to_date(params, place, bool(retry), dry_run, delays_s, root)
+        n = _brought_up_to_date(params, place, bool(retry), dry_run, delays_s)
         if not dry_run:
             show_profiles(params.models, place.root)
         settle(n)
@@ -116,7 +114,6 @@ def _brought_up_to_date(
     asks_again: bool,
     dry_run: bool,
     delays_s: Sequence[float],
-    root: Any,
 ) -> int:
     """Bring all stages up to date, and return the number of task runs."""
     if _known:
@@ -141,7 +138,7 @@ def _brought_up_to_date(
         if evaluation.stage_name(address) in evaluation.ASKING:
             check_asking()
 
-    n = bring_all(plan.addresses, plan.is_forced, before, delays_s, root)
+    n = bring_all(plan.addresses, plan.is_forced, before, delays_s)
     if dry_run:
         check_asking()
     return n

@@ -8,7 +8,7 @@ from typing import Any
 from escalometer import layout
 from escalometer.cases import sampling
 from escalometer.config import Params, Workspace, load_card
-from escalometer.dialogue.asking import open_engine, writing_store
+from escalometer.dialogue.asking import asking_store, open_engine
 from escalometer.dialogue.cell import Cell
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.protocol import Protocol
@@ -119,7 +119,7 @@ def ask_adaptively(
 ) -> dict[str, Any]:
     """Ask `model` round by round until the study is precise enough; return the result."""
     card = load_card(model, layout.cards_folder(workspace.root))
-    with writing_store(workspace) as store:
+    with asking_store(workspace, model) as store:
         engine = open_engine(card, params, workspace, store)
         interruption = Interruption()
         with progress(f"designing for {model}", None, "dialogues") as bar:

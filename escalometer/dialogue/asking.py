@@ -21,11 +21,11 @@ from escalometer.runtime.progress import progress
 
 
 @contextlib.contextmanager
-def writing_store(workspace: Workspace) -> Iterator[CompletionStore]:
-    """Yield the completion store, open for writing; it is closed in any case."""
+def asking_store(workspace: Workspace, *models: str) -> Iterator[CompletionStore]:
+    """Yield the completion store, to ask these models: no other process does so meanwhile."""
     store = CompletionStore(workspace.store)
     try:
-        with store.writing():
+        with store.asking(*models):
             yield store
     finally:
         store.close()

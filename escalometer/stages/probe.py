@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from escalometer import layout
 from escalometer.config import Params, Workspace
-from escalometer.dialogue.asking import writing_store
+from escalometer.dialogue.asking import asking_store
 from escalometer.documents import Probes
 from escalometer.documents.document import write_document
 from escalometer.runtime.interruption import Interruption
@@ -53,7 +53,7 @@ def run(name: str, params: Params, workspace: Workspace) -> Probes:
     asked, tasks = plan_probes(name, params, workspace.root)
     dialogues = [dialogue_of(one, tasks[one.domain]) for one in asked]
     rows: list[dict[str, Any]] = []
-    with writing_store(workspace) as store:
+    with asking_store(workspace, *(card.id for card in cards)) as store:
         interruption = Interruption()
         for role, card in zip(ROLES, cards, strict=True):
             answered = answer_probes(card, dialogues, params, workspace, store, interruption)

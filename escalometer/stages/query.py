@@ -8,7 +8,7 @@ from typing import Any
 
 from escalometer import layout
 from escalometer.config import Params, Workspace, load_card
-from escalometer.dialogue.asking import open_engine, run_dialogues, writing_store
+from escalometer.dialogue.asking import asking_store, open_engine, run_dialogues
 from escalometer.dialogue.cell import plan
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.errors import ProviderError
@@ -48,7 +48,7 @@ def run(model: str, params: Params, workspace: Workspace) -> None:
     interruption = Interruption()
     counts: Counter[str] = Counter()
     example = ""
-    with writing_store(workspace) as store:
+    with asking_store(workspace, model) as store:
         # Its model is loaded once, for all domains.
         engine = open_engine(card, params, workspace, store)
         for domain in params.domains:

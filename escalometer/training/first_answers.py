@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from escalometer.config import AdapterParams, ModelCard, Params, Recipe, Workspace
-from escalometer.dialogue.asking import open_engine, run_dialogues, writing_store
+from escalometer.dialogue.asking import asking_store, open_engine, run_dialogues
 from escalometer.dialogue.cell import Cell
 from escalometer.dialogue.elicitation.rows import Dialogue
 from escalometer.errors import DataError
@@ -62,7 +62,7 @@ def first_answers(
     is_brief = adapter.first_answers == "brief"
     asking = params.query.model_copy(update={"max_tokens": _FIRST_TOKENS, "force_answer": True})
     params = params.model_copy(update={"query": asking})
-    with writing_store(workspace) as store:
+    with asking_store(workspace, card.id) as store:
         engine = open_engine(card, params, workspace, store)
         planned = engine.plan([_dialogue(start) for start in starts], is_first_only=True)
         rows = run_dialogues(engine, planned, f"asking {card.id} to predict", Interruption())

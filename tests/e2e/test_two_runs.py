@@ -69,13 +69,18 @@ def address(root: Path) -> dict:
 
 
 def test_runs_with_other_settings_go_on_side_by_side(root: Path, provider: Server):
+    provider.latency = 12.0
     first = start(root, "first")
     wait(lambda: provider.n_asked > 0)
     second = start(root, "second")
+    wait(lambda: any(body["seed"] == 6 for body in provider.bodies))
+    provider.latency = 0.1
     said = ended(second)
     ended(first)
     assert "are asked beside it" in said
     assert provider.asked and set(provider.asked.values()) == {2}  # by each model once
+    seeds = [body["seed"] for body in provider.bodies]
+    assert seeds.index(6) < len(seeds) - 1 - seeds[::-1].index(5)  # meanwhile
     params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
     assert params["models"] == ["second"]
     for model in ("first", "second"):

@@ -9,11 +9,10 @@ answers are never deleted.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 from escalometer.dialogue.elicitation.keys import request_key, request_parts
 from escalometer.dialogue.providers import Completion, Request
 from escalometer.errors import DataError, UsageError
+from escalometer.runtime.locks import locked
 
 _SCHEMA = """
 create table if not exists completions (
@@ -86,7 +86,7 @@ class Entry:
 
 
 class CompletionStore:
-    """Completions by key, in one SQLite file with one writer and any number of readers.
+    """Completions by key, in one SQLite file, for any number of processes.
 
     Parameters
     ----------
@@ -132,14 +132,27 @@ class CompletionStore:
         self._db.close()
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Lock the store for writing, waiting for a process that has locked it."""
-        with self.path.with_name(self.path.name + ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"another run is writing to {self.path}; waiting for it …", file=sys.stderr)
-                fcntl.flock(lock, fcntl.LOCK_EX)
+    def asking(self, *models: str) -> Iterator[None]:
+        """Be the only process that asks these models, for the block, once others have ended.
+
+        What another process was answered is in the store then, and not requested again. Others may
+        ask other models meanwhile.
+
+        Parameters
+        ----------
+        *models : str
+            Cards.
+        """
+
+        def say(model: str) -> Callable[[str], None]:
+            return lambda who: print(
+                f"waiting for another run that asks {model} ({who}) …", file=sys.stderr
+            )
+
+        folder = self.path.with_name(self.path.name + ".locks")
+        with contextlib.ExitStack() as stack:
+            for model in sorted(set(models)):  # always in this order, or two wait for each other
+                stack.enter_context(locked(folder / f"{model}.lock", say(model)))
             yield
 
     def get(self, keys: Iterable[str]) -> dict[str, Completion]:
