@@ -33,6 +33,8 @@ def request_parts(request: Request, parameters: Mapping[str, Any]) -> dict[str, 
         parts["choices"] = request.choices
     if request.reads_choice:
         parts["reads_choice"] = True
+    if request.meanings:
+        parts["meanings"] = request.meanings
     if parameters:
         parts["parameters"] = dict(parameters)
     return parts
@@ -43,6 +45,7 @@ def request_of(parts: Mapping[str, Any]) -> Request:
     fields = {name: value for name, value in parts.items() if name != "parameters"}
     fields["messages"] = tuple((role, content) for role, content in fields["messages"])
     fields["choices"] = tuple(fields.get("choices", BINARY))
+    fields["meanings"] = tuple(fields.get("meanings", ()))
     return Request(**fields)
 
 
@@ -86,6 +89,7 @@ class Keys:
             request.replicate,
             request.choices,
             request.reads_choice,
+            request.meanings,
         )
         around = self._around.get(kind)
         if around is None:
