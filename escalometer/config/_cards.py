@@ -68,6 +68,7 @@ class Endpoint(Section):
     has_logprobs: bool = False
     has_batches: bool = False
     decision_form: Literal["openai", "system_one"] | None = None  # of a decision model's requests
+    decision_path: str | None = Field(None, pattern=r"^/\S+$")  # null: that of its form
     second_question: Literal["choice", "predicate"] = "choice"  # turn 2 of a decision model
     lists_models: bool = True  # false: `GET /models` need not list the model
     body: dict[str, Any] = Field(default_factory=dict)

@@ -50,12 +50,14 @@ class DecisionsProvider:
             )
         self._card = card
         self._form = endpoint.decision_form
+        self._path = endpoint.decision_path or questions.PATHS[self._form]
         self._client = Client(card, workspace)
         self._attempts = Attempts(card, self._client, patience)
         self.limiter = self._attempts.limiter
         self.identity = {
             "provider": "decisions",
             "form": self._form,
+            "path": self._path,
             "base_url": endpoint.base_url.rstrip("/"),
             "model": endpoint.model,
         }
@@ -85,7 +87,7 @@ class DecisionsProvider:
         body = questions.body(chat.endpoint_of(self._card), request)
         sent = json.dumps(body, ensure_ascii=False).encode()
         found, latency_s = await self._attempts.ask(
-            questions.PATHS[self._form], sent, chat.estimated_tokens(sent.decode()), answers.decode
+            self._path, sent, chat.estimated_tokens(sent.decode()), answers.decode
         )
         if isinstance(found, Completion):
             return found

@@ -17,7 +17,7 @@ from escalometer.dialogue.providers import Request
 Form: TypeAlias = Literal["openai", "system_one"]
 Kind: TypeAlias = Literal["choice", "predicate"]
 
-#: After the card's base URL, by form.
+#: After the card's base URL, by form, unless the card has another path.
 PATHS: dict[Form, str] = {"openai": "/decisions", "system_one": "/systemone"}
 
 
