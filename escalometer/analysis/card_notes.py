@@ -6,6 +6,7 @@ from pathlib import Path
 
 from escalometer import layout
 from escalometer.config import ModelCard, load_card, model_names
+from escalometer.documents.profile import TERMS
 
 #: Note on the profile of a decision model.
 TYPED = (
@@ -29,7 +30,7 @@ def notes_of(card: ModelCard) -> tuple[str, ...]:
     if card.terms is not None:
         action = " Do not publish these results." if card.terms.forbids_publishing else ""
         notes.append(
-            f"Terms: {card.terms.text}{action} Source: {card.terms.source}, read on "
+            f"{TERMS}{card.terms.text}{action} Source: {card.terms.source}, read on "
             f"{card.terms.as_of}."
         )
     return tuple(notes)
