@@ -1,8 +1,8 @@
 """The body of a request with one typed question, in both wire forms.
 
-``openai``: ``POST /v1/decisions``, after openai-python's `decision_create_params.py` and LiteLLM's
-page "/v1/decisions and /v1/systemone". ``system_one``: ``POST /v1/systemone``, after TypeSafe's API
-reference and the pages of LiteLLM and SGLang. Dates and addresses: docs/decisions/0040.
+``openai``: ``POST /v1/decisions``, after the types of OpenAI's package for Python and LiteLLM's
+documentation. ``system_one``: ``POST /v1/systemone``, after TypeSafe's API reference and the
+documentation of LiteLLM and SGLang. Dates and addresses: docs/decisions/0040-decision-models.md.
 """
 
 from __future__ import annotations
