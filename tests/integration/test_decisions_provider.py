@@ -359,6 +359,8 @@ def test_the_list_of_models_is_read_in_typesafes_form(server):
 def test_what_the_card_must_say(server):
     with pytest.raises(UsageError, match="decision_form"):
         connect(card(server.url, None), place())
+    with pytest.raises(UsageError, match="has no batches"):
+        connect(card(server.url, "openai", has_batches=True), place())
     thinking = Request(ASKED.messages, "PREDICTION:", 16, is_thinking=True)
     with pytest.raises(UsageError, match="does not support thinking"):
         provider(server, "openai").parameters(thinking)

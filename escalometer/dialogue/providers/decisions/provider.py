@@ -32,7 +32,7 @@ class DecisionsProvider:
     Raises
     ------
     UsageError
-        If the card has no endpoint, or does not say its form.
+        If the card has no endpoint, does not say its form, or declares batches.
     """
 
     can_force = False
@@ -47,6 +47,11 @@ class DecisionsProvider:
             raise UsageError(
                 f"{card.id}: its card has no endpoint.decision_form, which the provider decisions "
                 "needs. Set it to openai or system_one."
+            )
+        if endpoint.has_batches:
+            raise UsageError(
+                f"{card.id}: the provider decisions has no batches. Remove endpoint.has_batches "
+                "from its card."
             )
         self._card = card
         self._form = endpoint.decision_form
