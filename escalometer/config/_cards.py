@@ -67,6 +67,9 @@ class Endpoint(Section):
     temperature: float | None = Field(0.0, ge=0, le=2)  # null: not sent, where it is refused
     has_logprobs: bool = False
     has_batches: bool = False
+    decision_form: Literal["openai", "system_one"] | None = None  # of a decision model's requests
+    decision_path: str | None = Field(None, pattern=r"^/\S+$")  # null: that of its form
+    second_question: Literal["choice", "predicate"] = "choice"  # turn 2 of a decision model
     lists_models: bool = True  # false: `GET /models` need not list the model
     body: dict[str, Any] = Field(default_factory=dict)
     max_in_flight: int = Field(128, ge=1)
@@ -74,6 +77,15 @@ class Endpoint(Section):
     tokens_per_minute: int | None = Field(None, ge=1)
     timeout_s: float = Field(120.0, gt=0)  # of one attempt
     max_attempts: int = Field(8, ge=1)  # of one request
+
+
+class Terms(Section):
+    """Terms of a service that concern its evaluation, with their source."""
+
+    forbids_publishing: bool  # of benchmarks and other information about the performance
+    text: str = Field(min_length=1)
+    source: str = Field(pattern=r"^https://\S+$")
+    as_of: date  # the day on which the source was read
 
 
 class Thinking(Section):
@@ -109,6 +121,7 @@ class ModelCard(Section):
     title: str
     provider: str
     licence: str
+    terms: Terms | None = None  # null: none are known
     released: date | None = None
     retires: date | None = None  # the provider serves it until then
     guessed_from: Name | None = None  # the card from which `models watch` copied what it guessed

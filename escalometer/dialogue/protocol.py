@@ -7,7 +7,7 @@ An intervention (see `escalometer.dialogue.interventions`) is a function from th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from escalometer.cases.task import (
     BINARY,
@@ -88,6 +88,9 @@ class Protocol:
         Whether a filler as long as the cost statement is in its place.
     has_other_signal : bool
         Whether the signal is that of another condition of the domain, which the caller passes.
+    is_typed : bool
+        Whether the options are passed apart from the prompt, as to a decision model: no turn says
+        how to end an answer, and the last paragraph is the question.
     """
 
     intervention: str = "baseline"
@@ -102,6 +105,25 @@ class Protocol:
     are_actions_swapped: bool = False
     has_filler: bool = False
     has_other_signal: bool = False
+    is_typed: bool = False
+
+
+def as_typed(protocol: Protocol) -> Protocol:
+    """Return the protocol as a decision model is asked: two separate questions without texts."""
+    return replace(
+        protocol, is_typed=True, is_isolated=True, reads_choice=True, asks_confidence=False
+    )
+
+
+def actions(protocol: Protocol, task: Task) -> tuple[str, ...]:
+    """Return the meanings of turn 2's choices, in the order of `BINARY`."""
+    meanings = ("implement the prediction", f"escalate to {task.decider}")
+    return meanings[::-1] if protocol.are_actions_swapped else meanings
+
+
+def as_predicate(question: str, meanings: Sequence[str]) -> str:
+    """Return a question with two choices as one that is true if the second choice holds."""
+    return f"{question} True means: {meanings[1]}. False means: {meanings[0]}."
 
 
 def first_turn(protocol: Protocol, task: Task, scenario: str, signal: str) -> str:
@@ -120,7 +142,8 @@ def first_turn(protocol: Protocol, task: Task, scenario: str, signal: str) -> st
             "Then state in per cent how probable it is that your prediction is right, on a line of "
             f"its own: '{CONFIDENCE_MARKER} <0-100>'."
         )
-    ask = " ".join([f"TASK: Predict {task.question}.", *steps, _close(steps, closing)])
+    ending = [] if protocol.is_typed else [*steps, _close(steps, closing)]
+    ask = " ".join([f"TASK: Predict {task.question}.", *ending])
     parts = [scenario, signal, ask] if protocol.has_signal else [scenario, ask]
     return "\n\n".join(parts)
 
@@ -158,7 +181,8 @@ def second_turn(
         f"correct if it implements a prediction that matches what {task.decider} decided, or "
         "escalates one that does not."
     )
-    parts.append(" ".join([ask, *steps, _close(steps, closing)]))
+    ending = [] if protocol.is_typed else [*steps, _close(steps, closing)]
+    parts.append(" ".join([ask, *ending]))
     return "\n\n".join(parts)
 
 

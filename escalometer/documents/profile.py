@@ -20,6 +20,9 @@ from escalometer.documents.interval import (
 from escalometer.documents.recommendation import Recommendation
 from escalometer.documents.variant import Condition, ScoredAgainst, ScoredVariant, Variant
 
+#: Beginning of a note on the terms of a model's service; the summary and the page show it first.
+TERMS = "Terms: "
+
 Status: TypeAlias = Literal["ok", "forced", "unparsed", "truncated", "refused", "error"]
 
 

@@ -37,7 +37,7 @@ MOST_NEW = 20
 _MOST_LENGTH = 120
 
 #: What a new card takes over from the nearest card of its endpoint.
-_INHERITED = ("provider", "licence", "thinking", "context", "counts_marker")
+_INHERITED = ("provider", "licence", "terms", "thinking", "context", "counts_marker")
 
 
 @dataclass

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from escalometer.documents import Profile
+from escalometer.documents.profile import TERMS
 from escalometer.documents.wording import DASH, cost, count, ratio, share, visible, with_span
 from escalometer.reporting import terminal
 from escalometer.reporting.autonomy_rows import autonomy_at, counted
@@ -52,7 +53,7 @@ def _parts(profile: Profile, cost_ratio: float) -> list[RenderableType]:
         table,
         Text(),
         *([Text(counted(autonomy.conditions))] if autonomy else []),
-        *(Text(f"! {warning}", style="yellow") for warning in _warnings(profile)),
+        *(Text(f"! {visible(warning)}", style="yellow") for warning in _warnings(profile)),
         Text("All numbers: --full", style="dim"),
     ]
 
@@ -113,11 +114,13 @@ def _rows(
 
 
 def _warnings(profile: Profile) -> list[str]:
-    """Return one line each on forced and on missing answers, and on the absence of dialogues."""
+    """Return one line each on terms, on forced and missing answers, and on absent dialogues."""
+    terms = [note for note in profile.notes if note.startswith(TERMS)]
     n, n_forced, n_missing = profile.n_decisions, profile.statuses.forced, missing(profile)
     if not n:
-        return ["There are no dialogues of this model."]
+        return [*terms, "There are no dialogues of this model."]
     return [
+        *terms,
         *(
             [
                 f"{count(n_forced)} of {count(n)} dialogues forced (marker appended): not "

@@ -40,10 +40,12 @@ def mix_tags(tables: Iterable[pa.Table]) -> dict[str, str]:
             replicates.add(str(row["replicate"]))
             # The last paragraph is the task; those before are scenario and signal.
             prompts.add(f"{domain} {variant} 1 {row['prompt'].rpartition(_PARAGRAPH)[2]}")
-            # An isolated turn 2 repeats the scenario, and its prediction depends on the model.
+            # A turn 2 of its own repeats the scenario, and its prediction depends on the model: if
+            # isolated, and of decision models in any case.
             if row["decision_prompt"]:
                 task = row["decision_prompt"]
-                task = task.rpartition(_PARAGRAPH)[2] if row["is_isolated"] else task
+                repeats = task.startswith(row["prompt"].partition(_PARAGRAPH)[0] + _PARAGRAPH)
+                task = task.rpartition(_PARAGRAPH)[2] if row["is_isolated"] or repeats else task
                 prompts.add(f"{domain} {variant} 2 {task}")
     return {
         "mix.editions": ",".join(sorted(editions)),

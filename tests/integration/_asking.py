@@ -7,7 +7,7 @@ from pathlib import Path
 
 from escalometer.config import ModelCard, Workspace
 from escalometer.dialogue.providers import RemoteProvider, Request
-from escalometer.dialogue.providers.openai.patience import Patience
+from escalometer.dialogue.remote.patience import Patience
 
 KEY = "sk-sentinel-4f1e8b2a77c09d"
 HASTY = Patience(first_s=0.02, growth=2, most_s=0.1, away_s=2.0, absent_s=0.5, longest_s=5.0)

@@ -158,6 +158,13 @@ def test_the_mix_depends_on_what_was_asked_and_not_on_answers() -> None:
         assert found == ([] if name is None else [f"mix.{name}"]), changes
 
 
+def test_the_mix_of_a_decision_model_does_not_depend_on_its_predictions() -> None:
+    rows = release("m", n=5)
+    restated = "A case.\n\nA signal.\n\nThe prediction is: {}.\n\nTASK: Act."
+    tags = [mix_tags([_rows(rows, decision_prompt=restated.format(x))]) for x in ("dry", "rain")]
+    assert tags[0] == tags[1] == mix_tags([_rows(rows)])
+
+
 def test_an_evaluation_is_logged_with_its_mix_and_headline_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

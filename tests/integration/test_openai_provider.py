@@ -9,8 +9,8 @@ import pytest
 
 from escalometer.dialogue.parsing import parse_marker
 from escalometer.dialogue.providers import RemoteProvider, Request, connect
-from escalometer.dialogue.providers.openai.patience import Patience
 from escalometer.dialogue.providers.openai.provider import OpenAIProvider
+from escalometer.dialogue.remote.patience import Patience
 from escalometer.errors import EscalometerError, ProviderError, UsageError
 from tests.integration import _server_answers as answers
 from tests.integration._asking import HASTY, KEY, PROMPT, ask, card, place, request

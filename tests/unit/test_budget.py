@@ -34,6 +34,12 @@ def test_the_price_of_an_answer():
     assert cost_of(None, answer(5, 5)) == 0.0
 
 
+def test_a_typed_question_costs_more_than_its_texts():
+    plain, _ = worst_tokens(request(1000))
+    typed, _ = worst_tokens(request(1000, meanings=("dry", "rain")))
+    assert typed >= plain + 500 + 2 * 40
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 5000), st.floats(0, 1), st.booleans()), max_size=60),
     st.floats(1e-5, 0.02),

@@ -7,8 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from escalometer.analysis.card_notes import TYPED, notes_of
 from escalometer.config import ModelCard, Thinking, load_card, model_names
 from escalometer.config._reading import _model_in
+from escalometer.dialogue.providers import Request
+from escalometer.dialogue.providers.decisions import questions
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "models"
@@ -54,7 +57,10 @@ def test_the_thirteen_models_of_the_study_and_at_least_eight_current_ones_ship()
     }
     assert said == STUDY
     assert len(starting_with("# Current")) >= 8
-    assert starting_with("# Template: ") == {"local-llama-cpp", "local-ollama", "local-vllm"}
+    assert starting_with("# Template: ") == {
+        *("local-llama-cpp", "local-ollama", "local-vllm"),
+        *("local-sglang-decisions", "local-vllm-decisions"),
+    }
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -109,7 +115,13 @@ def test_a_key_would_be_seen(text):
 
 @pytest.mark.parametrize(
     "name",
-    [n for n, card in REMOTE.items() if card.endpoint and card.endpoint.model.startswith("gpt")],
+    [
+        n
+        for n, card in REMOTE.items()
+        if card.endpoint
+        and card.endpoint.model.startswith("gpt")
+        and card.provider != "decisions"  # takes neither: see below
+    ],
 )
 def test_reasoning_models_of_openai_get_the_fields_that_they_take(name):
     endpoint = CARDS[name].endpoint
@@ -117,6 +129,38 @@ def test_reasoning_models_of_openai_get_the_fields_that_they_take(name):
     assert endpoint.tokens_field == "max_completion_tokens"
     assert endpoint.temperature is None
     assert not endpoint.has_logprobs
+
+
+DECIDING = {name: card for name, card in CARDS.items() if card.provider == "decisions"}
+
+
+@pytest.mark.parametrize("name", DECIDING)
+def test_a_decision_model_is_sent_its_question_and_nothing_else(name):
+    card, endpoint = DECIDING[name], DECIDING[name].endpoint
+    assert endpoint is not None and endpoint.decision_form is not None
+    assert card.thinking is None and not endpoint.has_batches and not endpoint.has_logprobs
+    asked = Request(
+        (("user", "Case.\n\nTASK: Predict it."),), "PREDICTION:", 16, meanings=("a", "b")
+    )
+    content = "input" if endpoint.decision_form == "openai" else "state"
+    assert set(questions.body(endpoint, asked)) == {"model", content, "questions"}
+    text = (FOLDER / f"{name}.yaml").read_text("utf-8")
+    assert re.search(
+        r"^# .*\b(docs|github|page)\b", text, re.MULTILINE
+    )  # says where its form is from
+
+
+def test_terms_that_forbid_publishing_are_on_the_card_and_in_the_notes():
+    terms = CARDS["jev-1.13.0"].terms
+    assert terms is not None and terms.forbids_publishing
+    (typed, note) = notes_of(CARDS["jev-1.13.0"])
+    assert typed == TYPED
+    assert "Do not publish these results. Source: https://typesafe.ai/legal/mca" in note
+    assert notes_of(CARDS["gpt-6-luna-decisions"]) == (TYPED,)
+    assert notes_of(CARDS["gpt-6-luna"]) == ()
+    allowed = terms.model_copy(update={"forbids_publishing": False})
+    card = CARDS["gpt-6-luna"].model_copy(update={"terms": allowed})
+    assert "Do not publish" not in notes_of(card)[0]
 
 
 @pytest.mark.parametrize("name", [n for n, card in CARDS.items() if card.thinking])

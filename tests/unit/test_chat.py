@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from escalometer.config import ModelCard
 from escalometer.dialogue.providers import Request
-from escalometer.dialogue.providers.openai.repeats import Repeats
 from escalometer.dialogue.remote import chat, failures
 from escalometer.dialogue.remote.failures import Failure
 from escalometer.dialogue.remote.logprobs import first_token, probabilities
+from escalometer.dialogue.remote.repeats import Repeats
 
 CARD = ModelCard.model_validate(
     {

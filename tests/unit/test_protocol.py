@@ -8,7 +8,16 @@ from string import ascii_uppercase
 import pytest
 
 from escalometer.cases.task import Task
-from escalometer.dialogue.protocol import FILLERS, FRAMINGS, Protocol, first_turn, second_turn
+from escalometer.dialogue.protocol import (
+    FILLERS,
+    FRAMINGS,
+    Protocol,
+    actions,
+    as_predicate,
+    as_typed,
+    first_turn,
+    second_turn,
+)
 
 RAIN = Task("whether it rains", "the farmer", ("dry", "rain"))
 TOPIC = Task("what the complaint is about", "the clerk", ("delivery", "billing", "other"))
@@ -175,3 +184,27 @@ def test_what_changes_elsewhere_changes_no_words(protocol):
 def test_meanings_that_markers_cannot_tell_apart_are_refused(meanings, message):
     with pytest.raises(ValueError, match=message):
         Task("whether it rains", "the farmer", meanings)
+
+
+def test_a_typed_question_is_the_last_paragraph_and_says_nothing_of_markers():
+    protocol = as_typed(Protocol(cost_ratio=4.0, framing="ratio", asks_confidence=True))
+    assert first_turn(protocol, RAIN, "A cloud.", "Clouds mean rain in 80%.") == (
+        "A cloud.\n\nClouds mean rain in 80%.\n\nTASK: Predict whether it rains."
+    )
+    assert second_turn(protocol, RAIN, "A cloud.", "Clouds mean rain in 80%.", 1) == (
+        "A cloud.\n\nClouds mean rain in 80%.\n\n"
+        "Somebody predicted whether it rains. The prediction is: rain.\n\n"
+        "Cost ratio R = 4: a wrong implementation costs 4x more than escalating.\n\n"
+        "TASK: Implement the prediction, or escalate to the farmer? A decision counts as correct "
+        "if it implements a prediction that matches what the farmer decided, or escalates one that "
+        "does not."
+    )
+
+
+def test_the_meanings_of_turn_twos_choices():
+    meanings = ("implement the prediction", "escalate to the farmer")
+    assert actions(Protocol(), RAIN) == meanings
+    assert actions(Protocol(are_actions_swapped=True), RAIN) == meanings[::-1]
+    assert as_predicate("Which?", meanings) == (
+        "Which? True means: escalate to the farmer. False means: implement the prediction."
+    )

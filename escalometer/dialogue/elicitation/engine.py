@@ -22,13 +22,14 @@ from escalometer.dialogue.elicitation.rows import Answering, Dialogue, row
 from escalometer.dialogue.elicitation.store import KEY_START, CompletionStore, Entry
 from escalometer.dialogue.elicitation.work import Keep, Work
 from escalometer.dialogue.elicitation.writer import Writer
-from escalometer.dialogue.protocol import first_turn, second_turn
+from escalometer.dialogue.protocol import actions, as_typed, first_turn, second_turn
 from escalometer.dialogue.providers import (
     BatchProvider,
     Completion,
     Readable,
     RemoteProvider,
     Request,
+    is_typed,
 )
 from escalometer.runtime.garbage_collection import without_garbage_collection
 
@@ -118,6 +119,7 @@ class Engine:
         run: str = "",
     ) -> None:
         self._provider = provider
+        self._is_typed = is_typed(provider)
         self._store = store
         forces = answering.force_answer and provider.can_force
         self._answering = replace(answering, force_answer=forces)
@@ -325,20 +327,31 @@ class Engine:
             if key in recent or self._answering.outcome(answer, requests[key]) not in self._retry
         }
 
+    def _asked(self, dialogue: Dialogue) -> Dialogue:
+        """Return the dialogue in the form in which this model is asked."""
+        return (
+            replace(dialogue, protocol=as_typed(dialogue.protocol)) if self._is_typed else dialogue
+        )
+
     def _first_request(self, dialogue: Dialogue) -> Request:
+        dialogue = self._asked(dialogue)
         prompt = first_turn(dialogue.protocol, dialogue.task, dialogue.scenario, dialogue.signal)
         messages = (("user", prompt),)
-        return self._request(dialogue, messages, PREDICTION_MARKER, dialogue.task.choices)
+        task = dialogue.task
+        return self._request(dialogue, messages, PREDICTION_MARKER, task.choices, task.meanings)
 
     def _second_request(
         self, dialogue: Dialogue, first: Request, answer: str, prediction: int
     ) -> Request:
+        dialogue = self._asked(dialogue)
         messages: tuple[tuple[str, str], ...] = (("user", self._second_text(dialogue, prediction)),)
         if not dialogue.protocol.is_isolated:
             messages = (*first.messages, ("assistant", answer), *messages)
-        return self._request(dialogue, messages, DECISION_MARKER, BINARY)
+        meanings = actions(dialogue.protocol, dialogue.task)
+        return self._request(dialogue, messages, DECISION_MARKER, BINARY, meanings)
 
     def _second_text(self, dialogue: Dialogue, prediction: int) -> str:
+        dialogue = self._asked(dialogue)
         return second_turn(
             dialogue.protocol, dialogue.task, dialogue.scenario, dialogue.signal, prediction
         )
@@ -349,6 +362,7 @@ class Engine:
         messages: tuple[tuple[str, str], ...],
         marker: str,
         choices: tuple[str, ...],
+        meanings: tuple[str, ...],
     ) -> Request:
         return Request(
             messages=messages,
@@ -359,6 +373,7 @@ class Engine:
             replicate=dialogue.replicate,
             choices=choices,
             reads_choice=dialogue.protocol.reads_choice,
+            meanings=meanings if self._is_typed else (),
         )
 
     def finished(self, plan: Plan) -> list[dict[str, Any]]:

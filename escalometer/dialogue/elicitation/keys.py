@@ -35,6 +35,8 @@ def request_parts(request: Request, parameters: Mapping[str, Any]) -> dict[str, 
         parts["reads_choice"] = True
     if request.reads_first_token:
         parts["reads_first_token"] = True
+    if request.meanings:
+        parts["meanings"] = request.meanings
     if parameters:
         parts["parameters"] = dict(parameters)
     return parts
@@ -45,6 +47,7 @@ def request_of(parts: Mapping[str, Any]) -> Request:
     fields = {name: value for name, value in parts.items() if name != "parameters"}
     fields["messages"] = tuple((role, content) for role, content in fields["messages"])
     fields["choices"] = tuple(fields.get("choices", BINARY))
+    fields["meanings"] = tuple(fields.get("meanings", ()))
     return Request(**fields)
 
 
@@ -89,6 +92,7 @@ class Keys:
             request.choices,
             request.reads_choice,
             request.reads_first_token,
+            request.meanings,
         )
         around = self._around.get(kind)
         if around is None:

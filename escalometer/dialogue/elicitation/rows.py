@@ -116,7 +116,8 @@ def row(
         "detail": _detail(outcomes, answers),
         "stated_confidence": (
             parse_confidence(predicted.text, answering.counts_marker)
-            if protocol.asks_confidence and predicted.finish not in ("refused", "error")
+            if (protocol.asks_confidence or first.meanings)
+            and predicted.finish not in ("refused", "error")
             else None
         ),
         "prediction_probability": (

@@ -52,6 +52,9 @@ class Request:
         then writes nothing before the marker: one forward pass answers.
     reads_first_token : bool
         Whether the log-probabilities of the answer's first token are wanted, and no more of it.
+    meanings : tuple of str
+        What each of `choices` means, for models that take options apart from the messages; empty
+        where the messages say it. The last paragraph of the last message is then the question.
     """
 
     messages: tuple[tuple[str, str], ...]
@@ -63,6 +66,7 @@ class Request:
     choices: tuple[str, ...] = BINARY
     reads_choice: bool = False
     reads_first_token: bool = False
+    meanings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -235,6 +239,15 @@ class RemoteProvider(Provider, Protocol):
         fail every other request too: a key that is refused, a model that does not exist.
         """
         ...
+
+
+def is_typed(provider: Provider) -> bool:
+    """Return true if the provider takes typed questions: its `is_typed` is true.
+
+    Its model reads no conversation, so each turn is a question of its own, with the choices in
+    `Request.meanings`. Its answers have probabilities, and `text` is made of markers.
+    """
+    return getattr(provider, "is_typed", False) is True
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,8 @@ def estimated_tokens(text: str) -> int:
     return -(-len(text.encode()) // _BYTES_PER_TOKEN)
 
 
-def _count(usage: Any, *path: str) -> int:
+def token_count(usage: Any, *path: str) -> int:
+    """Return a number of tokens in an answer's usage; 0 where it is absent or no number."""
     for name in path:
         usage = usage.get(name) if isinstance(usage, dict) else None
     is_count = isinstance(usage, int | float) and not isinstance(usage, bool) and usage > 0
@@ -162,17 +163,19 @@ def completion(
     thinking = "\n".join(filter(None, (thinking, tagged)))
     finish = _finish(choice.get("finish_reason"), refusal)
     usage = answer.get("usage")
-    n_prompt = _count(usage, "prompt_tokens")
+    n_prompt = token_count(usage, "prompt_tokens")
     # Some count thinking in the total alone.
-    n_completion = max(_count(usage, "completion_tokens"), _count(usage, "total_tokens") - n_prompt)
+    n_completion = max(
+        token_count(usage, "completion_tokens"), token_count(usage, "total_tokens") - n_prompt
+    )
     if not n_prompt:
         n_prompt = sum(estimated_tokens(content) for _, content in request.messages)
-        n_completion = _count(usage, "completion_tokens")
+        n_completion = token_count(usage, "completion_tokens")
     if not n_completion:
         n_completion = estimated_tokens(text) + estimated_tokens(thinking)
     n_cached = max(
-        _count(usage, "prompt_tokens_details", "cached_tokens"),
-        _count(usage, "prompt_cache_hit_tokens"),
+        token_count(usage, "prompt_tokens_details", "cached_tokens"),
+        token_count(usage, "prompt_cache_hit_tokens"),
     )
     error = None
     if finish == "refused":

@@ -143,8 +143,8 @@ def of_error(status: int, message: str) -> Failure:
     return _judge(status, message, 0.0)
 
 
-def of_answer(status: int, headers: Mapping[str, str], raw: bytes) -> dict[str, Any] | Failure:
-    """Return the decoded answer, or the failure that it means.
+def of_body(status: int, headers: Mapping[str, str], raw: bytes) -> dict[str, Any] | Failure:
+    """Return the decoded object of a reply in any protocol, or the failure that it means.
 
     Parameters
     ----------
@@ -173,6 +173,14 @@ def of_answer(status: int, headers: Mapping[str, str], raw: bytes) -> dict[str, 
         return _judge(status, error if error is not None else _start(raw), wait_s)
     if not isinstance(answer, dict):
         return Failure("again", "an answer that is not an object: " + _start(raw))
+    return answer
+
+
+def of_answer(status: int, headers: Mapping[str, str], raw: bytes) -> dict[str, Any] | Failure:
+    """Return the decoded answer in chat completions, or the failure; parameters as `of_body`."""
+    answer = of_body(status, headers, raw)
+    if isinstance(answer, Failure):
+        return answer
     choices = answer.get("choices")
     feedback = answer.get("promptFeedback") or answer.get("prompt_feedback")
     if not choices and isinstance(feedback, dict):

@@ -18,9 +18,9 @@ import aiohttp
 
 from escalometer.config import ModelCard
 from escalometer.dialogue.providers import Completion, Request
-from escalometer.dialogue.providers.openai.http import Client
 from escalometer.dialogue.remote import chat, failures
 from escalometer.dialogue.remote.failures import Failure
+from escalometer.dialogue.remote.http import Client
 from escalometer.errors import ProviderError
 
 State = Literal["running", "done", "failed"]

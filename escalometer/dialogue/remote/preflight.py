@@ -7,11 +7,11 @@ import difflib
 from collections.abc import Sequence
 
 from escalometer.config import ModelCard, Workspace
-from escalometer.dialogue.providers.openai.http import Client
-from escalometer.dialogue.providers.openai.listing import rows
 from escalometer.dialogue.remote import failures
 from escalometer.dialogue.remote.chat import endpoint_of
 from escalometer.dialogue.remote.failures import Failure
+from escalometer.dialogue.remote.http import Client
+from escalometer.dialogue.remote.listing import rows
 from escalometer.errors import EscalometerError, Outage, ProviderError, UsageError
 
 _WITHIN_S = 4.0

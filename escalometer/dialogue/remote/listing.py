@@ -10,10 +10,10 @@ from typing import Any
 
 from escalometer.config import ModelCard, Workspace
 from escalometer.dialogue.providers import ListedModel
-from escalometer.dialogue.providers.openai.http import Client
 from escalometer.dialogue.remote import failures
 from escalometer.dialogue.remote.chat import endpoint_of
 from escalometer.dialogue.remote.failures import Failure
+from escalometer.dialogue.remote.http import Client
 from escalometer.errors import EscalometerError, ProviderError
 
 _WITHIN_S = 15.0
@@ -25,9 +25,17 @@ def rows(raw: bytes) -> list[Mapping[str, Any]]:
         content: Any = json.loads(raw)
     except ValueError:
         return []
-    found = content.get("data") if isinstance(content, dict) else content
+    found = content.get("data", content.get("models")) if isinstance(content, dict) else content
     found = found if isinstance(found, list) else []
-    return [row for row in found if isinstance(row, dict) and row.get("id")]
+    named = [_as_named(row) for row in found if isinstance(row, dict)]
+    return [row for row in named if row.get("id")]
+
+
+def _as_named(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row with the names of OpenAI's list; TypeSafe's has `name` and `release_date`."""
+    if row.get("id") or not row.get("name"):
+        return row
+    return {**row, "id": row["name"], "created": row.get("release_date")}
 
 
 def listed(
