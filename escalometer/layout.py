@@ -11,6 +11,9 @@ from pathlib import Path
 #: The source of decisions that the pipeline made; every other source was imported.
 PIPELINE = "pipeline"
 
+#: The source of decisions that policies made in service.
+LEDGER = "ledger"
+
 PARAMS_FILE = Path("params.yaml")
 PIPELINE_FILE = Path("dvc.yaml")
 RECORD_FILE = Path("escalometer.json")
@@ -46,6 +49,11 @@ def find_root(folder: Path) -> Path | None:
 def store_file(root: Path = Path()) -> Path:
     """Return the completion store's place, unless the environment names another."""
     return root / ".escalometer" / "completions.sqlite"
+
+
+def ledger_file(root: Path = Path()) -> Path:
+    """Return the ledger's place: what policies decided in service."""
+    return root / ".escalometer" / "ledger.sqlite"
 
 
 def prefect_folder(root: Path = Path()) -> Path:

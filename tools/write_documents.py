@@ -19,6 +19,7 @@ from escalometer.documents import (
     Comparison,
     Document,
     History,
+    LedgerSummary,
     PolicyDocument,
     Probes,
     Profile,
@@ -61,6 +62,7 @@ PAGES = (
     Page("`escalometer power --json`", "sample_sizes", SampleSizes),
     Page("`escalometer history MODEL --json`", "history", History),
     Page("`escalometer policy export MODEL`", "policy", PolicyDocument),
+    Page("`escalometer ledger show --json`", "ledger", LedgerSummary),
     Page("`probes.json`", "probes", Probes),
 )
 

@@ -83,6 +83,12 @@ def policy() -> None:
     help="Days until the policy escalates everything; policy.valid_days by default.",
 )
 @click.option(
+    "--audit-rate",
+    type=_Number(min=0, max=1, max_open=True),
+    metavar="A",
+    help="Share of acted cases that a person judges, too, in [0, 1); policy.audit_rate by default.",
+)
+@click.option(
     "--source",
     metavar="NAME",
     help="Import whose decisions are used, in place of the pipeline's.",
@@ -105,6 +111,7 @@ def policy_export(
     confidence: float,
     intervention: str | None,
     valid_days: int | None,
+    audit_rate: float | None,
     source: str | None,
     mapping: dict[str, str],
     kind: str | None,
@@ -130,7 +137,7 @@ def policy_export(
     from escalometer.reporting.policy_text import print_policy
 
     limits = Limits(max_wrong_rate, max_escalations_share, confidence)
-    wanted = policies.Wanted(cost_ratio, limits, intervention, valid_days)
+    wanted = policies.Wanted(cost_ratio, limits, intervention, valid_days, audit_rate)
     if isinstance(model, Path) and source is None:
         document = _of_file(model, chosen, wanted, mapping, kind)
     else:
@@ -149,10 +156,10 @@ def policy_export(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def policy_show(file: Path, as_json: bool) -> None:
     """Print the policy in FILE after its digest was checked: rule, limits, cost, conditions."""
-    from escalometer.operations import policies
+    from escalometer.operations import policy_file
     from escalometer.reporting.policy_text import print_policy
 
-    _, document = policies.read(file)
+    _, document = policy_file.read(file)
     if as_json:
         click.echo(json.dumps(document.as_json(), allow_nan=False, indent=2, ensure_ascii=False))
     else:
@@ -178,9 +185,9 @@ def policy_decide(
 ) -> None:
     """Print the decision of the policy in FILE on one case: act or escalate, and the reason."""
     from escalometer.documents.wording import visible
-    from escalometer.operations import policies
+    from escalometer.operations import policy_file
 
-    found, document = policies.read(file)
+    found, document = policy_file.read(file)
     decision = found.decide(
         condition, _number(confidence), own_action, model or document.model, version=version
     )

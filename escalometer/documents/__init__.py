@@ -9,6 +9,7 @@ from escalometer.documents.comparison import Comparison, Disagreements, ModelDif
 from escalometer.documents.document import Document
 from escalometer.documents.history import History, HistoryEntry
 from escalometer.documents.interval import Fit, Interval
+from escalometer.documents.ledger import LedgerSummary
 from escalometer.documents.policy import PolicyDocument
 from escalometer.documents.probes import Probes
 from escalometer.documents.profile import Profile
@@ -35,6 +36,7 @@ __all__ = [
     "History",
     "HistoryEntry",
     "Interval",
+    "LedgerSummary",
     "ModelDifference",
     "PolicyDocument",
     "Probes",
