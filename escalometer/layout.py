@@ -24,6 +24,7 @@ _STAGE_COMMAND = "escalometer stage"
 CARDS_FOLDER = Path("models")
 SUITES_FOLDER = Path("expectations")
 DOMAINS_FOLDER = Path("domains")
+PROMPTS_FOLDER = Path("prompts")
 DATA_FOLDER = Path("data")
 
 #: What an adapter's folder holds. The record says what it was trained on, and how.
@@ -164,6 +165,11 @@ def design_file(model: str, root: Path = Path()) -> Path:
 def decisions_file(model: str, domain: str, root: Path = Path()) -> Path:
     """Return the table of a model's decisions on a domain."""
     return root / DATA_FOLDER / "decisions" / model / f"{domain}.parquet"
+
+
+def asked_prompt_file(model: str, root: Path = Path()) -> Path:
+    """Return the record of the system prompt that a model was asked with."""
+    return root / DATA_FOLDER / "decisions" / model / "deployer_prompt.json"
 
 
 def profile_folder(model: str, root: Path = Path()) -> Path:

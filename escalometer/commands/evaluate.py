@@ -122,6 +122,7 @@ def evaluate(
     from escalometer.analysis.designs import is_unfinished
     from escalometer.cases import catalog
     from escalometer.config import differing, edit_params, load_card, load_params
+    from escalometer.dialogue import deployer_prompts
     from escalometer.dialogue import interventions as all_interventions
     from escalometer.dialogue.asking import check_price
     from escalometer.documents import Profile
@@ -139,6 +140,8 @@ def evaluate(
     for name in interventions or params.query.interventions:
         if name not in all_interventions.names():
             raise unknown_name("intervention", name, all_interventions.names())
+    if deployer_prompts.NAME in (interventions or params.query.interventions):
+        deployer_prompts.deployer_prompt(params)  # before anything is asked and paid for
     changes: dict[tuple[str, ...], Any] = {("models",): list(models)}
     if domains:
         changes[("domains",)] = domains

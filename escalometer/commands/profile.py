@@ -111,6 +111,7 @@ def _profile(
         from escalometer.operations import recorded_sources
 
         return recorded_sources.profile(model, source, params, domains, pool_isolated)
+    from escalometer.analysis.asked_prompts import with_asked_prompt
     from escalometer.analysis.decisions import load_decisions
     from escalometer.analysis.designs import load_design
     from escalometer.analysis.profile import build_profile
@@ -122,7 +123,8 @@ def _profile(
         catalog.load(name)
     decisions = load_decisions(model, domains or params.domains, Path())
     design = None if domains else load_design(model)
-    return build_profile(decisions, model, source, params, domains, design, pool_isolated)
+    found = build_profile(decisions, model, source, params, domains, design, pool_isolated)
+    return with_asked_prompt(found)
 
 
 @click.command()

@@ -44,6 +44,7 @@ class QueryParams(Section):
     max_tokens: int = Field(256, ge=1)
     force_answer: bool = False
     n_replicates: int = Field(1, ge=1)
+    deployer_prompt: str | None = None  # a file in prompts/
 
 
 class AskParams(Section):

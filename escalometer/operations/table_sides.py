@@ -19,7 +19,10 @@ from escalometer.operations.gate import with_origin, with_self_check
 from escalometer.operations.policy_in_use import with_policy
 
 #: Interventions that are asked about for what they show, and are deployed by nobody.
-_CONTROLS = ("no_signal", "isolated", "swapped_actions", "length_control", "other_signal")
+_CONTROLS = (
+    *("no_signal", "isolated", "swapped_actions", "length_control", "other_signal"),
+    *("peer_acted", "peer_escalated", "unattributed_acted", "unattributed_escalated"),
+)
 
 
 @dataclass(frozen=True)

@@ -295,14 +295,16 @@ class Engine:
 
     def _first_request(self, dialogue: Dialogue) -> Request:
         prompt = first_turn(dialogue.protocol, dialogue.task, dialogue.scenario, dialogue.signal)
-        messages = (("user", prompt),)
+        messages = (*_system(dialogue), ("user", prompt))
         return self._request(dialogue, messages, PREDICTION_MARKER, dialogue.task.choices)
 
     def _second_request(
         self, dialogue: Dialogue, first: Request, answer: str, prediction: int
     ) -> Request:
         messages: tuple[tuple[str, str], ...] = (("user", self._second_text(dialogue, prediction)),)
-        if not dialogue.protocol.is_isolated:
+        if dialogue.protocol.is_isolated:
+            messages = (*_system(dialogue), *messages)
+        else:
             messages = (*first.messages, ("assistant", answer), *messages)
         return self._request(dialogue, messages, DECISION_MARKER, BINARY)
 
@@ -344,3 +346,9 @@ class Engine:
                 row(dialogue, self._answering, turns, self._provider.parameters(turns[0][0]))
             )
         return made
+
+
+def _system(dialogue: Dialogue) -> tuple[tuple[str, str], ...]:
+    """Return the message before a conversation: the deployer's prompt, where there is one."""
+    text = dialogue.protocol.system
+    return () if text is None else (("system", text),)
