@@ -19,6 +19,7 @@ from escalometer.documents import (
     Comparison,
     Document,
     History,
+    HumanErrorRate,
     LedgerSummary,
     PolicyDocument,
     Probes,
@@ -63,6 +64,7 @@ PAGES = (
     Page("`escalometer history MODEL --json`", "history", History),
     Page("`escalometer policy export MODEL`", "policy", PolicyDocument),
     Page("`escalometer ledger show --json`", "ledger", LedgerSummary),
+    Page("`escalometer data human-error DOMAIN --json`", "human_error", HumanErrorRate),
     Page("`probes.json`", "probes", Probes),
 )
 

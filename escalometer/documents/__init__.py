@@ -8,6 +8,7 @@ model and the description of a field are what a reader of the JSON gets.
 from escalometer.documents.comparison import Comparison, Disagreements, ModelDifference
 from escalometer.documents.document import Document
 from escalometer.documents.history import History, HistoryEntry
+from escalometer.documents.human_error import HumanErrorRate
 from escalometer.documents.interval import Fit, Interval
 from escalometer.documents.ledger import LedgerSummary
 from escalometer.documents.policy import PolicyDocument
@@ -35,6 +36,7 @@ __all__ = [
     "Fit",
     "History",
     "HistoryEntry",
+    "HumanErrorRate",
     "Interval",
     "LedgerSummary",
     "ModelDifference",
