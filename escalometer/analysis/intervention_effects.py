@@ -27,7 +27,6 @@ from escalometer.documents import SCORED_KEY
 from escalometer.documents.interval import Interval
 from escalometer.documents.profile import InterventionDifference
 from escalometer.stats import Counts, Floats
-from escalometer.stats.intervals import NO_INTERVAL
 from escalometer.stats.shares import holm, mcnemar_exact, newcombe, paired_interval, unpaired_p
 
 #: Properties of the reference variant; its reasoning effort is that of the other one.
@@ -80,7 +79,7 @@ def intervention_differences(
                     **numbers,
                     threshold_shift=_threshold_shift(measured, first[0], second[0])
                     if named["has_signal"]
-                    else Interval(**NO_INTERVAL),
+                    else None,
                     p_corrected=None,
                 )
             )
@@ -91,12 +90,12 @@ def intervention_differences(
     ]
 
 
-def _threshold_shift(measured: Measured, first: list[int], second: list[int]) -> Interval:
-    """Return the difference of two implicit thresholds, by the jackknife."""
+def _threshold_shift(measured: Measured, first: list[int], second: list[int]) -> Interval | None:
+    """Return the difference of two implicit thresholds, None where one is not identified."""
     for places in (first, second):
         fit = stats.threshold_fit("linear", measured.resamples.take(places))
         if fit["status"] == "unidentified":
-            return Interval(**NO_INTERVAL)
+            return None
     n_first, cross = len(first), stats.threshold("linear")
 
     def shift(counts: Counts, weight: Floats) -> Floats:

@@ -173,14 +173,15 @@ class InterventionDifference(ScoredVariant):
     )
     escalation_accuracy: Interval = Field(description="Difference of escalation accuracies.")
     realized_cost: Interval = Field(description="Difference of costs per dialogue.")
-    threshold_shift: Interval = Field(
-        description="Difference of the implicit thresholds over the conditions that both have; "
-        "null where one of them is not identified, or the prompt has no signal."
-    )
     p_value: float | None = Field(
         description="McNemar's exact test of pairs, or the test of independent shares."
     )
     p_corrected: float | None = Field(description="Holm's correction of it over this table.")
+    threshold_shift: Interval | None = Field(
+        None,
+        description="Difference of the implicit thresholds over the conditions that both have; "
+        "null where one of them is not identified, or the prompt has no signal.",
+    )
 
 
 class Overlap(Variant):
