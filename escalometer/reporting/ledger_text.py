@@ -24,7 +24,8 @@ def ledger_text(summary: LedgerSummary, width: int = 100) -> str:
 
 
 def _parts(summary: LedgerSummary) -> list[RenderableType]:
-    about = summary.policy or f"{count(len(summary.policies))} policies"
+    only = next(iter(summary.policies)) if len(summary.policies) == 1 else None
+    about = summary.policy or only or f"{count(len(summary.policies))} together"
     when = f", {summary.first[:10]} to {summary.last[:10]}" if (
         summary.first and summary.last
     ) else ""  # fmt: skip
