@@ -11,6 +11,9 @@ from pathlib import Path
 #: The source of decisions that the pipeline made; every other source was imported.
 PIPELINE = "pipeline"
 
+#: The source of decisions that policies made in service.
+LEDGER = "ledger"
+
 PARAMS_FILE = Path("params.yaml")
 PIPELINE_FILE = Path("dvc.yaml")
 RECORD_FILE = Path("escalometer.json")
@@ -21,6 +24,7 @@ _STAGE_COMMAND = "escalometer stage"
 CARDS_FOLDER = Path("models")
 SUITES_FOLDER = Path("expectations")
 DOMAINS_FOLDER = Path("domains")
+PROMPTS_FOLDER = Path("prompts")
 DATA_FOLDER = Path("data")
 
 #: What an adapter's folder holds. The record says what it was trained on, and how.
@@ -51,6 +55,11 @@ def store_file(root: Path = Path()) -> Path:
 def canary_file(model: str, root: Path = Path()) -> Path:
     """Return the record of a model's canary: its panel, its baseline and its looks."""
     return root / ".escalometer" / "canary" / f"{model}.json"
+
+
+def ledger_file(root: Path = Path()) -> Path:
+    """Return the ledger's place: what policies decided in service."""
+    return root / ".escalometer" / "ledger.sqlite"
 
 
 def prefect_folder(root: Path = Path()) -> Path:
@@ -181,6 +190,11 @@ def design_file(model: str, root: Path = Path()) -> Path:
 def decisions_file(model: str, domain: str, root: Path = Path()) -> Path:
     """Return the table of a model's decisions on a domain."""
     return root / DATA_FOLDER / "decisions" / model / f"{domain}.parquet"
+
+
+def asked_prompt_file(model: str, root: Path = Path()) -> Path:
+    """Return the record of the system prompt that a model was asked with."""
+    return root / DATA_FOLDER / "decisions" / model / "deployer_prompt.json"
 
 
 def profile_folder(model: str, root: Path = Path()) -> Path:

@@ -165,6 +165,10 @@ class Policy:
         self.models = frozenset([_text(content["model"]), *resolved])
         prompts = content["digests"]["prompts"]
         self.prompts = None if prompts is None else _text(prompts)
+        #: Share of the cases on which it acts that a person judges, too: `escalometer.ledger`.
+        self.audit_rate = _real(content.get("audit_rate", 0.0))
+        if not 0 <= self.audit_rate < 1:
+            raise ValueError("audit_rate must be in [0, 1)")
         self.expires_at: str = _text(content["expires_at"])
         self._expires = _moment(datetime.fromisoformat(self.expires_at))
         # With a clock that is a day behind the export, expiry cannot be judged.

@@ -144,7 +144,7 @@ def project(tmp_path: Path, clone: Path) -> Path:
 def clean_clone(root: Path, tiny_weights: Path) -> Path:
     """Make a project at `root`, as a fresh clone has it, with the tiny model for a default."""
     root.mkdir()
-    for name in ("sql", "expectations", "flows", "domains"):
+    for name in ("sql", "expectations", "flows", "domains", "prompts"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     if (ROOT / "examples").exists():
         shutil.copytree(ROOT / "examples", root / "examples")

@@ -20,6 +20,8 @@ from escalometer.documents import (
     Comparison,
     Document,
     History,
+    HumanErrorRate,
+    LedgerSummary,
     PolicyDocument,
     Probes,
     Profile,
@@ -63,6 +65,8 @@ PAGES = (
     Page("`escalometer history MODEL --json`", "history", History),
     Page("`escalometer store canary MODEL --json`", "canary", CanaryLook),
     Page("`escalometer policy export MODEL`", "policy", PolicyDocument),
+    Page("`escalometer ledger show --json`", "ledger", LedgerSummary),
+    Page("`escalometer data human-error DOMAIN --json`", "human_error", HumanErrorRate),
     Page("`probes.json`", "probes", Probes),
 )
 

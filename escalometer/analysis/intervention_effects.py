@@ -45,13 +45,14 @@ _Pairs = dict[tuple[VariantKey, ConditionKey], Row]
 def intervention_differences(
     measured: Measured, model: str, variants: Mapping[LevelKey, Scored]
 ) -> list[InterventionDifference]:
-    """Return what each intervention changes of escalation accuracy and cost, over main domains.
+    """Return what each intervention changes of escalation accuracy, cost and threshold.
 
-    One row per intervention, cost ratio and `scored_against`; the reference is the baseline at the
-    same reasoning effort. Measured accuracies are those of both variants' dialogues together. Where
-    both have dialogues about the same scenario under the same condition, those pairs alone are
-    compared (``is_paired``), by McNemar's exact test; elsewhere all dialogues of the conditions
-    that both have, as independent. ``p_corrected`` is Holm's, over the table.
+    Over main domains. One row per intervention, cost ratio and `scored_against`; the reference is
+    the baseline at the same reasoning effort. Measured accuracies are those of both variants'
+    dialogues together. Where both have dialogues about the same scenario under the same condition,
+    those pairs alone are compared (``is_paired``), by McNemar's exact test; elsewhere all dialogues
+    of the conditions that both have, as independent. The threshold's shift is of all dialogues of
+    these conditions. ``p_corrected`` is Holm's, over the table.
 
     Parameters
     ----------
@@ -74,7 +75,12 @@ def intervention_differences(
             numbers = _difference(measured, first, second, pairs)
             rows.append(
                 InterventionDifference(
-                    **{name: named[name] for name in SCORED_KEY}, **numbers, p_corrected=None
+                    **{name: named[name] for name in SCORED_KEY},
+                    **numbers,
+                    threshold_shift=_threshold_shift(measured, first[0], second[0])
+                    if named["has_signal"]
+                    else None,
+                    p_corrected=None,
                 )
             )
     corrected = holm([row.p_value for row in rows])
@@ -82,6 +88,25 @@ def intervention_differences(
         row.model_copy(update={"p_corrected": p_value})
         for row, p_value in zip(rows, corrected, strict=True)
     ]
+
+
+def _threshold_shift(measured: Measured, first: list[int], second: list[int]) -> Interval | None:
+    """Return the difference of two implicit thresholds, None where one is not identified."""
+    for places in (first, second):
+        fit = stats.threshold_fit("linear", measured.resamples.take(places))
+        if fit["status"] == "unidentified":
+            return None
+    n_first, cross = len(first), stats.threshold("linear")
+
+    def shift(counts: Counts, weight: Floats) -> Floats:
+        return cross(counts[:, :n_first], weight[:, :n_first]) - cross(
+            counts[:, n_first:], weight[:, n_first:]
+        )
+
+    found = measured.resamples.take([*first, *second]).jackknife_interval(shift)
+    if found["scenario_low"] is not None:  # pairs leave together
+        found |= {"low": found["scenario_low"], "high": found["scenario_high"]}
+    return Interval(**found)
 
 
 def _shared(measured: Measured, first: Scored, second: Scored) -> tuple[Scored, Scored]:

@@ -58,6 +58,8 @@ class Export:
         Of the parts of the scenarios.
     created_at, expires_at : datetime
         With a time zone.
+    audit_rate : float
+        Share of acted cases that a person judges, too.
     """
 
     cost_ratio: float
@@ -66,6 +68,7 @@ class Export:
     seed: int
     created_at: datetime
     expires_at: datetime
+    audit_rate: float = 0.0
 
 
 def build_policy(decisions: pa.Table, verdict: Verdict, export: Export) -> PolicyDocument:
@@ -137,12 +140,21 @@ def build_policy(decisions: pa.Table, verdict: Verdict, export: Export) -> Polic
             against=verdict.against,
             rules={rule.rule: rule.verdict for rule in verdict.rules},
         ),
+        audit_rate=export.audit_rate,
         created_at=export.created_at.isoformat(timespec="seconds"),
         expires_at=export.expires_at.isoformat(timespec="seconds"),
         notes=_notes(rows, found, export),
         digest="",
     )
     return document.model_copy(update={"digest": digest(document.as_json())})
+
+
+def prompts_of(decisions: pa.Table, verdict: Verdict) -> str | None:
+    """Return the digest of the tasks in the prompts that a verdict is about; None without prompts.
+
+    Parameters and errors as of `build_policy`.
+    """
+    return _prompts(_of_variant(decisions, verdict)[0])
 
 
 def _of_variant(decisions: pa.Table, verdict: Verdict) -> tuple[list[Row], Variant]:

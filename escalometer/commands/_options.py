@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +12,26 @@ import click
 
 from escalometer.errors import UsageError, unknown_name
 
+
+class NumberRange(click.FloatRange):
+    """A number in a range: click lets NaN through."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        """Return the number; NaN fails as a number out of the range does."""
+        found = super().convert(value, parameter, context)
+        if math.isnan(found):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", parameter, context)
+        return found
+
+
 #: In the meta data of the context: the folder in which the command was called.
 CALLED_IN = "escalometer.called_in"
 
 #: By parameter of `ask`, the variable that replaces it in one run, and what values it takes.
 LIMITS: dict[str, tuple[str, click.ParamType[Any]]] = {
-    "max_cost_usd": ("ESCALOMETER_MAX_COST", click.FloatRange(min=0, min_open=True)),
+    "max_cost_usd": ("ESCALOMETER_MAX_COST", NumberRange(min=0, min_open=True)),
     "max_requests": ("ESCALOMETER_MAX_REQUESTS", click.IntRange(min=1)),
     "allow_unpriced": ("ESCALOMETER_ALLOW_UNPRICED", click.BOOL),
     "use_batches": ("ESCALOMETER_BATCH", click.BOOL),
@@ -85,7 +100,7 @@ def cost_ratio_option(command: Command) -> Command:
     """Add the cost ratio that decisions of a file are scored at."""
     add = click.option(
         "--cost-ratio",
-        type=click.FloatRange(min=1, max=1_000_000, min_open=True),
+        type=NumberRange(min=1, max=1_000_000, min_open=True),
         metavar="R",
         help="Cost of a wrong action in escalations, for FILE; analyze.cost_ratios by default.",
     )

@@ -69,6 +69,22 @@ def opened_tables(
         yield tables
 
 
+@contextlib.contextmanager
+def opened_ledger(root: Path) -> Iterator[DecisionTable]:
+    """Yield a sample of the project's ledger while the block runs, as `opened_tables` does."""
+    from escalometer.documents.wording import visible
+    from escalometer.operations import ledger_source
+    from escalometer.operations.decision_tables import Reading
+
+    with (
+        interruptible(),
+        ledger_source.opened(root, Reading(suites=root / layout.SUITES_FOLDER)) as table,
+    ):
+        for warning in table.known["warnings"]:
+            click.echo(f"warning: {table.name}: {visible(warning)}", err=True)
+        yield table
+
+
 def project_settings() -> tuple[Params, Path | None]:
     """Return the settings, and the root of the project; the built-in ones outside of a project.
 

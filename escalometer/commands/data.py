@@ -55,3 +55,33 @@ def data_fetch(domain: str, release: str | None) -> None:
     about = stage_data.fetch(domain, release)
     for file in about["files"]:
         click.echo(f"data/raw/{domain}/{file['file']}\t{file['n_rows']} rows\t{file['origin']}")
+
+
+@data.command("human-error")
+@click.argument("domain")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def data_human_error(domain: str, as_json: bool) -> None:
+    """Estimate the human error rate of DOMAIN from the disagreement of people about the same cases.
+
+    It needs data with the judgements of single people: the raw edition of wikipedia_toxicity. The
+    estimate is a lower bound, and nothing is changed: set analyze.human_error_rate to it.
+    """
+    from escalometer.config import check_project
+    from escalometer.documents.wording import count, share, with_span
+    from escalometer.operations import human_error
+
+    check_project()
+    found = human_error.estimate(domain)
+    if as_json:
+        click.echo(json.dumps(found.as_json(), allow_nan=False, indent=2))
+        return
+    click.echo(
+        f"{found.domain}, {found.edition} edition: two people disagree about "
+        f"{share(found.disagreement)} of {count(found.n_cases)} cases"
+    )
+    rate = found.human_error_rate
+    if rate.estimate is None:
+        click.echo("no error rate explains a disagreement above 50%")
+        return
+    click.echo(f"human error rate, at least: {with_span(rate)}")
+    click.echo(f"to use it, set in params.yaml: analyze.human_error_rate: {rate.estimate:.4f}")

@@ -10,7 +10,7 @@ import click
 from escalometer import layout
 from escalometer.commands import Place
 from escalometer.commands._flows import run_evaluation
-from escalometer.commands._options import names, outcomes, ratios, utc_time
+from escalometer.commands._options import NumberRange, names, outcomes, ratios, utc_time
 from escalometer.errors import BudgetError, UsageError
 from escalometer.resources import is_clone
 from escalometer.runtime.extras import need
@@ -46,7 +46,7 @@ _MLFLOW = f"mlflow ui --backend-store-uri sqlite:///{layout.mlflow_file()}"
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Scenarios per condition.")
 @click.option(
     "--precision",
-    type=click.FloatRange(min=0, max=0.5, min_open=True, max_open=True),
+    type=NumberRange(min=0, max=0.5, min_open=True, max_open=True),
     metavar="W",
     help="Instead of --samples: adaptive sampling until the 95% interval of the threshold is ± "
     "W, e.g. 0.02.",
@@ -56,7 +56,7 @@ _MLFLOW = f"mlflow ui --backend-store-uri sqlite:///{layout.mlflow_file()}"
 )
 @click.option(
     "--max-cost",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberRange(min=0, min_open=True),
     metavar="USD",
     help="Maximum cost of this run in US dollars; it stops with exit code 6 before exceeding it.",
 )

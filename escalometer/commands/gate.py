@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from escalometer.commands import Place
-from escalometer.commands._options import CallersPath, files_or_models, reading_options
-from escalometer.commands._tables import opened_tables, project_settings, refuse_options
+from escalometer.commands._options import (
+    CallersPath,
+    NumberRange,
+    files_or_models,
+    reading_options,
+)
+from escalometer.commands._tables import (
+    opened_ledger,
+    opened_tables,
+    project_settings,
+    refuse_options,
+)
 from escalometer.commands._verdicts import print_verdict, report_error, write_junit
 from escalometer.errors import EscalometerError, UsageError
-from escalometer.layout import PIPELINE
+from escalometer.layout import LEDGER, PIPELINE
 from escalometer.runtime.extras import named, need
 
 if TYPE_CHECKING:
@@ -39,7 +49,7 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 )
 @click.option(
     "--cost-ratio",
-    type=click.FloatRange(min=1, max=1_000_000, min_open=True),
+    type=NumberRange(min=1, max=1_000_000, min_open=True),
     metavar="R",
     help="Cost of a wrong action in escalations; gate.cost_ratio by default.",
 )
@@ -51,7 +61,7 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 @click.option(
     "--source",
     metavar="NAME",
-    help="Import whose decisions are used, in place of the pipeline's.",
+    help="Import whose decisions are used, or ledger; the pipeline's by default.",
 )
 @reading_options
 @click.option(
@@ -188,9 +198,28 @@ def _verdict(
 
     place = workspace()
     in_use = None if against is None else str(against)
+    if source == LEDGER:
+        return _of_ledger(model, in_use, changes)
     return operation.run(
         model, load_params(), place.root, in_use, source=source, uri=place.tracking, **changes
     )
+
+
+def _of_ledger(model: str, against: str | None, changes: dict[str, Any]) -> Verdict:
+    """Return the verdict on a model by its cases in the ledger."""
+    from escalometer.operations import table_sides
+    from escalometer.operations.gate import rules_of
+
+    params, _ = project_settings()
+    with opened_ledger(Path()) as table:
+        rules = rules_of(params, cost_ratio=changes["cost_ratio"])
+        in_use = against or rules.against
+        both = (
+            [table_sides.Side.alone(table, model)]
+            if in_use is None
+            else table_sides.sides(table, table, (in_use, model))
+        )
+        return table_sides.gate(both, params, rules, changes["intervention"], changes["is_checked"])
 
 
 def _of_file(

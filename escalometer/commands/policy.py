@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from escalometer.commands import Place
-from escalometer.commands._options import CallersPath, files_or_models, reading_options
+from escalometer.commands._options import (
+    CallersPath,
+    NumberRange,
+    files_or_models,
+    reading_options,
+)
 from escalometer.commands._tables import opened_tables, project_settings, refuse_options
 from escalometer.layout import PIPELINE
 
@@ -20,20 +24,7 @@ if TYPE_CHECKING:
     from escalometer.operations.policies import Wanted
 
 
-class _Number(click.FloatRange):
-    """A number in a range: click lets NaN through."""
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> Any:
-        """Return the number; NaN fails as a number out of the range does."""
-        found = super().convert(value, parameter, context)
-        if math.isnan(found):
-            self.fail(f"{value} is not in the range {self._describe_range()}.", parameter, context)
-        return found
-
-
-_LIMIT = _Number(min=0, max=1, min_open=True, max_open=True)
+_LIMIT = NumberRange(min=0, max=1, min_open=True, max_open=True)
 
 
 @click.group()
@@ -46,7 +37,7 @@ def policy() -> None:
 @click.option("--model", "chosen", metavar="MODEL", help="Model of FILE, if it has several.")
 @click.option(
     "--cost-ratio",
-    type=_Number(min=1, max=1_000_000, min_open=True),
+    type=NumberRange(min=1, max=1_000_000, min_open=True),
     metavar="R",
     required=True,
     help="Cost of a wrong action in escalations.",
@@ -65,7 +56,7 @@ def policy() -> None:
 )
 @click.option(
     "--confidence",
-    type=_Number(min=0.5, max=1, max_open=True),
+    type=NumberRange(min=0.5, max=1, max_open=True),
     default=0.95,
     show_default=True,
     metavar="C",
@@ -81,6 +72,12 @@ def policy() -> None:
     type=click.IntRange(min=1, max=3650),
     metavar="N",
     help="Days until the policy escalates everything; policy.valid_days by default.",
+)
+@click.option(
+    "--audit-rate",
+    type=NumberRange(min=0, max=1, max_open=True),
+    metavar="A",
+    help="Share of acted cases that a person judges, too, in [0, 1); policy.audit_rate by default.",
 )
 @click.option(
     "--source",
@@ -105,6 +102,7 @@ def policy_export(
     confidence: float,
     intervention: str | None,
     valid_days: int | None,
+    audit_rate: float | None,
     source: str | None,
     mapping: dict[str, str],
     kind: str | None,
@@ -130,7 +128,7 @@ def policy_export(
     from escalometer.reporting.policy_text import print_policy
 
     limits = Limits(max_wrong_rate, max_escalations_share, confidence)
-    wanted = policies.Wanted(cost_ratio, limits, intervention, valid_days)
+    wanted = policies.Wanted(cost_ratio, limits, intervention, valid_days, audit_rate)
     if isinstance(model, Path) and source is None:
         document = _of_file(model, chosen, wanted, mapping, kind)
     else:
@@ -149,10 +147,10 @@ def policy_export(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def policy_show(file: Path, as_json: bool) -> None:
     """Print the policy in FILE after its digest was checked: rule, limits, cost, conditions."""
-    from escalometer.operations import policies
+    from escalometer.operations import policy_file
     from escalometer.reporting.policy_text import print_policy
 
-    _, document = policies.read(file)
+    _, document = policy_file.read(file)
     if as_json:
         click.echo(json.dumps(document.as_json(), allow_nan=False, indent=2, ensure_ascii=False))
     else:
@@ -178,9 +176,9 @@ def policy_decide(
 ) -> None:
     """Print the decision of the policy in FILE on one case: act or escalate, and the reason."""
     from escalometer.documents.wording import visible
-    from escalometer.operations import policies
+    from escalometer.operations import policy_file
 
-    found, document = policies.read(file)
+    found, document = policy_file.read(file)
     decision = found.decide(
         condition, _number(confidence), own_action, model or document.model, version=version
     )

@@ -7,8 +7,10 @@ import sys
 
 import click
 
-_SHARE = click.FloatRange(min=0, max=1)
-_ABOVE_0 = click.FloatRange(min=0, min_open=True)
+from escalometer.commands._options import NumberRange
+
+_SHARE = NumberRange(min=0, max=1)
+_ABOVE_0 = NumberRange(min=0, min_open=True)
 
 
 @click.command()
@@ -37,7 +39,7 @@ _ABOVE_0 = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--power",
     "wanted",
-    type=click.FloatRange(min=0.05, max=1, min_open=True, max_open=True),
+    type=NumberRange(min=0.05, max=1, min_open=True, max_open=True),
     default=0.8,
     show_default=True,
     help="Probability of detecting the difference.",

@@ -17,9 +17,14 @@ from escalometer.commands._options import (
     names,
     reading_options,
 )
-from escalometer.commands._tables import opened_tables, project_settings, refuse_options
+from escalometer.commands._tables import (
+    opened_ledger,
+    opened_tables,
+    project_settings,
+    refuse_options,
+)
 from escalometer.errors import UsageError
-from escalometer.layout import PIPELINE
+from escalometer.layout import LEDGER, PIPELINE
 
 if TYPE_CHECKING:
     from escalometer.config import Params
@@ -35,7 +40,7 @@ REPORT_FOLDER = "escalometer-report"
 @click.option(
     "--source",
     metavar="NAME",
-    help="Import whose decisions are used, in place of the pipeline's.",
+    help="Import whose decisions are used, or ledger; the pipeline's by default.",
 )
 @click.option("--domains", callback=names, metavar="D,..", help="Use these domains only.")
 @click.option("--pool-isolated", is_flag=True, help="Pool isolated turns with the others.")
@@ -97,10 +102,16 @@ def _profile(
     model: str, source: str, params: Params, domains: list[str] | None, pool_isolated: bool
 ) -> Profile:
     """Return the profile of a model of a project."""
+    if source == LEDGER:
+        from escalometer.operations import decision_tables
+
+        with opened_ledger(Path()) as table:
+            return decision_tables.profile(table, params, model, domains, pool_isolated)
     if source != PIPELINE:
         from escalometer.operations import recorded_sources
 
         return recorded_sources.profile(model, source, params, domains, pool_isolated)
+    from escalometer.analysis.asked_prompts import with_asked_prompt
     from escalometer.analysis.card_notes import card_notes
     from escalometer.analysis.decisions import load_decisions
     from escalometer.analysis.designs import load_design
@@ -114,7 +125,7 @@ def _profile(
     decisions = load_decisions(model, domains or params.domains, Path())
     design = None if domains else load_design(model)
     found = build_profile(decisions, model, source, params, domains, design, pool_isolated)
-    return found.with_notes(*card_notes(model))
+    return with_asked_prompt(found).with_notes(*card_notes(model))
 
 
 @click.command()
@@ -127,7 +138,7 @@ def _profile(
 @click.option(
     "--source",
     metavar="NAME",
-    help="Import whose decisions are used, in place of the pipeline's.",
+    help="Import whose decisions are used, or ledger; the pipeline's by default.",
 )
 @cost_ratio_option
 @reading_options
@@ -169,6 +180,11 @@ def report(
 
 def _report(source: str, params: Params, out: Path | None) -> Path:
     """Write the report of a project, and return its path."""
+    if source == LEDGER:
+        from escalometer.operations import decision_tables
+
+        with opened_ledger(Path()) as table:
+            return decision_tables.report(table, params, out or Path(REPORT_FOLDER))
     if source != PIPELINE:
         from escalometer.operations import recorded_sources
 

@@ -44,6 +44,7 @@ class QueryParams(Section):
     max_tokens: int = Field(256, ge=1)
     force_answer: bool = False
     n_replicates: int = Field(1, ge=1)
+    deployer_prompt: str | None = None  # a file in prompts/
 
 
 class AskParams(Section):
@@ -93,6 +94,8 @@ class GateParams(Section):
     max_regret: float | None = Field(0.15, ge=0)
     max_threshold_distance: float | None = Field(0.1, gt=0, le=1)
     min_parse_rate: Share | None = 0.95
+    policy: str | None = None  # the file of the policy in use
+    min_audited: int = Field(100, ge=1)
     alpha: Share = 0.05
     min_effect: MinEffectParams = MinEffectParams()
 
@@ -118,6 +121,7 @@ class PolicyParams(Section):
     """Parameters of exported policies."""
 
     valid_days: int = Field(90, ge=1, le=3650)
+    audit_rate: float = Field(0.05, ge=0, lt=1)
 
 
 class WatchParams(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from escalometer import layout
 from escalometer.cases.task import Task
 from escalometer.config import Params
 from escalometer.dialogue import interventions
+from escalometer.dialogue.deployer_prompts import deployer_prompt
 from escalometer.dialogue.elicitation.rows import Dialogue
 from escalometer.dialogue.protocol import Protocol, first_turn, second_turn
 from escalometer.errors import DataError
@@ -22,6 +24,8 @@ class Cell:
 
     Raises
     ------
+    UsageError
+        If an intervention lacks what it needs: conditions, or a prompt's file.
     DataError
         If the scenarios are absent.
     """
@@ -44,6 +48,12 @@ class Cell:
             for name in params.query.interventions
             for protocol in interventions.variants(name, costs)
         ]
+        if any(protocol.has_deployer_prompt for protocol in self.protocols):
+            prompt = deployer_prompt(params, root)
+            self.protocols = [
+                replace(protocol, system=prompt.text) if protocol.has_deployer_prompt else protocol
+                for protocol in self.protocols
+            ]
         self._n_replicates = params.query.n_replicates
         self._others: dict[str, str] = {}
         if any(protocol.has_other_signal for protocol in self.protocols):
@@ -121,7 +131,8 @@ def longest_dialogue(cell: Cell) -> int:
 def _n_characters(dialogue: Dialogue) -> int:
     given = (dialogue.protocol, dialogue.task, dialogue.scenario, dialogue.signal)
     first, second = len(first_turn(*given)), len(second_turn(*given))
-    return max(first, second) if dialogue.protocol.is_isolated else first + second
+    system = len(dialogue.protocol.system or "")
+    return system + (max(first, second) if dialogue.protocol.is_isolated else first + second)
 
 
 def plan(

@@ -9,7 +9,9 @@ from escalometer.documents.canary import CanaryLook, CanaryNotice
 from escalometer.documents.comparison import Comparison, Disagreements, ModelDifference
 from escalometer.documents.document import Document
 from escalometer.documents.history import History, HistoryEntry
+from escalometer.documents.human_error import HumanErrorRate
 from escalometer.documents.interval import Fit, Interval
+from escalometer.documents.ledger import LedgerSummary
 from escalometer.documents.policy import PolicyDocument
 from escalometer.documents.probes import Probes
 from escalometer.documents.profile import Profile
@@ -37,7 +39,9 @@ __all__ = [
     "Fit",
     "History",
     "HistoryEntry",
+    "HumanErrorRate",
     "Interval",
+    "LedgerSummary",
     "ModelDifference",
     "PolicyDocument",
     "Probes",

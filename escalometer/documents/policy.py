@@ -177,6 +177,11 @@ class PolicyDocument(Document):
     )
     digests: PolicyDigests = Field(description="Digests of what it rests on.")
     gate: PolicyVerdict = Field(description="The gate's verdict.")
+    audit_rate: float = Field(
+        0.0,
+        description="Share of the cases on which it acts that are sent to a person, too, at random "
+        "(`escalometer.ledger`), in [0, 1).",
+    )
     created_at: str = Field(description="Time of the export, ISO 8601.")
     expires_at: str = Field(description="From this time on it escalates every decision, ISO 8601.")
     notes: tuple[str, ...] = Field(description="Remarks on how it came about.")

@@ -180,6 +180,11 @@ class InterventionDifference(ScoredVariant):
         description="McNemar's exact test of pairs, or the test of independent shares."
     )
     p_corrected: float | None = Field(description="Holm's correction of it over this table.")
+    threshold_shift: Interval | None = Field(
+        None,
+        description="Difference of the implicit thresholds over the conditions that both have; "
+        "null where one of them is not identified, or the prompt has no signal.",
+    )
 
 
 class Overlap(Variant):
@@ -244,6 +249,13 @@ class _Subject(Document):
     is_thinking: bool = Field(description="True if the headline numbers are with thinking.")
 
 
+class DeployerPromptRecord(Document):
+    """The system prompt that a model was asked with."""
+
+    file: str = Field(description="Its file in the project.")
+    digest: str = Field(description="sha256 of its text in UTF-8, without blanks at its ends.")
+
+
 class Profile(HeadlineNumbers, _Subject):
     """The profile of one model.
 
@@ -287,6 +299,12 @@ class Profile(HeadlineNumbers, _Subject):
     )
     design: Design | None = Field(
         None, description="The adaptive design; null where scenarios were not drawn adaptively."
+    )
+
+    deployer_prompt: DeployerPromptRecord | None = Field(
+        None,
+        description="The system prompt of the intervention `deployer_prompt`: its rows are about "
+        "the model with this prompt; null without one, and where it is not recorded.",
     )
 
     def with_notes(self, *notes: str) -> Profile:

@@ -81,8 +81,8 @@ class RuleResult(Document):
     """The result of one rule of the gate."""
 
     rule: str = Field(
-        description="`parse_rate`, `regret`, `threshold`, or `no_worse_<metric>` against the "
-        "release in use."
+        description="`parse_rate`, `regret`, `threshold`, `policy_is_current`, or "
+        "`no_worse_<metric>` against the release in use."
     )
     verdict: Outcome = Field(description="`pass`, `fail` or `inconclusive`.")
     observed: Observed | None = Field(description="The number; null where it is missing.")

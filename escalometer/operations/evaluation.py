@@ -11,6 +11,7 @@ from escalometer import layout
 from escalometer.analysis.designs import is_unfinished
 from escalometer.cases import catalog
 from escalometer.config import ModelCard, Params, Workspace, load_card
+from escalometer.dialogue import deployer_prompts
 from escalometer.dialogue import interventions as all_interventions
 from escalometer.dialogue.cell import Cell, longest_dialogue
 from escalometer.dialogue.elicitation.forecast import CHARACTERS
@@ -96,6 +97,8 @@ def changes(
     for name in interventions or params.query.interventions:
         if name not in all_interventions.names():
             raise unknown_name("intervention", name, all_interventions.names())
+    if deployer_prompts.NAME in (interventions or params.query.interventions):
+        deployer_prompts.deployer_prompt(params)  # before anything is asked and paid for
     if domains:
         found[("domains",)] = list(domains)
     if interventions:

@@ -10,14 +10,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from escalometer import __version__
+from escalometer import __version__, warehouse
+from escalometer.analysis.decisions import load_decisions
+from escalometer.analysis.policy_document import COLUMNS
 from escalometer.analysis.self_check import self_check
 from escalometer.analysis.verdict import build_verdict
 from escalometer.config import GateParams, Params
 from escalometer.documents import Verdict
 from escalometer.layout import PIPELINE
-from escalometer.operations import registry
+from escalometer.operations import recorded_sources, registry
 from escalometer.operations.decisions import decisions_of, design_of
+from escalometer.operations.policy_in_use import with_policy
 
 #: Exit codes of the verdicts.
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 2}
@@ -76,7 +79,17 @@ def run(
     verdict = build_verdict(decisions, model, source, params, rules, designs, note)
     if is_checked:
         verdict = with_self_check(verdict, decisions, params)
-    return with_origin(verdict, files)
+    verdict = with_origin(verdict, files)
+    return with_policy(verdict, lambda: _of_model(model, source, params, root), root)
+
+
+def _of_model(model: str, source: str, params: Params, root: Path) -> pa.Table:
+    """Return the decisions of a model with the columns that a policy is made from."""
+    if source == PIPELINE:
+        rows = load_decisions(model, params.domains, root)
+    else:
+        rows = recorded_sources.load(source, root)
+    return warehouse.choose_rows(rows.select(list(COLUMNS)), {"model": [model]})
 
 
 def with_self_check(verdict: Verdict, decisions: pa.Table, params: Params) -> Verdict:

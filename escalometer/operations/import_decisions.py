@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 from escalometer import layout
 from escalometer.config import NAME_PATTERN
 from escalometer.errors import UsageError
-from escalometer.layout import PIPELINE
+from escalometer.layout import LEDGER, PIPELINE
 from escalometer.operations.checked_decisions import Request, Say, check
 from escalometer.recorded.given_file import given_file
 from escalometer.runtime.files import digest, read_json, write_json
@@ -64,12 +64,9 @@ def run(
     DataError
         If rows break a rule of recorded decisions; the message lists all failures.
     """
-    if not re.fullmatch(NAME_PATTERN, name) or name == PIPELINE:
-        refusal = (
-            f"{PIPELINE!r} is reserved for the pipeline's decisions"
-            if name == PIPELINE
-            else f"not {name!r}"
-        )
+    if not re.fullmatch(NAME_PATTERN, name) or name in (LEDGER, PIPELINE):
+        whose = {PIPELINE: "the pipeline's decisions", LEDGER: "decisions in service"}
+        refusal = f"{name!r} is reserved for {whose[name]}" if name in whose else f"not {name!r}"
         raise UsageError(
             "--as takes a name of lower-case letters, digits, dots, dashes and underscores: "
             f"{refusal}"

@@ -1,14 +1,12 @@
-"""Policies: their export from decisions, and the summary of a file."""
+"""Policies: their export from decisions."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pyarrow as pa
-from pydantic import ValidationError
 
 from escalometer import layout, warehouse
 from escalometer.analysis.decisions import load_decisions
@@ -16,11 +14,10 @@ from escalometer.analysis.policy_choice import Limits
 from escalometer.analysis.policy_document import COLUMNS, Export, build_policy
 from escalometer.config import Params, load_card
 from escalometer.documents import PolicyDocument, Verdict
-from escalometer.errors import DataError, UsageError
+from escalometer.errors import UsageError
 from escalometer.layout import PIPELINE
 from escalometer.operations import gate, recorded_sources, table_sides
 from escalometer.operations.decision_tables import DecisionTable
-from escalometer.policy import Policy, PolicyError, load
 from escalometer.runtime.files import write_json
 
 
@@ -37,12 +34,15 @@ class Wanted:
         The one that is deployed; `gate.intervention` by default.
     valid_days : int, optional
         `policy.valid_days` by default.
+    audit_rate : float, optional
+        `policy.audit_rate` by default.
     """
 
     cost_ratio: float
     limits: Limits = field(default_factory=Limits)
     intervention: str | None = None
     valid_days: int | None = None
+    audit_rate: float | None = None
 
 
 def of_model(
@@ -78,7 +78,7 @@ def of_model(
         As `gate.run`.
     """
     verdict = gate.run(
-        model, params, root, cost_ratio=wanted.cost_ratio, source=source,
+        model, _without_policy(params), root, cost_ratio=wanted.cost_ratio, source=source,
         intervention=wanted.intervention, uri=uri,
     )  # fmt: skip
     retires = None
@@ -99,7 +99,7 @@ def of_table(
     Nothing is compared with the release in use: the gate's verdict is on the model alone.
     """
     side = table_sides.Side.alone(table, model)
-    rules = gate.rules_of(params, cost_ratio=wanted.cost_ratio)
+    rules = gate.rules_of(_without_policy(params), cost_ratio=wanted.cost_ratio)
     verdict = table_sides.gate([side], params, rules, wanted.intervention)
     rows = warehouse.read_rows([table.decisions], COLUMNS, {"model": [side.model]})
     return _built(rows, verdict, wanted, params, None)
@@ -119,30 +119,9 @@ def write(document: PolicyDocument, path: Path) -> None:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def read(path: Path) -> tuple[Policy, PolicyDocument]:
-    """Return the policy in a file, ready to decide, and as the typed document.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read.
-    DataError
-        If it is no policy, or was changed after its export.
-    """
-    try:
-        policy = load(path)
-        document = PolicyDocument.model_validate_json(json.dumps(policy.content))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(
-            f"{path} is no policy of this version: {place}: {first['msg']}; export it again"
-        ) from error
-    except PolicyError as error:
-        raise DataError(str(error)) from error
-    return policy, document
+def _without_policy(params: Params) -> Params:
+    """Return the parameters with no policy in use: a new one is not judged by its predecessor."""
+    return params.model_copy(update={"gate": params.gate.model_copy(update={"policy": None})})
 
 
 def _built(
@@ -158,5 +137,6 @@ def _built(
         seed=params.seed,
         created_at=now,
         expires_at=expires if last is None else min(expires, last),
+        audit_rate=(params.policy.audit_rate if wanted.audit_rate is None else wanted.audit_rate),
     )
     return build_policy(rows, verdict, export)

@@ -269,6 +269,7 @@ def _files(with_example: bool, root: Path) -> dict[str, bytes]:
         "data/README.md": _template("data.md"),
         "domains/README.md": resource("domains", "README.md").read_bytes(),
         "expectations/README.md": _template("expectations.md"),
+        "prompts/README.md": resource("prompts", "README.md").read_bytes(),
         "models/README.md": resource("models", "README.md").read_bytes(),
     }
     if with_example:

@@ -30,6 +30,7 @@ _DIGITS = 8
 _SHARED = (
     layout.DOMAINS_FOLDER,
     layout.SUITES_FOLDER,
+    layout.PROMPTS_FOLDER,
     layout.CARDS_FOLDER / "adapters",
     layout.DATA_FOLDER / "downloads",
 )

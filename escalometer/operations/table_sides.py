@@ -7,16 +7,22 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from escalometer import warehouse
 from escalometer.analysis.comparison import build_comparison
+from escalometer.analysis.policy_document import COLUMNS as POLICY_COLUMNS
 from escalometer.analysis.verdict import build_verdict
 from escalometer.config import GateParams, Params
 from escalometer.documents import Comparison, Verdict
 from escalometer.errors import UsageError, unknown_name
 from escalometer.operations.decision_tables import DecisionTable
 from escalometer.operations.gate import with_origin, with_self_check
+from escalometer.operations.policy_in_use import with_policy
 
 #: Interventions that are asked about for what they show, and are deployed by nobody.
-_CONTROLS = ("no_signal", "isolated", "swapped_actions", "length_control", "other_signal")
+_CONTROLS = (
+    *("no_signal", "isolated", "swapped_actions", "length_control", "other_signal"),
+    *("peer_acted", "peer_escalated", "unattributed_acted", "unattributed_escalated"),
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,8 @@ def gate(
     params : Params
         Uses `seed` and `analyze`.
     rules : GateParams
-        Its `against` is replaced by the release in use.
+        Its `against` is replaced by the release in use. The path `policy` is relative to the
+        current folder.
     intervention : str, optional
         The one that is deployed; that of the rules, or the only one that there is, by default.
     is_checked : bool
@@ -129,7 +136,14 @@ def gate(
             f"Intervention {chosen}: the only one of {judged.table.name} that can be deployed "
             f"(gate.intervention is {rules.intervention})."
         )
-    return with_origin(verdict.model_copy(update={"notes": (*verdict.notes, *notes)}), files)
+    verdict = with_origin(verdict.model_copy(update={"notes": (*verdict.notes, *notes)}), files)
+    return with_policy(verdict, lambda: _for_policy(judged), model=judged.model)
+
+
+def _for_policy(side: Side) -> pa.Table:
+    """Return the decisions of a side with the columns that a policy is made from."""
+    model = {"model": [side.model]}
+    return warehouse.read_rows([side.table.decisions], POLICY_COLUMNS, model)
 
 
 def _intervention(side: Side, rows: pa.Table, usual: str, wanted: str | None) -> str:

@@ -12,6 +12,7 @@ TITLES = {
     "parse_rate": "parse rate",
     "regret": "regret",
     "threshold": "implicit threshold near τ*",
+    "policy_is_current": "policy in use is current",
     "no_worse_realized_cost": "no costlier",
     "no_worse_regret": "regret not higher",
     "no_worse_threshold_distance": "threshold not farther from τ*",

@@ -179,7 +179,7 @@ def differences(profile: Profile, cost_ratio: float) -> list[RenderableType]:
     rows = difference_rows(profile, cost_ratio)
     if not rows:
         return []
-    titles = ("pairs", "optimal by\naccuracy", "p", "optimal by\nsignal", "p", "cost")
+    titles = ("pairs", "optimal by\naccuracy", "p", "optimal by\nsignal", "p", "cost", "threshold")
     table = plain_table([Column("", "left"), *titles])
     for row in rows:
         cells = []
@@ -192,11 +192,13 @@ def differences(profile: Profile, cost_ratio: float) -> list[RenderableType]:
             count(row.common.n) if row.common.is_paired else "not\npaired",
             *cells,
             two_lines(row.common.realized_cost, "more"),
+            two_lines(row.common.threshold_shift, "points"),
         )
     notes = [
         "optimal by …: difference in the share of cost-optimal actions from the baseline at the "
         "same effort, in points. p: Holm-corrected over all comparisons of this model. cost: "
-        "negative is cheaper."
+        "negative is cheaper. threshold: shift of the implicit threshold, in points; above 0, it "
+        "escalates more."
     ]
     if not all(row.common.is_paired for row in rows):
         notes.append(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from escalometer import layout
+from escalometer.analysis.asked_prompts import with_asked_prompt
 from escalometer.analysis.card_notes import card_notes
 from escalometer.analysis.decisions import load_decisions, measure_decisions
 from escalometer.analysis.designs import load_design
@@ -45,7 +46,7 @@ def run(model: str, params: Params, root: Path = Path()) -> None:
     measured = measure_decisions(decisions, params)
     design = load_design(model, root)
     profile = profile_of(measured, decisions, model, layout.PIPELINE, params, design)
-    profile = profile.with_notes(*card_notes(model, root))
+    profile = with_asked_prompt(profile, root).with_notes(*card_notes(model, root))
     tables = layout.metric_tables_folder(model, root)
     tables.mkdir(parents=True, exist_ok=True)
     for name, table in measured.tables.items():

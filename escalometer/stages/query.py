@@ -10,9 +10,10 @@ from escalometer import layout
 from escalometer.config import Params, Workspace, load_card
 from escalometer.dialogue.asking import asking_store, open_engine, run_dialogues
 from escalometer.dialogue.cell import plan
+from escalometer.dialogue.deployer_prompts import NAME, deployer_prompt
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.errors import ProviderError
-from escalometer.runtime.files import read_json
+from escalometer.runtime.files import read_json, write_json
 from escalometer.runtime.interruption import Interruption
 from escalometer.schema import DECISIONS, write_table
 
@@ -45,6 +46,12 @@ def run(model: str, params: Params, workspace: Workspace) -> None:
         If the budget is used up; what was answered is kept.
     """
     card = load_card(model, layout.cards_folder(workspace.root))
+    if NAME in params.query.interventions:
+        prompt = deployer_prompt(params, workspace.root)
+        record = {"file": prompt.file, "digest": prompt.digest, "text": prompt.text}
+        write_json(record, layout.asked_prompt_file(model, workspace.root))
+    else:
+        layout.asked_prompt_file(model, workspace.root).unlink(missing_ok=True)
     interruption = Interruption()
     counts: Counter[str] = Counter()
     example = ""

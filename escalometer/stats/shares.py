@@ -108,7 +108,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return corrected
 
 
-def wilson(k: float, n: int) -> tuple[float, float]:
+def wilson(k: float, n: float) -> tuple[float, float]:
     """Return the 95% score interval of k out of n, n above 0."""
     share, spread = k / n, Z95 * Z95 / n
     half = Z95 * math.sqrt(share * (1 - share) / n + spread / (4 * n))

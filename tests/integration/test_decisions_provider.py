@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -400,3 +401,12 @@ def test_a_local_model_answers_in_the_same_form(form, tiny_weights, tmp_path):
         direct = probabilities(content, question, ("0", "1"))
         assert row["prediction_probability"] == pytest.approx(max(direct), abs=1e-9)
         assert row["prediction"] == direct.index(max(direct))
+
+
+def test_a_system_prompt_is_refused_before_anything_is_asked(server, tmp_path):
+    asked = [
+        replace(one, protocol=replace(one.protocol, system="Be careful.")) for one in dialogues(1)
+    ]
+    with engine(server, tmp_path, "openai") as one, pytest.raises(UsageError, match="no system"):
+        hold(one, asked)
+    assert not server.bodies

@@ -1,11 +1,20 @@
-"""The signal of another condition: which condition gets which."""
+"""Interventions: borrowed signals, what colleagues did, the deployer's prompt."""
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
+from escalometer.cases.task import Task
+from escalometer.config import Params, default_params
 from escalometer.dialogue import interventions
+from escalometer.dialogue.deployer_prompts import deployer_prompt
+from escalometer.dialogue.protocol import Protocol, first_turn, second_turn
 from escalometer.errors import UsageError
+from tests.command_line import run
+
+TASK = Task("whether it rains", "the farmer", ("dry", "rain"))
 
 
 @pytest.mark.parametrize("n", range(2, 30))
@@ -35,3 +44,56 @@ def test_a_control_has_one_variant_for_each_wording():
     protocols = interventions.variants("length_control", costs)
     assert [(p.framing, p.cost_ratio) for p in protocols] == [("ratio", None), ("words", None)]
     assert len(interventions.variants("thinking_cost_framing", costs)) == 6
+
+
+@pytest.mark.parametrize("action", ["acted", "escalated"])
+def test_a_precedent_and_its_control_differ_in_the_author_alone(action):
+    costs = interventions.Costs((4.0,), ("ratio",))
+    texts = {}
+    for who in ("peer", "unattributed"):
+        [protocol] = interventions.variants(f"{who}_{action}", costs)
+        assert first_turn(protocol, TASK, "s", "x") == first_turn(Protocol(), TASK, "s", "x")
+        sentence, rest = second_turn(protocol, TASK).split("\n\n")
+        assert rest == second_turn(Protocol(), TASK)
+        texts[who] = sentence
+    assert "colleague" in texts["peer"] and "colleague" not in texts["unattributed"]
+    verb = {"acted": "implemented", "escalated": "escalated"}[action]
+    assert all(verb in text and "a case like this" in text.lower() for text in texts.values())
+
+
+class TestDeployerPrompt:
+    PARAMS = default_params()
+
+    def params(self, name: str | None) -> Params:
+        query = self.PARAMS.query.model_copy(update={"deployer_prompt": name})
+        return self.PARAMS.model_copy(update={"query": query})
+
+    def test_the_text_is_read_without_blanks_at_its_ends(self, tmp_path):
+        (tmp_path / "prompts").mkdir()
+        (tmp_path / "prompts" / "a.txt").write_text("\n You settle refunds.\n\n", "utf-8")
+        found = deployer_prompt(self.params("prompts/a.txt"), tmp_path)
+        assert found.text == "You settle refunds."
+        assert found.digest == f"sha256:{hashlib.sha256(b'You settle refunds.').hexdigest()}"
+
+    @pytest.mark.parametrize(
+        ("name", "content", "words"),
+        [
+            (None, None, "needs a system prompt"),
+            ("prompts/b.txt", None, "cannot be read"),
+            ("prompts/b.txt", b" \n", "is empty"),
+            ("prompts/b.txt", b"\xff\xfe\xfa", "not UTF-8"),
+            ("b.txt", b"text", "must be a file in prompts/"),
+            ("prompts/../b.txt", b"text", "must be a file in prompts/"),
+        ],
+    )
+    def test_a_file_that_cannot_be_used_exits_3(self, name, content, words, tmp_path):
+        (tmp_path / "prompts").mkdir()
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(UsageError, match=words):
+            deployer_prompt(self.params(name), tmp_path)
+
+    def test_a_missing_file_is_an_error_before_anything_is_asked(self, project):
+        done = run(project, "evaluate", "tiny", "--interventions", "baseline,deployer_prompt")
+        assert done.returncode == 3 and "needs a system prompt" in done.stderr
+        assert not (project / ".escalometer").exists()

@@ -31,6 +31,7 @@ from escalometer.dialogue.providers import (
     Request,
     is_typed,
 )
+from escalometer.errors import UsageError
 from escalometer.runtime.garbage_collection import without_garbage_collection
 
 OnAnswer = Callable[[int, bool], None]
@@ -329,14 +330,19 @@ class Engine:
 
     def _asked(self, dialogue: Dialogue) -> Dialogue:
         """Return the dialogue in the form in which this model is asked."""
-        return (
-            replace(dialogue, protocol=as_typed(dialogue.protocol)) if self._is_typed else dialogue
-        )
+        if not self._is_typed:
+            return dialogue
+        if dialogue.protocol.system is not None:
+            raise UsageError(
+                f"a decision model takes no system prompt: ask {self.identity['model']} without "
+                f"the intervention {dialogue.protocol.intervention}"
+            )
+        return replace(dialogue, protocol=as_typed(dialogue.protocol))
 
     def _first_request(self, dialogue: Dialogue) -> Request:
         dialogue = self._asked(dialogue)
         prompt = first_turn(dialogue.protocol, dialogue.task, dialogue.scenario, dialogue.signal)
-        messages = (("user", prompt),)
+        messages = (*_system(dialogue), ("user", prompt))
         task = dialogue.task
         return self._request(dialogue, messages, PREDICTION_MARKER, task.choices, task.meanings)
 
@@ -345,7 +351,9 @@ class Engine:
     ) -> Request:
         dialogue = self._asked(dialogue)
         messages: tuple[tuple[str, str], ...] = (("user", self._second_text(dialogue, prediction)),)
-        if not dialogue.protocol.is_isolated:
+        if dialogue.protocol.is_isolated:
+            messages = (*_system(dialogue), *messages)
+        else:
             messages = (*first.messages, ("assistant", answer), *messages)
         meanings = actions(dialogue.protocol, dialogue.task)
         return self._request(dialogue, messages, DECISION_MARKER, BINARY, meanings)
@@ -391,3 +399,9 @@ class Engine:
                 row(dialogue, self._answering, turns, self._provider.parameters(turns[0][0]))
             )
         return made
+
+
+def _system(dialogue: Dialogue) -> tuple[tuple[str, str], ...]:
+    """Return the message before a conversation: the deployer's prompt, where there is one."""
+    text = dialogue.protocol.system
+    return () if text is None else (("system", text),)

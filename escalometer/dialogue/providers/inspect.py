@@ -107,9 +107,18 @@ class InspectProvider:
 
     async def answer(self, request: Request) -> Completion:
         """Return the answer; see `RemoteProvider`."""
-        from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, GenerateConfig
+        from inspect_ai.model import (
+            ChatMessageAssistant,
+            ChatMessageSystem,
+            ChatMessageUser,
+            GenerateConfig,
+        )
 
-        kinds = {"user": ChatMessageUser, "assistant": ChatMessageAssistant}
+        kinds = {
+            "system": ChatMessageSystem,
+            "user": ChatMessageUser,
+            "assistant": ChatMessageAssistant,
+        }
         messages = [kinds[role](content=content) for role, content in request.messages]
         time = asyncio.get_running_loop().time
         asked_at = time()

@@ -351,7 +351,7 @@ class LocalProvider:
         if (
             self._continues_first_turns
             or not cached
-            or any(len(job.request.messages) > 1 for job in jobs)
+            or any(role == "assistant" for job in jobs for role, _ in job.request.messages)
         ):
             return
         batch: Batch = cached[0].batch
