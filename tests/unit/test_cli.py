@@ -112,7 +112,7 @@ def test_wrong_usage_says_what_is_right_and_exits_3(untouched, arguments, said):
     ("variable", "value", "said"),
     [
         ("ESCALOMETER_MAX_COST", "five", "ESCALOMETER_MAX_COST: 'five' is not a valid float"),
-        ("ESCALOMETER_MAX_COST", "nan", "limits of this run: max_cost_usd"),
+        ("ESCALOMETER_MAX_COST", "nan", "ESCALOMETER_MAX_COST: nan is not in the range"),
         ("ESCALOMETER_MAX_REQUESTS", "0", "ESCALOMETER_MAX_REQUESTS: 0 is not in the range x>=1"),
         ("ESCALOMETER_BATCH", "perhaps", "ESCALOMETER_BATCH: 'perhaps' is not a valid boolean"),
     ],
