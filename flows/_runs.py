@@ -6,11 +6,23 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from prefect.runtime import flow_run
+
 from escalometer.runtime.locks import try_lock
 from flows._server import HOME
 
 #: Held until this process ends.
 _held: list[int | None] = []
+
+
+def run_id() -> str:
+    """Return the id of the run that this process is in."""
+    return str(flow_run.id)
+
+
+def parameters() -> dict[str, Any]:
+    """Return the parameters of the run that this process is in."""
+    return dict(flow_run.parameters)
 
 
 def run_mark(home: Path, run: UUID | str) -> Path:

@@ -15,8 +15,6 @@ from escalometer.runtime.ending import end_at_once, leave_with
 if __name__ == "__main__":  # before what is imported registers handlers
     end_at_once()
 
-from prefect.runtime import flow_run
-
 from escalometer.cli import workspace
 from escalometer.config import Params, Workspace, load_params
 from escalometer.operations import evaluation, project
@@ -39,7 +37,7 @@ _known: list[str] = []
 
 
 def _name() -> str:
-    given = flow_run.parameters
+    given = parameters()
     models = given.get("models") or load_params().models
     domains = given.get("domains") or load_params().domains
     return f"{', '.join(models)} on {', '.join(domains)}"
@@ -99,7 +97,6 @@ def evaluate(
     )
     limits = evaluation.limits(max_cost_usd, max_requests, allow_unpriced, use_batches)
     delays_s = RETRY_DELAYS_S if retry_delays_s is None else retry_delays_s
-    run = str(flow_run.id)
     with notifying(), placed(changes, limits, retry or (), retry_before, run) as (params, place):
         n = _brought_up_to_date(params, place, bool(retry), dry_run, delays_s)
         if not dry_run:

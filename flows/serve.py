@@ -115,6 +115,7 @@ def serve(port: int, mlflow_port: int, notify_url: str | None) -> None:
         url = _serve_api(port, parts)
         environment = {**os.environ, "PREFECT_API_URL": url, PROJECT: str(root)}
         environment.pop("ESCALOMETER_RUN", None)  # every run has a budget of its own
+        environment.setdefault("PREFECT_WORKER_QUERY_SECONDS", "3")  # a person waits for a run
         if mlflow_port:
             environment[MLFLOW_PAGES] = _serve_mlflow(root, mlflow_port, parts)
         with settings.temporary_settings(updates={settings.PREFECT_API_URL: url}):

@@ -70,6 +70,11 @@ def place(
         )
         content["thinking"] = THINKING
         (root / "models" / "remote.yaml").write_text(yaml.safe_dump(content), "utf-8")
+        (root / "prompts").mkdir(exist_ok=True)
+        (root / "prompts" / "deployer.txt").write_text("You act for a bank.", "utf-8")
+        params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+        params["query"]["deployer_prompt"] = "prompts/deployer.txt"
+        (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), "utf-8")
         yield Place(root, server, prefect_url)
 
 

@@ -23,7 +23,7 @@ from escalometer.config import Params, Workspace, load_card, load_params
 from escalometer.dialogue.asking import open_engine
 from escalometer.dialogue.elicitation.rows import OUTCOMES
 from escalometer.dialogue.elicitation.store import CompletionStore
-from escalometer.dialogue.providers.openai import patience, provider
+from escalometer.dialogue.remote import attempts, patience
 from escalometer.documents import CanaryLook
 from escalometer.errors import BudgetError, DataError, UsageError
 from escalometer.operations import canary
@@ -255,7 +255,7 @@ def test_a_second_look_on_the_same_day_asks_nothing_unless_it_is_forced(place, s
 def test_a_provider_that_is_away_exits_5_and_leaves_the_record(place, server, monkeypatch):
     look(place, 0)
     before = record(place).read_bytes()
-    monkeypatch.setattr(provider, "Patience", lambda: patience.Patience(absent_s=0.2))
+    monkeypatch.setattr(attempts, "Patience", lambda: patience.Patience(absent_s=0.2))
     assert server.loop is not None
     asyncio.run_coroutine_threadsafe(server.shut(), server.loop).result(10)
     done = run(place.root, "store", "canary", "remote", "--again", THE_KEY=KEY)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from escalometer.errors import EscalometerError
+from tests.command_line import environment
 from tests.integration._remote import KEY, card
 from tests.integration._server import running
 from tests.integration._server_http import Server
@@ -35,7 +36,8 @@ def root(project: Path, provider: Server, monkeypatch: pytest.MonkeyPatch) -> Pa
     params["sample"]["n_per_condition"] = 2
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), "utf-8")
     monkeypatch.chdir(project)
-    monkeypatch.setenv("THE_KEY", KEY)
+    for name, value in environment(THE_KEY=KEY).items():  # stages are processes of this checkout
+        monkeypatch.setenv(name, value)
     return project
 
 

@@ -87,7 +87,7 @@ def test_the_wheel_has_the_code_and_every_resource(wheel):
 
 def test_the_source_archive_builds_the_same_wheel(built, wheel, tmp_path):
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path)  # noqa: S202 (our own)
     [source] = tmp_path.iterdir()
     build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "-o", str(tmp_path / "d")]
     subprocess.run([*build, str(source)], capture_output=True, check=True)
