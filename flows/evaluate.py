@@ -21,6 +21,7 @@ from escalometer.operations import evaluation, project
 from flows._artifacts import show_profiles
 from flows._notices import notifying
 from flows._place import HELD, placed
+from flows._runs import parameters, run_id
 from flows._stages import (
     RETRY_DELAYS_S,
     TIMINGS,
@@ -97,7 +98,10 @@ def evaluate(
     )
     limits = evaluation.limits(max_cost_usd, max_requests, allow_unpriced, use_batches)
     delays_s = RETRY_DELAYS_S if retry_delays_s is None else retry_delays_s
-    with notifying(), placed(changes, limits, retry or (), retry_before, run) as (params, place):
+    with (
+        notifying(),
+        placed(changes, limits, retry or (), retry_before, run_id()) as (params, place),
+    ):
         n = _brought_up_to_date(params, place, bool(retry), dry_run, delays_s)
         if not dry_run:
             show_profiles(params.models, place.root)

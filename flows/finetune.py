@@ -13,8 +13,6 @@ from escalometer.runtime.ending import end_at_once, leave_with
 if __name__ == "__main__":  # before what is imported registers handlers
     end_at_once()
 
-from prefect.runtime import flow_run
-
 from escalometer import layout
 from escalometer.cli import workspace
 from escalometer.config import Params, load_card, load_params
@@ -24,6 +22,7 @@ from escalometer.pipeline import stage_addresses
 from flows._artifacts import show_links
 from flows._notices import notifying
 from flows._place import HELD, placed
+from flows._runs import run_id
 from flows._stages import RETRY_DELAYS_S, bring_all, flow, run_served, settle
 from flows._words import say
 
@@ -60,7 +59,7 @@ def finetune(name: str, is_probed: bool = True, retry_delays_s: list[float] | No
         Pauses in seconds before a stage that failed in an outage is tried again.
     """
     delays_s = RETRY_DELAYS_S if retry_delays_s is None else retry_delays_s
-    with notifying(name), placed({}, run=str(flow_run.id)) as (params, place):
+    with notifying(name), placed({}, run=run_id()) as (params, place):
         check(name, params)
         addresses = planned(name, is_probed)
         reports = is_probed and can_report(params)

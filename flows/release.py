@@ -10,7 +10,6 @@ from pathlib import Path
 import prefect
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 
 from escalometer.cli import workspace
 from escalometer.config import Params, Workspace, load_card, load_params
@@ -22,6 +21,7 @@ from escalometer.reporting.comparison_text import comparison_text
 from flows._artifacts import key, run_link, show_links, show_verdict
 from flows._notices import notify_verdict, notifying
 from flows._place import working_in
+from flows._runs import parameters
 from flows._stages import flow
 from flows._words import say
 from flows.evaluate import evaluate
@@ -53,7 +53,7 @@ def recorded(model: str, verdict: Verdict, params: Params, place: Workspace) -> 
 
 
 def _name() -> str:
-    return str(flow_run.parameters["model"])
+    return str(parameters()["model"])
 
 
 @flow(name="release", flow_run_name=_name)
