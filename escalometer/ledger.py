@@ -146,14 +146,14 @@ class Outcome(NamedTuple):
 
 
 class _Policy(Protocol):
-    """What is needed of `escalometer.policy.Policy`."""
+    """The part of `escalometer.policy.Policy` that the ledger uses."""
 
     content: Mapping[str, Any]
     audit_rate: float
 
 
 class _Decision(Protocol):
-    """What is needed of `escalometer.policy.Decision`."""
+    """The part of `escalometer.policy.Decision` that the ledger uses."""
 
     @property
     def action(self) -> str: ...

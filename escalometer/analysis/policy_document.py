@@ -47,7 +47,7 @@ _PARAGRAPH = "\n\n"
 
 @dataclass(frozen=True)
 class Export:
-    """What is exported.
+    """The subject of an export: a model, its dialogues and the limits.
 
     Attributes
     ----------

@@ -18,7 +18,7 @@ NAME = "policy_is_current"
 
 
 class Evaluated(NamedTuple):
-    """What the gate judged: the model, the names that answered, and the digest of its prompts."""
+    """The release that the gate judged: model, names that answered, digest of the prompts."""
 
     model: str
     resolved_models: Sequence[str]

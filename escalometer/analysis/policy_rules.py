@@ -28,7 +28,7 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class Fitted:
-    """What rules need: steps by score, and counts by condition, of the part that is fitted to."""
+    """Fitted parts of rules: steps by score, and counts by condition."""
 
     steps: dict[PolicyScore, Steps]
     counts: dict[tuple[str, str], tuple[int, int]]

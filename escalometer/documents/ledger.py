@@ -27,7 +27,7 @@ class LedgerCounts(Document):
 
 
 class LedgerEstimates(Document):
-    """What labels say of all cases, weighted by the propensity of each label.
+    """Estimates for all cases from the labels, each weighted by its propensity.
 
     Intervals are 95%: Wilson's, with Kish's effective number of labels; those of sums over acted
     and escalated cases by the MOVER. Null where there is no label, or cases could not be audited.

@@ -10,7 +10,7 @@ from escalometer.documents.document import Document
 
 
 class Promotion(Document):
-    """What `gate --promote` did: the alias `in-use` of a registered model in MLflow.
+    """The result of `gate --promote`: the alias `in-use` of a registered model in MLflow.
 
     Only a verdict that passes moves the alias: docs/decisions/0036-registry.md.
     """

@@ -23,7 +23,7 @@ from escalometer.runtime.files import write_json
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a policy is asked to do.
+    """The limits and settings of an export.
 
     Attributes
     ----------

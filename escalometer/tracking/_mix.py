@@ -1,4 +1,4 @@
-"""What the numbers of an evaluation depend on besides the model, as tags of its run in MLflow."""
+"""Conditions of an evaluation besides the model, as tags of its run in MLflow."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Moved:
-    """What became of a verdict.
+    """The result of recording a verdict.
 
     Attributes
     ----------
