@@ -47,7 +47,7 @@ _PARAGRAPH = "\n\n"
 
 @dataclass(frozen=True)
 class Export:
-    """The subject of an export: a model, its dialogues and the limits.
+    """The settings of an export: cost ratio, human error, limits, parts of the scenarios.
 
     Attributes
     ----------
