@@ -77,9 +77,9 @@ def show_profiles(models: Sequence[str], root: Path) -> None:
     for model in models:
         with contextlib.suppress(DataError):
             numbers = read_json(layout.headline_file(model, root))
-            rows.append({"model": model, **_flat(numbers)})
+            rows.append({"model": model, **_flat(numbers[model])})
     if rows:
-        create_table_artifact(rows, key("headlines"), "Headline numbers, 95% intervals")
+        create_table_artifact(rows, key("headlines"), "Headline numbers")
     show_links(models, root)
 
 
@@ -124,9 +124,12 @@ def run_link(model: str, root: Path) -> str | None:
     return f"{pages.rstrip('/')}/#/runs/{record['run_id']}" if pages else None
 
 
-def _flat(numbers: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: round(value, 4) if isinstance(value, float) else value
-        for name, value in numbers.items()
-        if not isinstance(value, dict | list)
-    }
+def _flat(numbers: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested numbers by names joined with dots, rounded for a table."""
+    flat: dict[str, Any] = {}
+    for name, value in numbers.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = round(value, 4) if isinstance(value, float) else value
+    return flat

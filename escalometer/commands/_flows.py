@@ -66,7 +66,7 @@ def run_evaluation(
     SystemExit
         If the flow failed: it has said why.
     """
-    from escalometer.config import differing, edit_params, load_params, with_changes
+    from escalometer.config import differing, load_params, with_changes
     from escalometer.operations import project
 
     with_changes(load_params(), changes)  # an error is known before anything begins
@@ -83,7 +83,7 @@ def run_evaluation(
 
     def beside(who: str) -> None:
         if parameters is None or not differing(load_params(), changes):
-            click.echo(f"waiting for another run of this project ({who}) to end …", err=True)
+            say_waiting(who)
             return
         click.echo(
             f"another run of this project is under way ({who}): the models are asked beside it; "
@@ -98,9 +98,7 @@ def run_evaluation(
     with only_run(place.root, beside):
         params = load_params()
         if changes := differing(params, changes):
-            params = edit_params(dict(changes))
-            changed = ", ".join(".".join(keys) for keys in changes)
-            click.echo(f"params.yaml: set {changed}", err=True)
+            params = set_params(changes)
         project.prepare(params.models, place.root)
         _run_here(params, place, flags(), environment, dry_run)
         return params
@@ -133,8 +131,23 @@ def _run_here(
         click.echo(line, err=True)
 
 
+def set_params(changes: Mapping[tuple[str, ...], Any]) -> Params:
+    """Write changes into params.yaml, say which, and return the new parameters."""
+    from escalometer.config import edit_params
+
+    params = edit_params(dict(changes))
+    changed = ", ".join(".".join(keys) for keys in changes)
+    click.echo(f"params.yaml: set {changed}", err=True)
+    return params
+
+
+def say_waiting(who: str) -> None:
+    """Say that another run has to end first."""
+    click.echo(f"waiting for another run of this project ({who}) to end …", err=True)
+
+
 @contextlib.contextmanager
-def only_run(root: Path, on_wait: Callable[[str], object]) -> Iterator[None]:
+def only_run(root: Path, on_wait: Callable[[str], object] = say_waiting) -> Iterator[None]:
     """Be the only run that writes a project's outputs, for the block.
 
     Parameters

@@ -10,7 +10,7 @@ import click
 
 from escalometer import layout
 from escalometer.commands import Place
-from escalometer.commands._flows import only_run, run_flow
+from escalometer.commands._flows import only_run, run_flow, set_params
 from escalometer.commands._options import names, ratios
 from escalometer.errors import UsageError, unknown_name
 from escalometer.runtime.extras import need
@@ -148,7 +148,7 @@ def train(
       escalometer evaluate smollm2-135m-instruct-escalates
       escalometer compare smollm2-135m-instruct smollm2-135m-instruct-escalates
     """  # noqa: D301 (\b is click's mark for lines to keep)
-    from escalometer.config import edit_params, load_params, with_changes
+    from escalometer.config import load_params, with_changes
 
     need("train", "`escalometer train`")
     from escalometer.training import adapters
@@ -187,15 +187,9 @@ def train(
         changes |= _probes(params, trained, probes == "small")
     with_changes(params, changes)  # an error is known before anything begins
     is_probed = probes != "none"
-
-    def say_waiting(who: str) -> None:
-        click.echo(f"waiting for another run of this project ({who}) to end …", err=True)
-
-    with only_run(place.root, say_waiting):
+    with only_run(place.root):
         if changes:
-            edit_params(changes)
-            changed = ", ".join(".".join(keys) for keys in changes)
-            click.echo(f"params.yaml: set {changed}", err=True)
+            set_params(changes)
         for number, each in enumerate(trained, start=1):
             if seeds > 1:
                 click.echo(f"training seed {number} of {seeds}: {each}", err=True)

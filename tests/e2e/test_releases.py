@@ -89,6 +89,8 @@ def test_prefect_shows_names_progress_and_the_verdict(served: Served, better: di
     assert '"result": "pass"' in by_key["verdict-better-2"]["data"]
     assert "Escalation gate" in by_key["gate-better-2"]["data"]
     assert "report" in by_key
+    headlines = [one["data"] for one in artifacts if one["key"] == "headlines"]
+    assert any('"predictive_accuracy"' in data and '"R4.regret"' in data for data in headlines)
     logs = [log["message"] for log in served.call("/logs/filter", {"limit": 200})]
     assert any("query@better-2: done in" in line for line in logs)
     assert not any(KEY in line for line in logs)
