@@ -5,7 +5,6 @@ Run it by a deployment of prefect.yaml, once a day.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -31,8 +30,7 @@ def looked(
     model: str, limits: dict[str, Any], again: bool = False, is_restarted: bool = False
 ) -> CanaryLook:
     """Return the result of one look at a model, whose panel is asked and paid for."""
-    place = workspace()
-    place = replace(place, limits={**place.limits, **limits})
+    place = workspace().with_limits(limits)
     now = datetime.now(UTC)
     found = operation.look(model, load_params(), place, now, is_restarted, again=again)
     rows = [{"number": name, "value": value} for name, value in _numbers(found).items()]

@@ -104,7 +104,7 @@ def release(
         if note:
             say(note)
         limits = evaluation.limits(max_cost_usd, max_requests, allow_unpriced, use_batches)
-        check_price(load_card(model), params.ask.model_copy(update={**project.limits, **limits}))
+        check_price(load_card(model), project.with_limits(limits).asking(params))
         other = in_use if in_use != model else None
         folder = evaluate(
             # The release last: the newest evaluation becomes MLflow's candidate.

@@ -118,8 +118,7 @@ def watch(
 
 
 def _check_price(model: str, limits: dict[str, Any]) -> None:
-    asking = load_params().ask.model_copy(update={**workspace().limits, **limits})
-    check_price(load_card(model), asking)
+    check_price(load_card(model), workspace().with_limits(limits).asking(load_params()))
 
 
 def _tell(found: operation.Watched) -> None:

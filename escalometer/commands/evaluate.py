@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 
 import click
@@ -147,8 +146,7 @@ def evaluate(
     settings = (domains, interventions, cost_ratios, samples, precision, replicates)
     changes = evaluation.changes(load_params(), models, *settings)
     limits = evaluation.limits(max_cost, max_requests, allow_unpriced, batch)
-    place = workspace()
-    place = dataclasses.replace(place, limits={**place.limits, **limits})
+    place = workspace().with_limits(limits)
     models = tuple(changes[("models",)])
     for model in models:
         check_price(load_card(model), place.asking(load_params()))

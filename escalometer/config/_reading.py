@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin
@@ -55,6 +55,10 @@ class Workspace:
     retry_before: str | None = None
     tracking: str | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_limits(self, limits: Mapping[str, Any]) -> Workspace:
+        """Return the workspace with further limits of this run, by key of `ask`."""
+        return replace(self, limits={**self.limits, **limits})
 
     def asking(self, params: Params) -> AskParams:
         """Return the limits of requests in this run: its own, for the rest those of `params`.
