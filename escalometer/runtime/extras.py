@@ -20,10 +20,20 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     ),
     "train": ("datasets", "trl"),
     "inspect": ("inspect_ai",),
+    "dask": ("dask", "prefect_dask"),
+    "ray": ("prefect_ray", "ray"),
+    "postgresql": ("psycopg",),
+    "s3": ("dvc_s3", "s3fs"),
+    "warehouse": ("ibis",),
+    "vllm": ("vllm",),
 }
 
 #: Extras that an extra brings.
-BRINGS = {"local": ("pipeline",), "train": ("local",), "inspect": ("pipeline",)}
+BRINGS = {
+    "local": ("pipeline",),
+    "train": ("local",),
+    **dict.fromkeys(("inspect", "dask", "ray", "postgresql", "s3", "vllm"), ("pipeline",)),
+}
 
 
 def is_installed(package: str) -> bool:

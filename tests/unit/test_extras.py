@@ -44,7 +44,7 @@ def test_extras_bring_each_other_as_the_messages_say():
         for extra in extras.PACKAGES
     }
     assert {extra: names for extra, names in brought.items() if names} == extras.BRINGS
-    assert optional["all"] == ["escalometer[train,inspect]"]
+    assert optional["all"] == ["escalometer[train,inspect,dask,postgresql,s3,warehouse]"]
 
 
 def test_the_core_has_no_package_of_an_extra():
