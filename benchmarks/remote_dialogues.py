@@ -23,7 +23,7 @@ from pathlib import Path
 from escalometer.config import ModelCard, Workspace
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.rows import Answering
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import open_store
 from escalometer.dialogue.providers import connect
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,7 +75,7 @@ def ours(url: str, n: int, in_flight: int, folder: Path) -> tuple[float, float]:
         }
     )
     provider = connect(card, Workspace(folder, folder, folder / "store.sqlite"))
-    store = CompletionStore(folder / "store.sqlite")
+    store = open_store(folder / "store.sqlite")
     engine = Engine(provider, store, Answering(64, False, "last"))
     used = resource.getrusage(resource.RUSAGE_SELF)
     began = time.monotonic()

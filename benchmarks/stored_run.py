@@ -20,7 +20,7 @@ from escalometer.config import ModelCard, Workspace
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.keys import request_key
 from escalometer.dialogue.elicitation.rows import Answering
-from escalometer.dialogue.elicitation.store import CompletionStore, Entry
+from escalometer.dialogue.elicitation.store import CompletionStore, Entry, open_store
 from escalometer.dialogue.providers import Completion, connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -38,17 +38,17 @@ MODEL = {
 }
 
 
-def engine_at(store: CompletionStore) -> Engine:
+def engine_at(store: CompletionStore, path: Path) -> Engine:
     """Return an engine whose model cannot be reached."""
-    folder = store.path.parent
-    provider = connect(ModelCard.model_validate(MODEL), Workspace(folder, folder, store.path))
+    folder = path.parent
+    provider = connect(ModelCard.model_validate(MODEL), Workspace(folder, folder, path))
     return Engine(provider, store, Answering(256, False, "last"))
 
 
 def fill(path: Path, n: int) -> None:
     """Write both answers of `n` dialogues."""
-    store = CompletionStore(path)
-    engine = engine_at(store)
+    store = open_store(path)
+    engine = engine_at(store, path)
     for _ in range(2):  # first turns; then the second ones, which are known by now
         work = engine.plan(dialogues(n, length=3)).missing()
         entries = [
@@ -67,12 +67,12 @@ def fill(path: Path, n: int) -> None:
 
 def child(path: Path, n: int) -> None:
     """Plan and hold a run that is in the store; print seconds and bytes."""
-    store = CompletionStore(path)
+    store = open_store(path)
     asked = dialogues(n, length=3)
     began = time.monotonic()
     store.close()
-    store = CompletionStore(path)
-    engine = engine_at(store)
+    store = open_store(path)
+    engine = engine_at(store, path)
     plan = engine.plan(asked)
     planned = time.monotonic()
     rows = engine.hold(plan, lambda *_: None)

@@ -62,14 +62,14 @@ IMPORTS = {
 
 def workspace() -> Any:
     """Return where things are on this machine, as the environment says."""
-    from escalometer.config import Workspace
+    from escalometer.config import Workspace, store_place
 
     root = Path.cwd()
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Workspace(
         root=root,
         cache=Path(os.environ.get("ESCALOMETER_CACHE") or caches / "escalometer"),
-        store=Path(os.environ.get("ESCALOMETER_STORE") or layout.store_file(root)),
+        store=store_place(os.environ.get("ESCALOMETER_STORE") or str(layout.store_file(root))),
         secrets=os.environ,
         # Stages of one run share a budget; without a name, those that one process started.
         run=os.environ.get("ESCALOMETER_RUN") or f"process-{os.getppid()}-{date.today()}",

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from escalometer.config import Workspace
+from tests.postgresql_server import Server, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -178,6 +180,13 @@ def clean_clone(root: Path, tiny_weights: Path) -> Path:
     subprocess.run([*git, "commit", "-qm", "A project"], check=True)
     subprocess.run([*git, "repack", "-adq"], check=True)  # few files, so that copies are quick
     return root
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server; each test has a schema of its own in it."""
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture

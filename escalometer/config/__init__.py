@@ -39,6 +39,7 @@ from escalometer.config._reading import (
     yaml_names,
 )
 from escalometer.config._section import NAME_PATTERN, Name, Section
+from escalometer.config._store import DatabaseAddress, store_place
 from escalometer.config._training import AdapterParams, ProbeParams, Recipe, TrainParams
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "AnalyzeParams",
     "AskParams",
     "CanaryParams",
+    "DatabaseAddress",
     "Endpoint",
     "FolderSource",
     "GateParams",
@@ -78,6 +80,7 @@ __all__ = [
     "load_params",
     "model_names",
     "params_or_defaults",
+    "store_place",
     "validated",
     "with_changes",
     "yaml_names",

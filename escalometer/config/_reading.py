@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from escalometer import resources
 from escalometer.config._cards import ModelCard
 from escalometer.config._params import AskParams, Params
+from escalometer.config._store import DatabaseAddress
 from escalometer.errors import UsageError, unknown_name
 from escalometer.layout import CARDS_FOLDER, PARAMS_FILE
 from escalometer.runtime.files import replacing
@@ -30,8 +31,8 @@ class Workspace:
         The project.
     cache : Path
         Downloads that are fetched once: weights.
-    store : Path
-        The completion store.
+    store : Path or DatabaseAddress
+        The completion store: a file, or a database of PostgreSQL.
     secrets : mapping of str to str
         The environment, for the keys that cards name; shown nowhere.
     run : str
@@ -48,7 +49,7 @@ class Workspace:
 
     root: Path
     cache: Path
-    store: Path
+    store: Path | DatabaseAddress
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     run: str = ""
     retry: frozenset[str] = frozenset()

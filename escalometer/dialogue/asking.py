@@ -13,7 +13,7 @@ from escalometer.config import AskParams, ModelCard, Params, Workspace
 from escalometer.dialogue.elicitation.budget import Budget
 from escalometer.dialogue.elicitation.engine import Engine, Plan
 from escalometer.dialogue.elicitation.rows import Answering
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import CompletionStore, open_store
 from escalometer.dialogue.providers import RemoteProvider, connect
 from escalometer.errors import UsageError
 from escalometer.runtime.interruption import Interruption
@@ -23,7 +23,7 @@ from escalometer.runtime.progress import progress
 @contextlib.contextmanager
 def asking_store(workspace: Workspace, *models: str) -> Iterator[CompletionStore]:
     """Yield the completion store, to ask these models: no other process does so meanwhile."""
-    store = CompletionStore(workspace.store)
+    store = open_store(workspace.store)
     try:
         with store.asking(*models):
             yield store

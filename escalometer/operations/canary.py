@@ -12,7 +12,7 @@ from escalometer.config import Params, Workspace, load_card
 from escalometer.dialogue.asking import open_engine
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.keys import request_of
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import open_store
 from escalometer.documents import CanaryLook
 from escalometer.operations import canary_numbers as numbers
 from escalometer.operations.canary_panel import begin, check_same, look_of
@@ -69,7 +69,7 @@ def look(
     workspace = replace(workspace, limits={**workspace.limits, "use_batches": False})
     path = layout.canary_file(model, workspace.root)
     state = None if restart else read_state(path)
-    store = CompletionStore(workspace.store)
+    store = open_store(workspace.store)
     try:
         engine = open_engine(card, params, workspace, store)
         if state is None:

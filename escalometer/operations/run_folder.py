@@ -84,7 +84,9 @@ def environment(workspace: Workspace) -> dict[str, str]:
 
     MLflow's local store is made where there is none.
     """
-    found = {"ESCALOMETER_STORE": str(workspace.store.resolve())}
+    found: dict[str, str] = {}
+    if isinstance(workspace.store, Path):  # else the variable is set, and is the same anywhere
+        found["ESCALOMETER_STORE"] = str(workspace.store.resolve())
     if workspace.tracking is None:
         from escalometer.tracking import prepare_store
 

@@ -18,7 +18,7 @@ from escalometer.dialogue.elicitation.keys import (
     request_parts,
 )
 from escalometer.dialogue.elicitation.rows import Dialogue
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import open_store
 
 #: Requests that represent a cell in a forecast and in an explanation.
 N_SAMPLED, N_EXPLAINED = 200, 50
@@ -58,7 +58,7 @@ def _predict_cost(
     model: str, dialogues: Sequence[Dialogue], params: Params, workspace: Workspace
 ) -> Forecast:
     card = load_card(model, layout.cards_folder(workspace.root))
-    store = CompletionStore(workspace.store)
+    store = open_store(workspace.store)
     try:
         engine = open_engine(card, params, workspace, store)
         planned = engine.plan(dialogues)
@@ -98,7 +98,7 @@ def explain(model: str, domain: str, params: Params, workspace: Workspace) -> di
     card = load_card(model, layout.cards_folder(workspace.root))
     # Nothing is asked, so that no price is needed.
     workspace = replace(workspace, limits={**workspace.limits, "allow_unpriced": True})
-    store = CompletionStore(workspace.store)
+    store = open_store(workspace.store)
     try:
         engine = open_engine(card, params, workspace, store)
         planned = engine.plan(plan(domain, params, workspace.root, model))

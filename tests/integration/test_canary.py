@@ -22,7 +22,7 @@ from escalometer import layout
 from escalometer.config import Params, Workspace, load_card, load_params
 from escalometer.dialogue.asking import open_engine
 from escalometer.dialogue.elicitation.rows import OUTCOMES
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import open_store
 from escalometer.dialogue.remote import attempts, patience
 from escalometer.documents import CanaryLook
 from escalometer.errors import BudgetError, DataError, UsageError
@@ -78,7 +78,7 @@ def params_of(place: Workspace) -> Params:
 
 
 def fill_store(place: Workspace, model: str, n_scenarios: int = N_SCENARIOS) -> None:
-    store = CompletionStore(place.store)
+    store = open_store(place.store)
     try:
         model_card = load_card(model, place.root / "models")
         engine = open_engine(model_card, params_of(place), place, store)
@@ -321,7 +321,7 @@ def test_an_unpriced_model_is_refused_before_money_is_spent(place: Workspace, se
 
 
 def test_a_budget_ends_a_baseline_before_it_is_exceeded_and_keeps_whole_rounds(place, server):
-    store = CompletionStore(place.store)
+    store = open_store(place.store)
     n_spent = store.spent("run")[0]
     store.close()
     limited = workspace(place.root, max_requests=n_spent + 2 * N_PROMPTS + 5)
@@ -381,7 +381,7 @@ def test_an_interrupted_evaluation_after_drift_resumes(place: Workspace, server:
     again = dataclasses.replace(
         place, retry=frozenset(OUTCOMES), retry_before=now.isoformat(timespec="seconds")
     )
-    store = CompletionStore(place.store)
+    store = open_store(place.store)
     n_stored, n_spent = len(store), store.spent("run")[0]
     store.close()
     time.sleep(2)  # stored times are in whole seconds

@@ -17,7 +17,7 @@ from escalometer.dialogue import interventions
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.keys import request_key, request_of, request_parts
 from escalometer.dialogue.elicitation.rows import Answering, Dialogue
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import open_store
 from escalometer.dialogue.providers import (
     RemoteProvider,
     Request,
@@ -77,7 +77,7 @@ def server() -> Iterator[DecisionsServer]:
 
 @contextlib.contextmanager
 def engine(server: DecisionsServer, folder: Path, form: str, **endpoint: Any) -> Iterator[Engine]:
-    store = CompletionStore(folder / "completions.sqlite")
+    store = open_store(folder / "completions.sqlite")
     answering = Answering(16, force_answer=True, counts_marker="last", price=PRICE)
     yield Engine(provider(server, form, **endpoint), store, answering, run="r")
     store.close()

@@ -13,7 +13,7 @@ from escalometer.analysis.profile import build_profile
 from escalometer.config import AnalyzeParams, ModelCard, Params
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.rows import Answering, Dialogue
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import open_store
 from escalometer.dialogue.protocol import Protocol
 from escalometer.dialogue.providers import connect
 from escalometer.reporting.profile_text import profile_text
@@ -37,7 +37,7 @@ def _with(text: str) -> list[Dialogue]:
 
 def test_the_prompt_is_before_both_turns_and_part_of_the_key(tiny_weights, tmp_path):
     provider = connect(ModelCard.model_validate(tiny_card(tiny_weights)), workspace(tmp_path))
-    store = CompletionStore(tmp_path / "completions.sqlite")
+    store = open_store(tmp_path / "completions.sqlite")
     engine = Engine(provider, store, FORCED)
     planned = engine.plan(_with("You settle refunds."))
     firsts = [request.messages for request in planned.requests.values()]

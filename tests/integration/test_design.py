@@ -11,7 +11,7 @@ import yaml
 
 from escalometer.analysis.designs import is_unfinished
 from escalometer.config import Params, Workspace
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import open_store
 from escalometer.errors import UsageError
 from escalometer.stages import analyze, design, ingest, query, sample
 from tests.integration._remote import card
@@ -97,7 +97,7 @@ def test_a_design_stopped_by_the_budget_resumes_with_a_larger_one(place):
         assert about["stopped_by"] == "budget"
         assert is_unfinished("remote", place.root)
         assert 0 < len(rows) < 100
-        store = CompletionStore(place.store)
+        store = open_store(place.store)
         assert len(store) == 100 == server.n_asked
         store.close()
         larger = Workspace(place.root, place.cache, place.store, run="another")

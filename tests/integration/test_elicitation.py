@@ -13,7 +13,7 @@ from escalometer.config import ModelCard, Price
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.keys import request_key
 from escalometer.dialogue.elicitation.rows import Answering, Dialogue
-from escalometer.dialogue.elicitation.store import CompletionStore, completion_of
+from escalometer.dialogue.elicitation.store import completion_of, open_store
 from escalometer.dialogue.providers import Completion, Request, connect
 from escalometer.errors import DataError
 from tests.conftest import tiny_card, workspace
@@ -31,7 +31,7 @@ def provider(tiny_weights, tmp_path):
 
 @pytest.fixture
 def store(tmp_path):
-    with_store = CompletionStore(tmp_path / "completions.sqlite")
+    with_store = open_store(tmp_path / "completions.sqlite")
     yield with_store
     with_store.close()
 
@@ -238,4 +238,4 @@ def test_a_file_that_is_no_store_is_named(tmp_path):
     path = tmp_path / "notes.sqlite"
     path.write_text("these are notes, and rather long ones at that " * 50)
     with pytest.raises(DataError, match="not a completion store"):
-        CompletionStore(path)
+        open_store(path)

@@ -19,7 +19,7 @@ from escalometer.cases.staging import stage_table
 from escalometer.cases.task import DECISION_MARKER, PREDICTION_MARKER
 from escalometer.config import ModelCard, Params, SampleParams
 from escalometer.dialogue.elicitation.engine import Answering, Dialogue, Engine
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import open_store
 from escalometer.dialogue.parsing import parse_marker
 from escalometer.dialogue.protocol import Protocol, first_turn
 from escalometer.dialogue.providers import connect
@@ -124,7 +124,7 @@ def rows(scenarios, tiny_weights, tmp_path_factory) -> list[dict]:
     """The answers of a real model about them."""
     folder = tmp_path_factory.mktemp("answers")
     provider = connect(ModelCard.model_validate(tiny_card(tiny_weights)), workspace(folder))
-    store = CompletionStore(folder / "completions.sqlite")
+    store = open_store(folder / "completions.sqlite")
     asked = [
         Dialogue(
             domain=NAME,

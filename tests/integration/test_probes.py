@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from escalometer.config import Params, Workspace, load_params
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import open_store
 from escalometer.documents import Probes
 from escalometer.documents.document import read_document
 from escalometer.errors import BudgetError, DataError, ProviderError, UsageError
@@ -88,7 +88,7 @@ def test_both_models_hold_the_same_dialogues_and_a_second_run_asks_nothing(harbo
 
 
 def n_answers(place: Workspace) -> int:
-    store = CompletionStore(place.store)
+    store = open_store(place.store)
     try:
         return len(store)
     finally:
@@ -104,7 +104,7 @@ def test_what_was_answered_before_a_run_stopped_is_not_asked_again(harbour):
         stage.run("careful", capped, replace(place, run="first"))
     assert not (place.root / "data" / "probes").exists()
     stage.run("careful", params, replace(place, run="second"))
-    store = CompletionStore(place.store)
+    store = open_store(place.store)
     try:
         n_asked = [store.spent(run)[0] for run in ("first", "second")]
         assert n_asked[0] == 70

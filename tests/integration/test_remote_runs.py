@@ -21,7 +21,7 @@ from escalometer.dialogue.elicitation import batch_api
 from escalometer.dialogue.elicitation.budget import Budget
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.rows import Answering
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import open_store
 from escalometer.dialogue.providers import connect
 from escalometer.errors import BudgetError, ProviderError
 from tests import command_line
@@ -41,7 +41,7 @@ def dialogues(n_scenarios: int = 10, names=("baseline", "no_signal", "cost_frami
 
 @contextmanager
 def engine_for(url: str, folder: Path, budget: Budget | None = None, retry=(), **endpoint):
-    store = CompletionStore(folder / "completions.sqlite")
+    store = open_store(folder / "completions.sqlite")
     provider = connect(card(url, **endpoint), workspace(folder, THE_KEY=KEY))
     answering = Answering(64, force_answer=True, counts_marker="last", price=PRICE)
     yield Engine(provider, store, answering, budget=budget, retry=frozenset(retry), run="r")

@@ -17,7 +17,7 @@ from escalometer.dialogue.elicitation.keys import (
     request_of,
     request_parts,
 )
-from escalometer.dialogue.elicitation.store import CompletionStore, Entry
+from escalometer.dialogue.elicitation.store import Entry, open_store
 from escalometer.dialogue.elicitation.writer import Writer
 from escalometer.dialogue.providers import Completion, Request
 from escalometer.errors import UsageError
@@ -35,7 +35,7 @@ def entry(i: int, **changes) -> Entry:
 
 @pytest.fixture
 def store(tmp_path):
-    made = CompletionStore(tmp_path / "completions.sqlite")
+    made = open_store(tmp_path / "completions.sqlite")
     yield made
     made.close()
 
@@ -94,7 +94,7 @@ def test_a_store_from_before_there_were_runs_is_taken_up(tmp_path):
                 json.dumps(said),
             ),
         )
-    store = CompletionStore(path)
+    store = open_store(path)
     (found,) = store.get([request_key(IDENTITY, ASKED)]).values()
     assert found == Completion("yes", "stop", 1, 1, 0.1)
     store.put_all([entry(1)])
@@ -105,7 +105,7 @@ def test_a_store_from_before_there_were_runs_is_taken_up(tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="ESCALOMETER_STORE"):
-        CompletionStore(tmp_path / "file" / "completions.sqlite")
+        open_store(tmp_path / "file" / "completions.sqlite")
 
 
 def test_what_is_kept_of_a_request_gives_it_back():

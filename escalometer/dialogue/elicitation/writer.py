@@ -1,23 +1,27 @@
 """A thread that makes answers durable as they arrive, many in one transaction.
 
 Waiting for the disk once an answer would hold up every other answer; so whatever has arrived since
-the last commit goes into the next one, a few milliseconds later. Where the disk is full the answers
-stay here and are tried again, while nothing new is asked: they are paid for.
+the last commit goes into the next one, a few milliseconds later. Where the disk is full or the
+server away, the answers stay here and are tried again, while nothing new is asked: they are paid
+for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
-import sqlite3
 import sys
 import threading
 import time
 
-from escalometer.dialogue.elicitation.store import CompletionStore, Entry
-from escalometer.errors import UsageError
+from escalometer.dialogue.elicitation.store import (
+    PATIENCE_S,
+    CompletionStore,
+    Entry,
+    StoreUnavailable,
+)
 
-#: How long answers wait for room on a full disk, and how often it is looked for.
-PATIENCE_S = 60.0
+#: How often a write that failed is repeated, in seconds.
 _EVERY_S = 1.0
 
 
@@ -29,7 +33,7 @@ class Writer:
     store : CompletionStore
         Used by this thread alone until `close`, but for reading.
     patience_s : float
-        How long to wait for room where the file cannot be written.
+        How long to wait where the store cannot be written.
     """
 
     def __init__(self, store: CompletionStore, patience_s: float = PATIENCE_S) -> None:
@@ -38,7 +42,8 @@ class Writer:
         self._queue: queue.SimpleQueue[Entry | threading.Event | None] = queue.SimpleQueue()
         self._room = threading.Event()
         self._room.set()
-        self._failure: sqlite3.Error | None = None
+        self._failure: StoreUnavailable | None = None
+        self._n_conflicts = 0
         self._thread = threading.Thread(target=self._work, name="completion-store")
         self._thread.start()
 
@@ -52,13 +57,9 @@ class Writer:
         self._queue.put(entry)
 
     def check(self) -> None:
-        """Raise UsageError if answers could not be kept."""
+        """Raise UsageError or StoreUnavailable if answers could not be kept."""
         if self._failure is not None:
-            raise UsageError(
-                f"the completion store {self._store.path} cannot be written: {self._failure}. "
-                "Free disk space and run the same command: stored answers are not requested "
-                "again."
-            ) from self._failure
+            raise self._store.unwritable(self._failure) from self._failure
 
     def flush(self) -> None:
         """Return when all queued answers are durable, or raise as `check` does."""
@@ -72,11 +73,18 @@ class Writer:
 
         Raises
         ------
-        UsageError
+        UsageError, StoreUnavailable
             If some of it could not be written.
         """
         self._queue.put(None)
         self._thread.join()
+        if self._n_conflicts:
+            print(
+                f"{self._n_conflicts} answers were discarded: another process stored other "
+                "answers to the same requests first",
+                file=sys.stderr,
+            )
+            self._n_conflicts = 0
         self.check()
 
     def _work(self) -> None:
@@ -89,21 +97,24 @@ class Writer:
             entries = [entry for entry in taken if isinstance(entry, Entry)]
             if entries and self._failure is None:
                 self._write(entries)
+            elif entries:  # requested before the failure: they are paid for
+                with contextlib.suppress(StoreUnavailable):
+                    self._store.put_all(entries)
             for asked in taken:
                 if isinstance(asked, threading.Event):
                     asked.set()
 
     def _write(self, entries: list[Entry]) -> None:
-        """Write the entries, retrying for a while where there is no room."""
+        """Write the entries, retrying for a while where the store is not available."""
         until = time.monotonic() + self._patience_s
         while True:
             try:
-                self._store.put_all(entries)
-            except sqlite3.Error as error:
+                self._n_conflicts += len(self._store.put_all(entries))
+            except StoreUnavailable as error:
                 if self._room.is_set():
                     print(
-                        f"the completion store cannot be written ({error}); waiting for disk "
-                        f"space up to {self._patience_s:.0f} s …",
+                        f"the completion store cannot be written ({error.reason}); waiting for "
+                        f"{self._store.awaits} up to {self._patience_s:.0f} s …",
                         file=sys.stderr,
                     )
                 self._room.clear()
