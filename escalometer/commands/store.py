@@ -1,19 +1,22 @@
-"""`escalometer store`: missing answers of the completion store, and drift of models."""
+"""`escalometer store`: missing answers, drift of models, and transfer between stores."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import click
 
 from escalometer.commands import Place
+from escalometer.commands._options import CallersPath, callers_path
 from escalometer.errors import ProviderError
 
 
 @click.group()
 def store() -> None:
-    """Explain missing answers of the completion store, and detect drift of models."""
+    """Explain missing answers, detect drift of models, and move answers between stores."""
 
 
 @store.command("explain")
@@ -90,3 +93,99 @@ def store_canary(
             f"{model} answered {found.n_answered} of {found.n_prompts} prompts: the look does not "
             "count. Run the same command later."
         )
+
+
+#: Conflicts that are printed; --json has all.
+_N_SHOWN = 20
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@store.command("merge")
+@click.argument("stores", nargs=-1, required=True, metavar="STORE...")
+@_JSON
+@click.pass_context
+def store_merge(context: click.Context, stores: tuple[str, ...], as_json: bool) -> None:
+    """Add the answers of other stores to the project's store.
+
+    Each STORE is a file or the address of a PostgreSQL database; its answers are not changed. The
+    project's store is .escalometer/completions.sqlite, or the one that ESCALOMETER_STORE names.
+
+    Where both have different answers to a request, the project's answer stays and the conflict is
+    listed. An answer that was requested again elsewhere takes the place of the one that it
+    replaced there. The command may be repeated.
+
+    \b
+    Example:
+      escalometer store merge ../other/.escalometer/completions.sqlite
+    """  # noqa: D301 (\b is click's mark for lines to keep)
+    from escalometer.config import store_place
+    from escalometer.operations import store as operation
+
+    place = context.obj()
+    given = [store_place(name) for name in stores]
+    sources = [callers_path(one, context) if isinstance(one, Path) else one for one in given]
+    done = operation.merge(sources, place)
+    if as_json:
+        merged = [{"from": name, **transferred.as_json()} for name, transferred in done]
+        found = {"store": str(place.store), "merged": merged}
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for name, transferred in done:
+        _print_transferred(name, transferred, place.store)
+
+
+@store.command("export")
+@click.argument("file", type=CallersPath(dir_okay=False), metavar="FILE.parquet")
+@click.pass_obj
+def store_export(workspace: Place, file: Path) -> None:
+    """Write all answers of the project's store to one Parquet file.
+
+    The file has the superseded answers and the batches, too. `store import` reads it.
+    """
+    from escalometer.operations import store as operation
+
+    place = workspace()
+    n = operation.export(file, place)
+    click.echo(
+        f"{file}: {n['completion']:,} answers, {n['superseded']:,} superseded answers and "
+        f"{n['batch']:,} batches of {place.store}"
+    )
+
+
+@store.command("import")
+@click.argument("file", type=CallersPath(dir_okay=False), metavar="FILE.parquet")
+@_JSON
+@click.pass_obj
+def store_import(workspace: Place, file: Path, as_json: bool) -> None:
+    """Add the answers of a file of `store export` to the project's store.
+
+    Conflicts are treated as by `store merge`. The command may be repeated.
+    """
+    from escalometer.operations import store as operation
+
+    place = workspace()
+    done = operation.import_answers(file, place)
+    if as_json:
+        found = {"store": str(place.store), "from": str(file), **done.as_json()}
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    _print_transferred(str(file), done, place.store)
+
+
+def _print_transferred(name: str, done: Any, store: object) -> None:
+    click.echo(
+        f"{name}: {done.n_read:,} answers, {done.n_added:,} of them new in {store}; "
+        f"{done.n_replaced:,} replaced an earlier answer; {done.n_superseded:,} superseded answers "
+        f"and {done.n_batches:,} batches new; {len(done.conflicts):,} conflicts"
+    )
+    for conflict in done.conflicts[:_N_SHOWN]:
+        click.echo(
+            f"  {conflict.key[:16]} ({conflict.model}): {_short(conflict.stored)} stays, "
+            f"{_short(conflict.other)} was not added"
+        )
+    if len(done.conflicts) > _N_SHOWN:
+        click.echo(f"  and {len(done.conflicts) - _N_SHOWN:,} more: --json lists all")
+
+
+def _short(text: str) -> str:
+    return json.dumps(text if len(text) <= 60 else f"…{text[-59:]}", ensure_ascii=False)

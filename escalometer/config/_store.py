@@ -46,15 +46,24 @@ class DatabaseAddress:
 
     def redacted(self, message: str) -> str:
         """Return a message of the server or the driver without the address's secrets."""
+        if self._is_torn:  # the driver quotes parts of the password as a host or a port
+            return "special characters of the password must be percent-encoded, such as %2F for /"
         for secret in sorted(self._secrets(), key=len, reverse=True):
             message = message.replace(secret, _HIDDEN)
         return message
 
+    @property
+    def _is_torn(self) -> bool:
+        """True if the password has characters that divide an address into its parts."""
+        return bool(set("/@") & set(self._password)) or _HIDDEN in str(self)
+
+    @property
+    def _password(self) -> str:
+        return _split(self.secret.partition("://")[2])[0].partition(":")[2]
+
     def _secrets(self) -> set[str]:
-        rest = self.secret.partition("://")[2]
-        user_info, _, place = _split(rest)
-        found = {self.secret, user_info.partition(":")[2]}
-        for part in place.partition("?")[2].split("&"):
+        found = {self.secret, self._password}
+        for part in _split(self.secret.partition("://")[2])[2].partition("?")[2].split("&"):
             name, _, value = part.partition("=")
             if name not in _SHOWN:
                 found.add(value)

@@ -1,14 +1,15 @@
-"""Questions to the completion store: a run's forecast and missing requests."""
+"""The completion store: a run's forecast, missing requests, and answers of other stores."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from escalometer import layout
-from escalometer.config import Params, Workspace, load_card
+from escalometer.config import DatabaseAddress, Params, Workspace, load_card
 from escalometer.dialogue.asking import open_engine
 from escalometer.dialogue.cell import plan
 from escalometer.dialogue.elicitation.forecast import Forecast, forecast
@@ -19,6 +20,13 @@ from escalometer.dialogue.elicitation.keys import (
 )
 from escalometer.dialogue.elicitation.rows import Dialogue
 from escalometer.dialogue.elicitation.store import open_store
+from escalometer.dialogue.elicitation.transfer import (
+    Transferred,
+    copy,
+    read_parquet,
+    write_parquet,
+)
+from escalometer.errors import UsageError
 
 #: Requests that represent a cell in a forecast and in an explanation.
 N_SAMPLED, N_EXPLAINED = 200, 50
@@ -81,6 +89,81 @@ def _predict_cost(
         card.thinking.max_tokens if card.thinking else 0,
         engine.is_batch,
     )
+
+
+def merge(
+    places: Sequence[Path | DatabaseAddress], workspace: Workspace
+) -> list[tuple[str, Transferred]]:
+    """Add the answers of other stores to the project's, and return what was new of each.
+
+    Parameters
+    ----------
+    places : sequence of Path or DatabaseAddress
+        Files or addresses of databases; their answers stay as they are.
+    workspace : Workspace
+        Where the project's store is.
+
+    Raises
+    ------
+    UsageError
+        If one of them has no store, before anything is added; or is the project's own.
+    DataError
+        If a file is not a completion store.
+    StoreUnavailable
+        If a server does not answer.
+    """
+    for place in places:
+        if _resolved(place) == _resolved(workspace.store):
+            raise UsageError(f"{place} is the project's own store: name the stores to be added")
+        open_store(place, make=False).close()
+    store = open_store(workspace.store)
+    try:
+        done = []
+        for place in places:
+            source = open_store(place, make=False)
+            try:
+                done.append((str(place), copy(source, store)))
+            finally:
+                source.close()
+        return done
+    finally:
+        store.close()
+
+
+def _resolved(place: Path | DatabaseAddress) -> Path | DatabaseAddress:
+    return place.resolve() if isinstance(place, Path) else place
+
+
+def export(path: Path, workspace: Workspace) -> dict[str, int]:
+    """Write the project's store as Parquet; return its numbers of rows by kind.
+
+    Raises
+    ------
+    UsageError
+        If there is no store, or the file cannot be written.
+    """
+    store = open_store(workspace.store, make=False)
+    try:
+        return write_parquet(store, path)
+    finally:
+        store.close()
+
+
+def import_answers(path: Path, workspace: Workspace) -> Transferred:
+    """Add the answers of an exported file to the project's store; return what was new.
+
+    Raises
+    ------
+    UsageError
+        If the file is absent or from a newer version.
+    DataError
+        If it is not an export.
+    """
+    store = open_store(workspace.store)
+    try:
+        return read_parquet(path, store)
+    finally:
+        store.close()
 
 
 def explain(model: str, domain: str, params: Params, workspace: Workspace) -> dict[str, Any]:

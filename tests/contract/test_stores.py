@@ -14,6 +14,7 @@ import pytest
 from escalometer.config import DatabaseAddress, store_place
 from escalometer.dialogue.elicitation.keys import request_key
 from escalometer.dialogue.elicitation.store import CompletionStore, Entry, open_store
+from escalometer.dialogue.elicitation.transfer import copy, read_parquet, write_parquet
 from escalometer.dialogue.elicitation.writer import Writer
 from escalometer.dialogue.providers import Completion, Request
 from escalometer.errors import UsageError
@@ -31,7 +32,7 @@ def entry(i: int, text: str = "", **changes) -> Entry:
     return Entry(request_key(IDENTITY, asked), IDENTITY, asked, {}, answer, **given)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def place(request, tmp_path) -> Place:
     """The place of a store that does not exist yet."""
     if request.param == "sqlite":
@@ -173,6 +174,64 @@ def test_only_one_process_asks_a_model(store, place, capsys):
     said = capsys.readouterr().err
     assert said.startswith("waiting for another run that asks b (process ")
     assert said.count("waiting") == 1
+
+
+def rows_of(store: CompletionStore) -> dict[str, list]:
+    return {
+        kind: [tuple(row) for page in store.pages(kind) for row in page]
+        for kind in ("completion", "superseded", "batch")
+    }
+
+
+@pytest.fixture
+def filled(store) -> CompletionStore:
+    """A store with more than a page of answers, superseded ones and batches."""
+    store.put_all([entry(i) for i in range(2_500)])
+    store.put_all([entry(i, "again, \0", replaces=True) for i in range(30)])
+    store.note_batch("b", IDENTITY, "r", ["k"])
+    store.note_batch("a", IDENTITY, "r", ["l"])
+    store.close_batch("b")
+    return store
+
+
+def test_an_export_and_an_import_give_the_same_store(filled, tmp_path):
+    path = tmp_path / "answers.parquet"
+    assert write_parquet(filled, path) == {"completion": 2_500, "superseded": 30, "batch": 2}
+    other = open_store(tmp_path / "other.sqlite")
+    done = read_parquet(path, other)
+    assert (done.n_read, done.n_added, done.n_superseded, done.n_batches) == (2_500, 2_500, 30, 2)
+    assert rows_of(other) == rows_of(filled)
+    done = read_parquet(path, filled)
+    assert (done.n_added, done.n_replaced, done.n_superseded, done.n_batches) == (0, 0, 0, 0)
+    assert done.conflicts == []
+    other.close()
+
+
+def test_stores_are_joined_and_conflicts_reported(store, tmp_path):
+    other = open_store(tmp_path / "other.sqlite")
+    store.put_all([entry(1), entry(2), entry(3), entry(4)])
+    store.put_all([entry(4, "newer here", replaces=True)])
+    store.note_batch("shared", IDENTITY, "r", ["k"])
+    other.put_all([entry(2, "another"), entry(3), entry(4), entry(5)])
+    other.put_all([entry(3, "newer there", replaces=True)])
+    other.note_batch("shared", IDENTITY, "r", ["k"])
+    other.close_batch("shared")
+    before = rows_of(other)
+    done = copy(other, store)
+    assert (done.n_read, done.n_added, done.n_replaced, done.n_superseded) == (4, 1, 1, 0 + 1)
+    (conflict,) = done.conflicts
+    assert (conflict.key, conflict.model) == (entry(2).key, "m")
+    assert (conflict.stored, conflict.other) == ("answer 2", "another")
+    texts = {i: store.get([entry(i).key])[entry(i).key].text for i in range(1, 6)}
+    assert list(texts.values()) == ["answer 1", "answer 2", "newer there", "newer here", "answer 5"]
+    assert store.open_batches(IDENTITY) == []
+    joined = rows_of(store)
+    done = copy(other, store)
+    assert (done.n_added, done.n_replaced, done.n_superseded, done.n_batches) == (0, 0, 0, 0)
+    assert done.conflicts == [conflict]
+    assert rows_of(store) == joined
+    assert rows_of(other) == before
+    other.close()
 
 
 LIMITS = {"max_requests": 10, "max_cost_usd": 1.0}

@@ -31,6 +31,7 @@ from escalometer.dialogue.elicitation.store import (
     StoreUnavailable,
     Transaction,
     check_version,
+    no_store,
 )
 from escalometer.errors import EscalometerError, UsageError
 
@@ -213,6 +214,8 @@ class PostgresqlStore(CompletionStore):
     address : DatabaseAddress
         The database. As for every program of PostgreSQL, what it lacks is taken from the variables
         ``PGHOST``, ``PGUSER``, ``PGPASSWORD`` and so on, and from ``~/.pgpass``.
+    make : bool
+        Whether the tables are made where they are absent.
 
     Raises
     ------
@@ -224,13 +227,13 @@ class PostgresqlStore(CompletionStore):
 
     _at_once = 5000
 
-    def __init__(self, address: DatabaseAddress) -> None:
+    def __init__(self, address: DatabaseAddress, make: bool = True) -> None:
         self.place = self.address = address
         self._writer, self._reader = _Session(address), _Session(address)
         self._held: dict[str, _ModelLock] = {}
         try:
             connection = self._connected()
-            self._set_up(connection)
+            self._set_up(connection, make)
         except BaseException:
             self.close()
             raise
@@ -263,7 +266,7 @@ class PostgresqlStore(CompletionStore):
                 has_said = True
             time.sleep(_EVERY_S)
 
-    def _set_up(self, connection: psycopg.Connection[Any]) -> None:
+    def _set_up(self, connection: psycopg.Connection[Any], make: bool) -> None:
         """Make the tables where they are absent, once of all processes that start."""
         try:
             row = connection.execute("select current_schema()").fetchone()
@@ -275,6 +278,8 @@ class PostgresqlStore(CompletionStore):
             self._schema = str(row[0])
             if self._version(connection) == VERSION:
                 return
+            if not make:
+                raise no_store(self.address)
             with connection.transaction():
                 lock = _number("tables", self._schema)
                 connection.execute("select pg_advisory_xact_lock(%s)", (lock,))

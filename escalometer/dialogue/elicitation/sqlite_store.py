@@ -58,6 +58,7 @@ _ADDED = {"run": "text not null default ''", "cost_usd": "real not null default 
 _INDEXES = """
 create index if not exists costs_of_run on completions (run, cost_usd);
 create index if not exists superseded_costs_of_run on superseded (run, cost_usd);
+create index if not exists superseded_keys on superseded (key);
 drop index if exists by_run;
 """
 

@@ -34,7 +34,13 @@ KEY_START = 16
 #: How long reads and writes wait for a store that is not available, in seconds.
 PATIENCE_S = 60.0
 _DEFAULTS = {field.name: field.default for field in fields(Completion)}
-_ENTRY_COLUMNS = "key, created_at, identity, request, completion, run, cost_usd"
+#: Columns of answers, superseded ones too, and of batches.
+ENTRY_COLUMNS = ("key", "created_at", "identity", "request", "completion", "run", "cost_usd")
+BATCH_COLUMNS = ("id", "identity", "run", "keys", "is_open")
+_ENTRY_COLUMNS = ", ".join(ENTRY_COLUMNS)
+#: Rows that are transferred at once, so that memory is bounded.
+_PAGE = 2000
+Page = Sequence[Sequence[Any]]
 
 Made = TypeVar("Made")
 
@@ -81,6 +87,26 @@ class Entry:
     run: str = ""
     cost_usd: float = 0.0
     replaces: bool = False
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A request that two stores have different answers to.
+
+    Attributes
+    ----------
+    key : str
+        The request's key.
+    model : str
+        The model, as its provider names it.
+    stored, other : str
+        The answer that stays, and the one that was not added.
+    """
+
+    key: str
+    model: str
+    stored: str
+    other: str
 
 
 class Result(Protocol):
@@ -430,10 +456,114 @@ class CompletionStore(ABC):
         query = "update batches set is_open = 0 where id = ?"
         self._write(lambda transaction: transaction.execute(query, (_batch_text(name),)))
 
+    def pages(self, kind: str) -> Iterator[Page]:
+        """Yield all rows of a kind, some at a time.
+
+        Parameters
+        ----------
+        kind : str
+            ``completion`` or ``superseded`` (rows of `ENTRY_COLUMNS`), or ``batch`` (rows of
+            `BATCH_COLUMNS`).
+        """
+        table, names, by = _TABLES[kind]
+        last: Any = "" if by == "key" else -1
+        query = (
+            f"select {', '.join(names)}, {by} from {table} where {by} > ? "  # noqa: S608
+            f"order by {by} limit {_PAGE}"
+        )
+        while rows := self._read(query, (last,)):
+            last = rows[-1][-1]
+            yield [row[:-1] for row in rows]
+
+    def add_answers(self, page: Page) -> tuple[int, int, list[Conflict]]:
+        """Add answers of another store, whose superseded answers this one has already.
+
+        Parameters
+        ----------
+        page : sequence of rows of `ENTRY_COLUMNS`
+
+        Returns
+        -------
+        tuple of int, int, list of Conflict
+            Numbers of answers that were new and that replaced one which they superseded elsewhere,
+            and requests with different answers.
+        """
+        rows = sorted(page, key=lambda row: str(row[0]))
+
+        def work(transaction: Transaction) -> tuple[int, int, list[Conflict]]:
+            keys = [row[0] for row in rows]
+            there = dict(self._by_key(_ANSWERS, keys, transaction=transaction))
+            differing = [row for row in rows if there.get(row[0], row[4]) != row[4]]
+            earlier: dict[str, set[str]] = {}
+            query = "select key, completion from superseded where"
+            different_keys = [row[0] for row in differing]
+            for key, text in self._by_key(query, different_keys, transaction=transaction):
+                earlier.setdefault(key, set()).add(text)
+            replaced, conflicts = [], []
+            for key, _, identity, _, text, _, _ in differing:
+                texts = earlier.get(key, set())
+                if text in texts:
+                    continue  # it was replaced here
+                if there[key] in texts:
+                    replaced.append((key, there[key]))
+                elif _differ(there[key], text):
+                    model = str(json.loads(identity).get("model", ""))
+                    answers = completion_of(there[key]).text, completion_of(text).text
+                    conflicts.append(Conflict(key, model, *answers))
+            transaction.executemany(
+                "delete from completions where key = ? and completion = ?", replaced
+            )
+            n_inserted = self._insert(transaction, rows)
+            return n_inserted - len(replaced), len(replaced), conflicts
+
+        return self._write(work)
+
+    def add_superseded(self, page: Page) -> int:
+        """Add superseded answers of another store; return the number of new ones."""
+
+        def work(transaction: Transaction) -> int:
+            keys = sorted({row[0] for row in page})
+            query = f"select {_ENTRY_COLUMNS} from superseded where"  # noqa: S608
+            found = self._by_key(query, keys, transaction=transaction)
+            there = {(row[0], row[4], row[5]) for row in found}
+            new = [row for row in page if (row[0], row[4], row[5]) not in there]
+            transaction.executemany(
+                f"insert into superseded ({_ENTRY_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                new,
+            )
+            return len(new)
+
+        return self._write(work)
+
+    def add_batches(self, page: Page) -> int:
+        """Add batches of another store; return the number of new ones.
+
+        A batch is closed if either store has all of its answers.
+        """
+
+        def work(transaction: Transaction) -> int:
+            n_before = transaction.execute("select count(*) from batches").fetchone()[0]
+            transaction.executemany(
+                "insert into batches (id, identity, run, keys, is_open) values (?, ?, ?, ?, ?) "
+                "on conflict (id) do update set is_open = excluded.is_open "
+                "where excluded.is_open < batches.is_open",
+                page,
+            )
+            n_after = transaction.execute("select count(*) from batches").fetchone()[0]
+            return int(n_after - n_before)
+
+        return self._write(work)
+
     def __len__(self) -> int:
         return int(self._read("select count(*) from completions")[0][0])
 
 
+#: The table of each kind of row, its columns, and the column that orders it.
+_TABLES: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "completion": ("completions", ENTRY_COLUMNS, "key"),
+    "superseded": ("superseded", ENTRY_COLUMNS, "rowid"),
+    "batch": ("batches", BATCH_COLUMNS, "rowid"),
+}
 _ANSWERS = "select key, completion from completions where"
 _SPENT = """
 select coalesce(sum(n), 0), coalesce(sum(cost), 0)
@@ -445,13 +575,15 @@ from (
 """
 
 
-def open_store(place: Path | DatabaseAddress) -> CompletionStore:
-    """Return the completion store at a place; it is made where it is absent.
+def open_store(place: Path | DatabaseAddress, make: bool = True) -> CompletionStore:
+    """Return the completion store at a place.
 
     Parameters
     ----------
     place : Path or DatabaseAddress
         A file of SQLite, or the address of a PostgreSQL database.
+    make : bool
+        Whether a store is made where there is none; otherwise this is an error.
 
     Raises
     ------
@@ -467,10 +599,17 @@ def open_store(place: Path | DatabaseAddress) -> CompletionStore:
         extras.need("postgresql", "A completion store in PostgreSQL")
         from escalometer.dialogue.elicitation.postgresql_store import PostgresqlStore
 
-        return PostgresqlStore(place)
+        return PostgresqlStore(place, make)
+    if not make and not place.exists():
+        raise no_store(place)
     from escalometer.dialogue.elicitation.sqlite_store import SqliteStore
 
     return SqliteStore(place)
+
+
+def no_store(place: Path | DatabaseAddress) -> UsageError:
+    """Return the error for a place without a completion store."""
+    return UsageError(f"{place} has no completion store. Check the name; nothing was made there.")
 
 
 def check_version(version: int, place: Path | DatabaseAddress) -> None:
@@ -511,6 +650,13 @@ def _json_text(content: Any) -> str:
 
 def _identity_text(identity: Mapping[str, str]) -> str:
     return json.dumps(dict(identity), sort_keys=True)
+
+
+def _differ(left: str, right: str) -> bool:
+    """Return whether two completions, as the store's texts, answer differently."""
+    one, other = completion_of(left), completion_of(right)
+    said = [(c.text, c.finish, c.thinking, c.probabilities) for c in (one, other)]
+    return said[0] != said[1]
 
 
 def _batch_text(name: str) -> str:
