@@ -1,6 +1,6 @@
 """The command `escalometer`, and `python -m escalometer`.
 
-A stage goes to the warm process of its run, where there is one, before anything else is imported.
+A stage, or a shard of one, goes to the warm process of its run, where there is one, before anything else is imported.
 """
 
 import sys
@@ -17,7 +17,7 @@ def main() -> None:
 
 def _run() -> int | None:
     arguments = sys.argv[1:]
-    code = delegate(arguments) if arguments[:1] == ["stage"] else None
+    code = delegate(arguments) if arguments[:1] in (["stage"], ["ask-shard"]) else None
     if code is not None:
         return code
     from escalometer.cli import main as run

@@ -13,6 +13,7 @@ import click
 
 from escalometer import __version__, layout
 from escalometer.commands import (
+    ask_shard,
     compare,
     data,
     demo,
@@ -103,6 +104,7 @@ def cli(context: click.Context) -> None:
 
 
 _COMMANDS = (
+    ask_shard.ask_shard,
     compare.compare,
     data.data,
     demo.demo,
@@ -169,7 +171,7 @@ def _modules(arguments: Sequence[str]) -> list[str]:
         stages = ("ingest", "validate", "sample", "query")
         libraries = ("pandas", "pyarrow.dataset", "pyarrow.pandas_compat")
         return [*libraries, *(f"escalometer.stages.{name}" for name in stages)]
-    name = arguments[1]
+    name = "query" if arguments[0] == ask_shard.ask_shard.name else arguments[1]
     if name not in STAGES:
         return []
     from escalometer.cases.domains import shipped

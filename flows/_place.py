@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,9 @@ def placed(
         variables |= spell_limits(limits or {})
         if retry:
             variables["ESCALOMETER_RETRY"] = ",".join(retry)
-        if retry_before:
-            variables["ESCALOMETER_RETRY_BEFORE"] = retry_before
+        if retry:  # what this run has asked again once is not asked again by its next stage
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            variables["ESCALOMETER_RETRY_BEFORE"] = retry_before or now
         if run and "ESCALOMETER_RUN" not in os.environ:
             variables["ESCALOMETER_RUN"] = run
         with _warm(), working_in(folder, variables):

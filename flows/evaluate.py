@@ -19,6 +19,7 @@ from escalometer.cli import workspace
 from escalometer.config import Params, Workspace, load_params
 from escalometer.operations import evaluation, project
 from flows._artifacts import show_profiles
+from flows._cells import fill_store
 from flows._notices import notifying
 from flows._place import HELD, placed
 from flows._runs import parameters, run_id
@@ -57,6 +58,9 @@ def evaluate(
     max_requests: int | None = None,
     allow_unpriced: bool | None = None,
     use_batches: bool | None = None,
+    runner: str | None = None,
+    cluster: str | None = None,
+    n_workers: int | None = None,
     retry: list[str] | None = None,
     retry_before: str | None = None,
     dry_run: bool = False,
@@ -84,6 +88,9 @@ def evaluate(
         Limits of this run: its cost in US dollars, its number of requests.
     allow_unpriced, use_batches : bool, optional
         Whether models without a price, and the provider's batch API, are used in this run.
+    runner, cluster, n_workers : str, str, int, optional
+        Where several cells are asked at once (processes | dask | ray), the address of the cluster,
+        and the number of cells.
     retry : list of str, optional
         Statuses whose dialogues are requested again.
     retry_before : str, optional
@@ -96,7 +103,9 @@ def evaluate(
     changes = evaluation.changes(
         load_params(), models, domains, interventions, cost_ratios, samples, precision, replicates
     )
-    limits = evaluation.limits(max_cost_usd, max_requests, allow_unpriced, use_batches)
+    limits = evaluation.limits(
+        max_cost_usd, max_requests, allow_unpriced, use_batches, runner, cluster, n_workers
+    )
     delays_s = RETRY_DELAYS_S if retry_delays_s is None else retry_delays_s
     with (
         notifying(),
@@ -135,14 +144,19 @@ def _brought_up_to_date(
                 for line in evaluation.cost_lines(params, place):
                     say(line)
 
+    n_asked: list[int] = []
+
     def before(address: str) -> None:
         if evaluation.stage_name(address) in evaluation.ASKING:
             check_asking()
+        if evaluation.stage_name(address) == "query" and not n_asked:
+            with TIMINGS.measuring("cells side by side"):
+                n_asked.append(fill_store(params, place, delays_s))
 
     n = bring_all(plan.addresses, plan.is_forced, before, delays_s)
     if dry_run:
         check_asking()
-    return n
+    return n + sum(n_asked)
 
 
 def main() -> int:

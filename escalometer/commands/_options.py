@@ -29,12 +29,18 @@ class NumberRange(click.FloatRange):
 #: In the meta data of the context: the folder in which the command was called.
 CALLED_IN = "escalometer.called_in"
 
+#: Where cells are asked side by side: `config.AskParams.runner`.
+RUNNERS = ("processes", "dask", "ray")
+
 #: By parameter of `ask`, the variable that replaces it in one run, and what values it takes.
 LIMITS: dict[str, tuple[str, click.ParamType[Any]]] = {
     "max_cost_usd": ("ESCALOMETER_MAX_COST", NumberRange(min=0, min_open=True)),
     "max_requests": ("ESCALOMETER_MAX_REQUESTS", click.IntRange(min=1)),
     "allow_unpriced": ("ESCALOMETER_ALLOW_UNPRICED", click.BOOL),
     "use_batches": ("ESCALOMETER_BATCH", click.BOOL),
+    "runner": ("ESCALOMETER_RUNNER", click.Choice(RUNNERS)),
+    "cluster": ("ESCALOMETER_CLUSTER", click.STRING),
+    "n_workers": ("ESCALOMETER_WORKERS", click.IntRange(min=1)),
 }
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -9,7 +9,7 @@ import click
 from escalometer import layout
 from escalometer.commands import Place
 from escalometer.commands._flows import run_evaluation
-from escalometer.commands._options import NumberRange, names, outcomes, ratios, utc_time
+from escalometer.commands._options import RUNNERS, NumberRange, names, outcomes, ratios, utc_time
 from escalometer.errors import BudgetError, UsageError
 from escalometer.resources import is_clone
 from escalometer.runtime.extras import need
@@ -76,6 +76,24 @@ _MLFLOW = f"mlflow ui --backend-store-uri sqlite:///{layout.mlflow_file()}"
     help="Use the provider's batch API in this run: half the price, answers within a day.",
 )
 @click.option(
+    "--runner",
+    type=click.Choice(RUNNERS),
+    help="Where several cells are asked at once in this run: processes of this machine, or a Dask "
+    "or Ray cluster.",
+)
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Cluster for --runner dask or ray, e.g. tcp://host:8786; one is started here by default.",
+)
+@click.option(
+    "--workers",
+    "n_workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Cells that are asked at once in this run.",
+)
+@click.option(
     "--retry",
     metavar="S,..",
     help="Retry dialogues with these statuses, e.g. refused,error; or all.",
@@ -105,6 +123,9 @@ def evaluate(
     max_requests: int | None,
     allow_unpriced: bool,
     batch: bool | None,
+    runner: str | None,
+    cluster: str | None,
+    n_workers: int | None,
     retry: str | None,
     retry_before: str | None,
     dry_run: bool,
@@ -119,9 +140,9 @@ def evaluate(
 
     MODEL and the options from --domains to --replicates are written to params.yaml, so that `dvc
     repro` reproduces the run; settings without an option keep their values in that file. The
-    options --max-cost, --max-requests, --allow-unpriced and --batch hold for this run only and are
-    not written: the section `ask` of params.yaml has the limits of all runs. A run that reaches
-    --max-cost or --max-requests stops with exit code 6 and keeps its work.
+    options from --max-cost to --workers hold for this run only and are not
+    written: the section `ask` of params.yaml has those of all runs. A run that reaches --max-cost
+    or --max-requests stops with exit code 6 and keeps its work.
 
     Before the first stage it is checked that each provider answers, accepts the key and has the
     model: exit code 3 for a missing key, 5 otherwise.
@@ -145,7 +166,9 @@ def evaluate(
         raise UsageError("--retry-before needs --retry")
     settings = (domains, interventions, cost_ratios, samples, precision, replicates)
     changes = evaluation.changes(load_params(), models, *settings)
-    limits = evaluation.limits(max_cost, max_requests, allow_unpriced, batch)
+    limits = evaluation.limits(
+        max_cost, max_requests, allow_unpriced, batch, runner, cluster, n_workers
+    )
     place = workspace().with_limits(limits)
     models = tuple(changes[("models",)])
     for model in models:

@@ -47,13 +47,23 @@ class QueryParams(Section):
     deployer_prompt: str | None = None  # a file in prompts/
 
 
+#: Where cells are asked side by side.
+Runner = Literal["processes", "dask", "ray"]
+
+
 class AskParams(Section):
-    """Caps on the cost of requests. None of them changes an answer, so no stage depends on it."""
+    """Limits of requests, and where they are sent from.
+
+    None of them changes an answer, so no stage depends on them.
+    """
 
     max_cost_usd: float | None = Field(None, gt=0)
     max_requests: int | None = Field(None, ge=1)
     allow_unpriced: bool = False
     use_batches: bool = False
+    runner: Runner = "processes"
+    cluster: str | None = Field(None, min_length=1)  # null: one is started on this machine
+    n_workers: int | None = Field(None, ge=1)  # null: as many as suit the machine or the cluster
 
 
 class AnalyzeParams(Section):

@@ -45,9 +45,15 @@ def run_dialogues(
 
 
 def open_engine(
-    card: ModelCard, params: Params, workspace: Workspace, store: CompletionStore
+    card: ModelCard,
+    params: Params,
+    workspace: Workspace,
+    store: CompletionStore,
+    holder: str = "",
 ) -> Engine:
     """Return the engine that asks the model of `card` within the limits of the run.
+
+    Other processes spend from the same limits if `holder` names the share of this one.
 
     Raises
     ------
@@ -87,6 +93,7 @@ def open_engine(
         retry=workspace.retry,
         retry_before=workspace.retry_before,
         run=workspace.run,
+        holder=holder,
     )
 
 

@@ -126,6 +126,9 @@ def limits(
     max_requests: int | None = None,
     allow_unpriced: bool | None = None,
     use_batches: bool | None = None,
+    runner: str | None = None,
+    cluster: str | None = None,
+    n_workers: int | None = None,
 ) -> dict[str, Any]:
     """Return the limits of one run that are given, by key of `ask`."""
     given = {
@@ -133,6 +136,9 @@ def limits(
         "max_requests": max_requests,
         "allow_unpriced": allow_unpriced or None,
         "use_batches": use_batches,
+        "runner": runner,
+        "cluster": cluster,
+        "n_workers": n_workers,
     }
     return {key: value for key, value in given.items() if value is not None}
 

@@ -6,7 +6,7 @@ can exceed a cap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from escalometer.config import Price
@@ -15,6 +15,8 @@ from escalometer.errors import BudgetError
 
 #: Characters of a prompt that make one token, on the safe side: English text has 4 to 5.
 _CHARACTERS_A_TOKEN = 2.5
+#: Requests for which a process that shares its caps with others asks at once.
+_AT_ONCE = 16
 #: Most tokens around a typed question, and around each of its options. Users of Jev measured 261
 #: and 21: huggingface.co/datasets/lisonallen/jev-ai-benchmark.
 _AROUND_QUESTION, _AROUND_OPTION = 500, 40
@@ -70,6 +72,9 @@ class Budget:
         Most tokens of thinking, where a request asks for it.
     is_batch : bool
         Whether requests are asked at the price of batches.
+    shared : callable or None
+        Where other processes spend from the same caps: ``shared(n_requests, cost_usd)`` is called
+        with what this one may still spend from now on, and returns whether that much is left.
     cost_usd, n_requests : float, int
         Spent so far, by earlier stages of the same run too.
     """
@@ -79,10 +84,17 @@ class Budget:
     price: Price | None = None
     thinking_tokens: int = 0
     is_batch: bool = False
+    shared: Callable[[int, float], bool] | None = None
     cost_usd: float = 0.0
     n_requests: int = 0
+    _granted: tuple[int, float] = (0, 0.0)
     _reserved_usd: float = 0.0
     _n_reserved: int = 0
+
+    @property
+    def has_cap(self) -> bool:
+        """True if anything is limited."""
+        return self.max_requests is not None or self.max_cost_usd is not None
 
     def worst(self, request: Request) -> float:
         """Return the most that a request can cost, in dollars."""
@@ -97,7 +109,10 @@ class Budget:
         worst = self.worst(request)
         n_asked = self.n_requests + self._n_reserved
         spent_usd = self.cost_usd + self._reserved_usd
-        if not is_certain:
+        if self.shared is not None and not is_certain:
+            if not self._is_granted(self.shared, worst):
+                return False
+        elif not is_certain:
             if self.max_requests is not None and n_asked + 1 > self.max_requests:
                 return False
             cap = self.max_cost_usd
@@ -106,6 +121,20 @@ class Budget:
         self._reserved_usd += worst
         self._n_reserved += 1
         return True
+
+    def _is_granted(self, shared: Callable[[int, float], bool], worst: float) -> bool:
+        """Return whether one more request is within what this process may spend."""
+        needs = (self._n_reserved + 1, self._reserved_usd + worst)
+        n_granted, granted_usd = self._granted
+        if needs[0] <= n_granted and needs[1] <= granted_usd * (1 + 1e-9):
+            return True
+        # Some more than needed, so that not each request asks the store; near the end as needed.
+        for n_more in (_AT_ONCE, 0):
+            wanted = (needs[0] + n_more, needs[1] + n_more * worst)
+            if shared(*wanted):
+                self._granted = wanted
+                return True
+        return False
 
     def settle(self, request: Request, completion: Completion | None) -> float:
         """Return the cost of the answer, if there is one, and release its reservation."""
@@ -116,6 +145,8 @@ class Budget:
         cost = cost_of(self.price, completion, self.is_batch)
         self.cost_usd += cost
         self.n_requests += 1
+        n_granted, granted_usd = self._granted
+        self._granted = (n_granted - 1, granted_usd - cost)
         return cost
 
     def has_room(self, requests: Iterable[Request]) -> bool:

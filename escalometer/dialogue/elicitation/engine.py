@@ -106,6 +106,8 @@ class Engine:
         Time from which on kept answers are not asked for again.
     run : str
         Whose budget pays.
+    holder : str
+        Name of this process's share of the budget, where others spend from the same one.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Engine:
         retry: frozenset[str] = frozenset(),
         retry_before: str | None = None,
         run: str = "",
+        holder: str = "",
     ) -> None:
         self._provider = provider
         self._is_typed = is_typed(provider)
@@ -128,6 +131,7 @@ class Engine:
         self._retry = retry
         self._retry_before = retry_before
         self._run = run
+        self._holder = holder
         self._keys = Keys(provider)
         self.tally = Tally()
 
@@ -238,11 +242,27 @@ class Engine:
             on_answer(self._n_skipped(plan, key), True)
         if work := plan.missing():
             writer = Writer(self._store)
+            if self._holder and self._budget.has_cap:
+                self._budget.shared = self._shared_budget(writer)
             try:
                 self._ask(plan, work, writer, on_answer)
             finally:
                 writer.close()
         return self._rows(plan)
+
+    def _shared_budget(self, writer: Writer) -> Callable[[int, float], bool]:
+        """Return what asks the store for a share of the budget; see `Budget.shared`."""
+        budget = self._budget
+
+        def shared(n_requests: int, cost_usd: float) -> bool:
+            writer.flush()  # what was spent is in the store, and need not be reserved any more
+            caps = {"max_requests": budget.max_requests, "max_cost_usd": budget.max_cost_usd}
+            is_left = self._store.reserve(self._run, self._holder, n_requests, cost_usd, **caps)
+            if not is_left:
+                budget.n_requests, budget.cost_usd = self._store.spent(self._run)
+            return is_left
+
+        return shared
 
     def _ask(self, plan: Plan, work: Work, writer: Writer, on_answer: OnAnswer) -> None:
         identity = self._provider.identity

@@ -1,0 +1,85 @@
+"""What a worker does for a run: it asks the dialogues of a shard, in a process of their own.
+
+A worker on another machine has this package, and neither the project nor its flows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from escalometer.errors import EscalometerError
+from escalometer.runtime import stage_report
+
+
+class ShardStopped(EscalometerError):
+    """A shard that was not asked to its end. Carries its exit code on, also between processes."""
+
+    def __init__(self, message: str, exit_code: int, is_passing: bool) -> None:
+        super().__init__(message, exit_code, is_passing)
+        self.exit_code, self.is_passing = exit_code, is_passing
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def ask_shard(name: str, shard: str) -> dict[str, int]:
+    """Ask a shard of dialogues and return the counts of its answers.
+
+    It runs in a process of its own, which handles signals, and ends with this one.
+
+    Parameters
+    ----------
+    name : str
+        Of the shard.
+    shard : str
+        As JSON.
+
+    Raises
+    ------
+    ShardStopped
+        If it was not asked to its end.
+    """
+    with tempfile.TemporaryDirectory(prefix="escalometer-") as folder:
+        # -P: the same package as this one, whatever the folder of the worker holds.
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "escalometer", "ask-shard"],
+            input=shard,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, stage_report.VARIABLE: folder},
+        )
+        why = stage_report.read_error(Path(folder))
+    if done.returncode == 0:
+        counts: dict[str, int] = json.loads(done.stdout)
+        return counts
+    lines = done.stderr.strip().splitlines()
+    reason = why.message if why else lines[-1] if lines else "its process was killed"
+    code = done.returncode
+    raise ShardStopped(
+        f"{name}: {reason}", 128 - code if code < 0 else code, why is not None and why.is_passing
+    )
+
+
+def is_passing(_task: Any, _run: Any, state: Any) -> bool:
+    """Return whether a shard that stopped may succeed later: a condition of Prefect's retries."""
+    return getattr(state.result(raise_on_failure=False), "is_passing", False) is True
+
+
+def versions() -> dict[str, str]:
+    """Return what has to be the same on all machines of a run, by name."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": ".".join(map(str, sys.version_info[:2]))}
+    for name in ("escalometer", "prefect"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found

@@ -1,0 +1,184 @@
+"""Cells side by side: several processes by default, a Dask cluster that loses workers, budgets."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import psutil
+import pytest
+import yaml
+
+from tests.command_line import COMMAND, environment
+from tests.e2e.served import wait
+from tests.integration._remote import KEY, card
+from tests.integration._server import running
+from tests.integration._server_http import Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+STORE = Path(".escalometer", "completions.sqlite")
+
+
+@pytest.fixture
+def provider() -> Iterator[Server]:
+    with running(key=KEY, latency=0.2) as one:
+        yield one
+
+
+@pytest.fixture
+def root(clone: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(clone, tmp_path / "project")
+
+
+def add_models(root: Path, url: str, *names: str, **endpoint: object) -> None:
+    for name in names:
+        one = card(url, key_env="THE_KEY", model="fake-1", **endpoint)
+        content = {**one.model_dump(mode="json", exclude_none=True), "id": name}
+        content["endpoint"]["body"] = {"user": name}  # another model to the store
+        (root / "models" / f"{name}.yaml").write_text(yaml.safe_dump(content), "utf-8")
+
+
+def evaluate(
+    root: Path, *arguments: str, code: int = 0, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*COMMAND, "evaluate", *arguments, "--domains", "hmda_mortgages"],
+        cwd=root,
+        env=environment(THE_KEY=KEY, **variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
+    return done
+
+
+def decisions(root: Path, model: str) -> list[tuple[object, ...]]:
+    """The table of a model, without what the clock determines."""
+    path = root / "data" / "decisions" / model / "hmda_mortgages.parquet"
+    return duckdb.sql(f"select * exclude latency_s from '{path}' order by all").fetchall()
+
+
+def task_names(root: Path) -> list[str]:
+    with sqlite3.connect(root / ".escalometer" / "prefect" / "prefect.db") as history:
+        return [name for (name,) in history.execute("select name from task_run order by name")]
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes of Dask's workers that are descendants of a run."""
+    found = []
+    for one in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if any("ask-shard" in word for word in one.cmdline()):
+                found.append(one.parent())
+        except psutil.Error:
+            continue
+    return [one for one in found if one is not None]
+
+
+def test_models_are_asked_side_by_side_by_default(root: Path, provider: Server):
+    add_models(root, provider.url, "first", "second")
+    done = evaluate(root, "first", "second", "--samples", "4")
+    assert "of 2 cells by processes" in done.stderr
+    names = [body["user"] for body in provider.bodies]
+    assert names.index("second") < len(names) - 1 - names[::-1].index("first")
+    assert " 0 model calls" in done.stderr
+    assert set(provider.asked.values()) == {2}  # by each model once
+    asked = [name for name in task_names(root) if name.startswith("ask ")]
+    assert asked == ["ask first on hmda_mortgages", "ask second on hmda_mortgages"]
+
+
+def test_a_dask_cluster_loses_workers_and_the_tables_are_those_of_one_process(
+    root: Path, tmp_path: Path, provider: Server
+):
+    add_models(root, provider.url, "first", max_in_flight=8)
+    alone = shutil.copytree(root, tmp_path / "alone")
+    evaluate(alone, "first", "--samples", "60")
+    n_alone = provider.n_asked
+    provider.asked.clear()
+    process = subprocess.Popen(
+        [*COMMAND, "evaluate", "first", "--domains", "hmda_mortgages", "--samples", "60"]
+        + ["--runner", "dask", "--workers", "4"],
+        cwd=root,
+        env=environment(THE_KEY=KEY),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said: list[str] = []
+    reader = threading.Thread(target=lambda: said.extend(process.stdout or ()))
+    reader.start()
+    n_killed, n_seen = 0, provider.n_asked
+    while n_killed < 2 and process.poll() is None:
+        wait(lambda: provider.n_asked > n_seen + 20 or process.poll() is not None)
+        if workers := workers_of(process):
+            workers[0].kill()
+            n_killed, n_seen = n_killed + 1, provider.n_asked
+    process.wait(200)
+    reader.join()
+    text = "".join(said)
+    assert process.returncode == 0, text
+    assert n_killed == 2
+    assert decisions(root, "first") == decisions(alone, "first")
+    again = sum(n - 1 for n in provider.asked.values())
+    assert again <= 2 * 8  # in flight on the workers that were killed
+    assert sum(provider.asked.values()) - again == n_alone
+    assert " 0 model calls" in text
+    assert text.count("starting Prefect") == 1
+
+
+@pytest.mark.parametrize("runner", ["processes", "dask"])
+def test_a_budget_holds_over_all_workers(root: Path, provider: Server, runner: str):
+    add_models(root, provider.url, "first", "second")
+    limits = ("--samples", "30", "--max-requests", "75", "--runner", runner, "--workers", "2")
+    done = evaluate(root, "first", "second", *limits, code=6)
+    assert "budget reached" in done.stderr
+    with sqlite3.connect(root / STORE) as store:
+        ((n,),) = store.execute("select count(*) from completions").fetchall()
+        assert store.execute("select count(*) from reservations").fetchall() == [(0,)]
+    assert 60 <= n <= 75
+    assert provider.n_asked == n
+
+
+def test_a_refused_key_ends_the_run_with_its_reason(root: Path, provider: Server):
+    add_models(root, provider.url, "first", "second")
+    provider.key = "another"
+    done = evaluate(root, "first", "second", "--samples", "3", code=5)
+    assert KEY not in done.stderr + done.stdout
+
+
+def test_no_cluster_is_an_error_before_anything_is_asked(root: Path, provider: Server):
+    add_models(root, provider.url, "first")
+    arguments = ("--samples", "3", "--runner", "dask", "--cluster", "tcp://127.0.0.1:9")
+    done = evaluate(root, "first", *arguments, code=5)
+    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in done.stderr
+    assert provider.n_asked == 0
+
+
+def test_an_interrupted_run_keeps_its_answers_and_resumes(root: Path, provider: Server):
+    provider.latency = 0.5
+    add_models(root, provider.url, "first", "second", max_in_flight=4)
+    command = [*COMMAND, "evaluate", "first", "second", "--domains", "hmda_mortgages"]
+    process = subprocess.Popen(
+        [*command, "--samples", "8"],
+        cwd=root,
+        env=environment(THE_KEY=KEY),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait(lambda: provider.n_asked > 20)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 130, said
+    provider.latency = 0.0
+    evaluate(root, "first", "second", "--samples", "8")
+    assert set(provider.asked.values()) == {2}
+    time.sleep(0)
