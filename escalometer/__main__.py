@@ -1,6 +1,7 @@
 """The command `escalometer`, and `python -m escalometer`.
 
-A stage, or a shard of one, goes to the warm process of its run, where there is one, before anything else is imported.
+A stage, or a shard, goes to the warm process of its run, where there is one, before anything else
+is imported.
 """
 
 import sys

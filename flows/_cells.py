@@ -21,6 +21,7 @@ from prefect.context import FlowRunContext
 from prefect.flows import Flow
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.tasks import Task
 
 from escalometer.config import AskParams, Params, Workspace
 from escalometer.dialogue.asking import asking_store
@@ -33,14 +34,13 @@ from escalometer.runtime.extras import need
 from escalometer.runtime.progress import progress
 from flows._words import say
 
-ask = prefect.task(
-    ask_shard,
+ask: Task[..., Any] = prefect.task(
     name="ask",
     task_run_name="ask {name}",
     cache_policy=NO_CACHE,
     retry_condition_fn=is_passing,
     persist_result=False,
-)
+)(ask_shard)
 
 Ended: TypeAlias = "queue.SimpleQueue[tuple[PrefectFuture[Any], Shard]]"
 
@@ -159,7 +159,8 @@ def _runner(how: AskParams) -> Iterator[tuple[TaskRunner[Any], int]]:
     """Yield the task runner of a run, and the number of its workers."""
     if how.runner == "processes":
         n_workers = n_processes(how.n_workers, _n_cores())
-        with ThreadPoolTaskRunner(max_workers=n_workers) as threads:
+        threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=n_workers)
+        with threads:
             yield threads, n_workers
         return
     need(how.runner, f"the runner {how.runner}")
@@ -174,14 +175,16 @@ def _runner(how: AskParams) -> Iterator[tuple[TaskRunner[Any], int]]:
 
 def _dask(how: AskParams) -> tuple[TaskRunner[Any], int]:
     import distributed
-    from prefect_dask import DaskTaskRunner
+    from prefect_dask.task_runners import DaskTaskRunner
 
     if how.cluster is None:
         n_workers = how.n_workers or _n_cores()
         local = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": None}
         return DaskTaskRunner(cluster_kwargs=local), n_workers
     try:
-        with distributed.Client(how.cluster, timeout=_START_S, set_as_default=False) as client:
+        with distributed.Client(  # type: ignore[no-untyped-call]
+            how.cluster, timeout=_START_S, set_as_default=False
+        ) as client:
             found = client.run(versions)
             n_threads = sum(client.nthreads().values())
     except (OSError, ValueError) as error:

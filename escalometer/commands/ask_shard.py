@@ -13,10 +13,13 @@ from escalometer.commands import Place
 @click.command("ask-shard", hidden=True)
 @click.pass_obj
 def ask_shard(workspace: Place) -> None:
-    """Ask the dialogues of a shard, given as JSON on standard input; print the counts as JSON."""
-    from escalometer.runtime.interruption import end_with_parent
+    """Ask the dialogues of a shard, given as a line of JSON; print the counts as JSON.
 
-    end_with_parent()
+    It ends once its standard input does.
+    """
     from escalometer.dialogue.shards import ask, shard_of
+    from escalometer.runtime.interruption import end_with_input
 
-    print(json.dumps(ask(shard_of(sys.stdin.read()), workspace())))
+    shard = shard_of(sys.stdin.readline())
+    end_with_input()
+    click.echo(json.dumps(ask(shard, workspace())))

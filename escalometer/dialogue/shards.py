@@ -100,7 +100,7 @@ def versions() -> str:
 
 
 def store_text(place: Path | DatabaseAddress) -> str:
-    """Return the place of a store as shards have it: without a password, a file by its full path."""
+    """Return the place of a store as shards have it: no password, and a file's whole path."""
     return str(place.resolve() if isinstance(place, Path) else place)
 
 

@@ -154,9 +154,7 @@ def job(
             )
     is_remote = {cell.card.id: cell.is_remote for cell in cells}
     at_once = _at_once(shards, is_remote, n_workers, n_cores)
-    shards = [
-        replace(shard, card=_share(shard.card, at_once[shard.card.id])) for shard in shards
-    ]
+    shards = [replace(shard, card=_share(shard.card, at_once[shard.card.id])) for shard in shards]
     return Job(_taking_turns(shards), 2 * n_dialogues, at_once)
 
 

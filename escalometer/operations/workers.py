@@ -5,6 +5,7 @@ A worker on another machine has this package, and neither the project nor its fl
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -45,23 +46,35 @@ def ask_shard(name: str, shard: str) -> dict[str, int]:
     ShardStopped
         If it was not asked to its end.
     """
-    with tempfile.TemporaryDirectory(prefix="escalometer-") as folder:
-        # -P: the same package as this one, whatever the folder of the worker holds.
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "escalometer", "ask-shard"],
-            input=shard,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, stage_report.VARIABLE: folder},
-        )
-        why = stage_report.read_error(Path(folder))
-    if done.returncode == 0:
-        counts: dict[str, int] = json.loads(done.stdout)
-        return counts
-    lines = done.stderr.strip().splitlines()
+    with tempfile.TemporaryDirectory(prefix="escalometer-") as name_of_folder:
+        folder = Path(name_of_folder)
+        errors = folder / "errors.txt"
+        with errors.open("w", encoding="utf-8") as stderr:
+            # -P: the same package as this one, whatever the folder of the worker holds.
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "escalometer", "ask-shard"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                env={**os.environ, stage_report.VARIABLE: name_of_folder},
+            )
+            # Its input stays open until it has ended: by the end of it, it learns of ours.
+            with process:
+                assert process.stdin is not None and process.stdout is not None  # noqa: S101
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.write(shard + "\n")
+                    process.stdin.flush()
+                counts = process.stdout.read()
+                code = process.wait()
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.close()
+        why = stage_report.read_error(folder)
+        lines = errors.read_text("utf-8").strip().splitlines()
+    if code == 0:
+        found: dict[str, int] = json.loads(counts)
+        return found
     reason = why.message if why else lines[-1] if lines else "its process was killed"
-    code = done.returncode
     raise ShardStopped(
         f"{name}: {reason}", 128 - code if code < 0 else code, why is not None and why.is_passing
     )

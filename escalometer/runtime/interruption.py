@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -52,6 +53,20 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def end_with_input() -> None:
+    """Send SIGTERM to this process once its standard input ends: whoever wrote to it has ended.
+
+    A process that is killed closes its pipes at once, whichever processes are in between.
+    """
+
+    def watch() -> None:
+        while sys.stdin.readline():
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="input-watch", daemon=True).start()
 
 
 def end_with_parent(parent: int | None = None) -> None:

@@ -74,7 +74,8 @@ class Budget:
         Whether requests are asked at the price of batches.
     shared : callable or None
         Where other processes spend from the same caps: ``shared(n_requests, cost_usd)`` is called
-        with what this one may still spend from now on, and returns whether that much is left.
+        with what this one may still spend from now on, and returns whether that much is left. No
+        more than is under way is always left.
     cost_usd, n_requests : float, int
         Spent so far, by earlier stages of the same run too.
     """
@@ -128,6 +129,8 @@ class Budget:
         n_granted, granted_usd = self._granted
         if needs[0] <= n_granted and needs[1] <= granted_usd * (1 + 1e-9):
             return True
+        shared(self._n_reserved, self._reserved_usd)  # what was spent is not reserved any more
+        self._granted = (self._n_reserved, self._reserved_usd)
         # Some more than needed, so that not each request asks the store; near the end as needed.
         for n_more in (_AT_ONCE, 0):
             wanted = (needs[0] + n_more, needs[1] + n_more * worst)

@@ -256,8 +256,14 @@ class Engine:
 
         def shared(n_requests: int, cost_usd: float) -> bool:
             writer.flush()  # what was spent is in the store, and need not be reserved any more
-            caps = {"max_requests": budget.max_requests, "max_cost_usd": budget.max_cost_usd}
-            is_left = self._store.reserve(self._run, self._holder, n_requests, cost_usd, **caps)
+            is_left = self._store.reserve(
+                self._run,
+                self._holder,
+                n_requests,
+                cost_usd,
+                max_requests=budget.max_requests,
+                max_cost_usd=budget.max_cost_usd,
+            )
             if not is_left:
                 budget.n_requests, budget.cost_usd = self._store.spent(self._run)
             return is_left
