@@ -7,7 +7,7 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-annotat
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := true
 
-.PHONY: docs help setup model demo finetune-demo test test-long test-install test-core test-adapters check format ui serve repro reproduce lock clean
+.PHONY: docs help setup model demo finetune-demo test test-long test-install test-core test-adapters test-ray check format ui serve repro reproduce lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -73,6 +73,9 @@ test-core: setup  ## Test commands on tables of decisions in an environment that
 
 test-adapters: setup  ## Test adapters of policies with LiteLLM's proxy and LangChain (downloads 200 MB)
 	@$(BIN)/python tools/adapter_install.py
+
+test-ray: setup  ## Test cells on a Ray cluster (downloads 75 MB)
+	@$(BIN)/python tools/ray_install.py
 
 # torch is installed separately (docs/decisions/0007-locked-dependencies.md); what its builds
 # share is locked here.

@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import prefect
 from prefect.cache_policies import NO_CACHE
@@ -32,6 +34,7 @@ from escalometer.operations.cells import N_MOST, Job, job, n_processes, open_cel
 from escalometer.operations.workers import ask_shard, is_passing, versions
 from escalometer.runtime.extras import need
 from escalometer.runtime.progress import progress
+from flows._server import wait_for_tasks
 from flows._words import say
 
 ask: Task[..., Any] = prefect.task(
@@ -44,7 +47,7 @@ ask: Task[..., Any] = prefect.task(
 
 Ended: TypeAlias = "queue.SimpleQueue[tuple[PrefectFuture[Any], Shard]]"
 
-_START_S = 15
+_START_S = 8
 _LOOK_S = 1.0
 
 
@@ -107,6 +110,7 @@ def _ask_all(
     waiting, running, failed = list(todo.shards), Counter[str](), None
     ended: Ended = queue.SimpleQueue()
     n_before, _ = store.spent(place.run)
+    begun: list[UUID] = []
     with progress("asking", todo.n_answers, "answers") as bar:
         while running.total() or (waiting and failed is None):
             for shard in _startable(waiting, running, todo, n_workers) if failed is None else ():
@@ -114,6 +118,7 @@ def _ask_all(
                 running[shard.card.id] += 1
                 parameters = {"name": shard.name, "shard": shard.to_json()}
                 future = runner.submit(task, parameters=parameters)
+                begun.append(future.task_run_id)
                 future.add_done_callback(partial(_put, ended, shard))
             with contextlib.suppress(queue.Empty):
                 future, shard = ended.get(timeout=_LOOK_S)
@@ -123,6 +128,7 @@ def _ask_all(
             bar.advance(n_now - n_before - bar.done)
         if failed is None:
             bar.total = bar.done  # second turns that first ones left nothing to ask in are not
+    wait_for_tasks(begun)
     if failed is not None:
         raise failed
 
@@ -181,6 +187,7 @@ def _dask(how: AskParams) -> tuple[TaskRunner[Any], int]:
         n_workers = how.n_workers or _n_cores()
         local = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": None}
         return DaskTaskRunner(cluster_kwargs=local), n_workers
+    _check_address("Dask scheduler", how.cluster)
     try:
         with distributed.Client(  # type: ignore[no-untyped-call]
             how.cluster, timeout=_START_S, set_as_default=False
@@ -203,6 +210,7 @@ def _ray(how: AskParams) -> tuple[TaskRunner[Any], int]:
         return RayTaskRunner(
             init_kwargs={"num_cpus": n_workers, "include_dashboard": False}
         ), n_workers
+    _check_address("Ray cluster", how.cluster)
     try:
         with ray.init(how.cluster, namespace="prefect", logging_level="ERROR"):
             n_cpus = int(ray.cluster_resources().get("CPU", 0))
@@ -216,6 +224,17 @@ def _ray(how: AskParams) -> tuple[TaskRunner[Any], int]:
         ray.shutdown()
     _check_versions(found)
     return RayTaskRunner(address=how.cluster), how.n_workers or n_cpus
+
+
+def _check_address(kind: str, address: str) -> None:
+    """Raise ProviderError if nothing listens at an address; Ray would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not (colon and port.isdigit()):
+        return  # such as Ray's `auto`
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_START_S).close()
+    except OSError as error:
+        raise _no_cluster(kind, address, error) from error
 
 
 def _no_cluster(kind: str, address: str, error: Exception) -> ProviderError:

@@ -17,7 +17,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -270,6 +270,32 @@ def deliver() -> None:
 
     for worker in (APILogWorker, EventsWorker):
         worker.drain_all(timeout=_DELIVER_S)
+
+
+def wait_for_tasks(task_runs: Collection[UUID]) -> None:
+    """Wait until the history holds the end of task runs, for a while at most.
+
+    Call it before the end of a cluster: its workers send what they have not sent yet.
+
+    Parameters
+    ----------
+    task_runs : collection of UUID
+        Task runs that have ended.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
+
+    deadline = time.monotonic() + _DELIVER_S
+    left = list(task_runs)
+    with get_client(sync_client=True) as client:
+        while left and time.monotonic() < deadline:
+            some = left[:_PAGE]
+            these = TaskRunFilter(id=TaskRunFilterId(any_=some))
+            runs = client.read_task_runs(task_run_filter=these, limit=_PAGE)
+            done = {run.id for run in runs if run.state is not None and run.state.is_final()}
+            left = [one for one in left if one not in done]
+            if len(done) < len(some):
+                time.sleep(0.3)
 
 
 def wait_for_history(flow_run_id: UUID, n_tasks: int) -> int:
