@@ -99,12 +99,15 @@ _CONNECTION: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-#: The server releases the locks of a machine that is gone after about as long.
-_SERVER_KEEPALIVES = (
-    "select set_config('tcp_keepalives_idle', '10', false), "
-    "set_config('tcp_keepalives_interval', '5', false), "
-    "set_config('tcp_keepalives_count', '3', false)"
-)
+#: Settings of every session. The server notices a machine that is gone, and releases its locks, after
+#: about as long. A commit is durable even if the database's default is faster and unsafe.
+_SETTINGS = b"""
+select set_config('tcp_keepalives_idle', '10', false),
+    set_config('tcp_keepalives_interval', '5', false),
+    set_config('tcp_keepalives_count', '3', false),
+    case when current_setting('synchronous_commit') = 'off'
+        then set_config('synchronous_commit', 'on', false) end
+"""
 #: What the driver says if the same connection may succeed later.
 _PASSING = re.compile(
     "refused|timeout|timed out|starting up|shutting down|recovery mode|too many clients|"
@@ -338,12 +341,12 @@ class PostgresqlStore(CompletionStore):
     @contextlib.contextmanager
     def _locked(self, model: str, on_wait: Callable[[str], object]) -> Iterator[None]:
         lock = _ModelLock(self.address, self._schema, model)
-        lock.take(on_wait)
-        self._held[model] = lock
         try:
+            lock.take(on_wait)
+            self._held[model] = lock
             yield
         finally:
-            del self._held[model]
+            self._held.pop(model, None)
             lock.release()
 
     @property
@@ -429,7 +432,6 @@ class _ModelLock:
         row = connection.execute(_HOLDER, mine).fetchone()
         if row is not None:
             return None if row[0] else _named(*row[1:])
-        connection.execute(_SERVER_KEEPALIVES)
         taken = connection.execute("select pg_try_advisory_lock(%s)", (number,)).fetchone()
         return None if taken is not None and taken[0] else "another process"
 
