@@ -99,8 +99,8 @@ _CONNECTION: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-#: Settings of every session. The server notices a machine that is gone, and releases its locks, after
-#: about as long. A commit is durable even if the database's default is faster and unsafe.
+#: Settings of every session. The server notices a machine that is gone, and releases its locks,
+#: after about as long. A commit is durable even if the database's default is faster and unsafe.
 _SETTINGS = b"""
 select set_config('tcp_keepalives_idle', '10', false),
     set_config('tcp_keepalives_interval', '5', false),
