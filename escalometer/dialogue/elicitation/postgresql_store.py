@@ -183,10 +183,10 @@ class _Session:
 
     def _opened(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
-            name = f"escalometer {socket.gethostname()}:{os.getpid()}"
-            defaults = {"application_name": name[:63], **_CONNECTION}
+            defaults = {"application_name": _own_name(), **_CONNECTION}
             given = conninfo.conninfo_to_dict(self._address.secret)
             self._connection = psycopg.connect(**{**defaults, **given, "autocommit": True})
+            self._connection.execute(_SETTINGS)
         return self._connection
 
     def close(self) -> None:
@@ -292,6 +292,8 @@ class PostgresqlStore(CompletionStore):
                     connection.execute(_in_dialect(statement))
                 connection.execute("create table escalometer_store (version integer not null)")
                 connection.execute("insert into escalometer_store values (%s)", (VERSION,))
+        except psycopg.OperationalError as error:
+            raise self._writer.unavailable("opened", error) from None
         except psycopg.Error as error:
             raise UsageError(
                 f"the tables of the completion store {self.address} cannot be made: "
@@ -423,7 +425,9 @@ class _ModelLock:
     def _keep(self) -> None:
         while not self._end.wait(_CHECK_S):
             with contextlib.suppress(StoreUnavailable):
-                self._new_holder = self._session.run(self._try, 0, "read")
+                holder = self._session.run(self._try, 0, "read")
+                # The server may not know yet that a former session of this process is lost.
+                self._new_holder = None if holder == _named(_own_name(), None, 0) else holder
 
     def _try(self, connection: psycopg.Connection[Any]) -> str | None:
         """Take the lock unless this session has it; return another session that has it."""
@@ -434,6 +438,11 @@ class _ModelLock:
             return None if row[0] else _named(*row[1:])
         taken = connection.execute("select pg_try_advisory_lock(%s)", (number,)).fetchone()
         return None if taken is not None and taken[0] else "another process"
+
+
+def _own_name() -> str:
+    """Return the name under which this process is known to the server."""
+    return f"escalometer {socket.gethostname()[:40]}:{os.getpid()}"
 
 
 def _named(application: str | None, address: str | None, pid: int) -> str:
