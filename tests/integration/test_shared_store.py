@@ -171,6 +171,15 @@ def ask_forever(place: DatabaseAddress, taken: threading.Event) -> None:
         time.sleep(60)
 
 
+def test_commits_are_durable_even_if_the_database_says_otherwise(place, postgresql):
+    options = f"{place.secret}%20-csynchronous_commit%3Doff"
+    store = open_store(store_place(options))
+    store.put_all([entry(1)])
+    assert store._read("show synchronous_commit") == [("on",)]
+    assert store._writer.opened().execute("show synchronous_commit").fetchone() == ("on",)
+    store.close()
+
+
 def test_stores_in_two_schemas_of_a_database_are_separate(place, postgresql):
     name = f"s{uuid.uuid4().hex}"
     postgresql.execute(f"create schema {name}")

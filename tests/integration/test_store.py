@@ -6,6 +6,8 @@ import json
 import sqlite3
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +20,10 @@ from escalometer.dialogue.elicitation.keys import (
     request_parts,
 )
 from escalometer.dialogue.elicitation.store import Entry, open_store
+from escalometer.dialogue.elicitation.transfer import read_parquet, write_parquet
 from escalometer.dialogue.elicitation.writer import Writer
 from escalometer.dialogue.providers import Completion, Request
-from escalometer.errors import UsageError
+from escalometer.errors import DataError, UsageError
 
 IDENTITY = {"provider": "openai", "model": "m", "base_url": "http://h/v1"}
 ASKED = Request((("user", "Cloud number 7. Rain?"),), "PREDICTION:", 16)
@@ -183,3 +186,49 @@ def test_parts_inside_of_parts_are_named():
         'identity.base_url: "http://h/v1" is requested, "http://g/v1" is stored',
         "parameters.temperature: 0.0 is requested, 1.0 is stored",
     ]
+
+
+def test_a_file_that_is_no_export_is_refused(store, tmp_path):
+    store.put_all([entry(1), entry(2)])
+    path, changed = tmp_path / "answers.parquet", tmp_path / "changed.parquet"
+    write_parquet(store, path)
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({}), changed)
+    with pytest.raises(DataError, match="not the export of a completion store"):
+        read_parquet(changed, store)
+    pq.write_table(table.replace_schema_metadata({"escalometer_store": "2"}), changed)
+    with pytest.raises(UsageError, match="newer version"):
+        read_parquet(changed, store)
+    at = table.column_names.index("completion")
+    torn = table.set_column(at, "completion", pa.array(["{", "{}"]))
+    pq.write_table(torn, changed)
+    with pytest.raises(DataError, match=r"changed\.parquet, after row 0.*damaged"):
+        read_parquet(changed, store)
+    changed.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        read_parquet(changed, store)
+    assert len(store) == 2
+
+
+def test_an_export_that_fails_leaves_the_file_as_it_was(store, tmp_path, monkeypatch):
+    path = tmp_path / "answers.parquet"
+    store.put_all([entry(1)])
+    write_parquet(store, path)
+    before = path.read_bytes()
+
+    def pages(_kind: str):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(store, "pages", pages)
+    with pytest.raises(KeyboardInterrupt):
+        write_parquet(store, path)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.glob("*.partial")] == []
+
+
+def test_the_costs_of_a_run_are_read_from_an_index(store):
+    from escalometer.dialogue.elicitation.store import _SPENT
+
+    steps = [row[3] for row in store._db.execute(f"explain query plan {_SPENT}", ("r", "r"))]
+    assert sum("COVERING INDEX" in step for step in steps) == 2

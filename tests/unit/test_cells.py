@@ -56,12 +56,12 @@ def place(tmp_path: Path) -> Workspace:
 
 
 def test_a_cell_is_divided_so_that_first_turns_stay_together(place: Workspace):
-    made = job(cells(1000), default_params(), place, 4, None)
+    made = job(cells(800), default_params(), place, 4, None)
     assert len(made.shards) == 16  # four for each worker
     assert all(len(shard.dialogues) % 2 == 0 for shard in made.shards)
     found = Counter((d.scenario_id, d.replicate) for s in made.shards for d in s.dialogues)
-    assert len(found) == 2000 and set(found.values()) == {1}
-    assert made.n_answers == 4000
+    assert len(found) == 1600 and set(found.values()) == {1}
+    assert made.n_answers == 3200
     assert made.shards[1].name == "m0 on weather 2/16"
 
 

@@ -44,7 +44,9 @@ def test_help_describes_a_command_and_each_of_its_options(path):
             assert option.opts[-1] in told
 
 
-@pytest.mark.parametrize("name", cli.commands)
+@pytest.mark.parametrize(
+    "name", [name for name, command in cli.commands.items() if not command.hidden]
+)
 def test_the_programs_own_help_lists_every_command(name):
     listed = [line.split() for line in run(Path(), "--help").stdout.splitlines()]
     assert any(words[:1] == [name] and len(words) > 2 for words in listed)

@@ -19,6 +19,7 @@ NEUTRAL = {
     "escalometer/config/_params.py",
     "escalometer/config/_reading.py",
     "escalometer/config/_section.py",
+    "escalometer/config/_store.py",
     "escalometer/errors.py",
     "escalometer/layout.py",
     "escalometer/resources.py",

@@ -99,12 +99,15 @@ _CONNECTION: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-#: The server releases the locks of a machine that is gone after about as long.
-_SERVER_KEEPALIVES = (
-    "select set_config('tcp_keepalives_idle', '10', false), "
-    "set_config('tcp_keepalives_interval', '5', false), "
-    "set_config('tcp_keepalives_count', '3', false)"
-)
+#: Settings of every session. The server notices a machine that is gone, and releases its locks,
+#: after about as long. A commit is durable even if the database's default is faster and unsafe.
+_SETTINGS = b"""
+select set_config('tcp_keepalives_idle', '10', false),
+    set_config('tcp_keepalives_interval', '5', false),
+    set_config('tcp_keepalives_count', '3', false),
+    case when current_setting('synchronous_commit') = 'off'
+        then set_config('synchronous_commit', 'on', false) end
+"""
 #: What the driver says if the same connection may succeed later.
 _PASSING = re.compile(
     "refused|timeout|timed out|starting up|shutting down|recovery mode|too many clients|"
@@ -180,10 +183,10 @@ class _Session:
 
     def _opened(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
-            name = f"escalometer {socket.gethostname()}:{os.getpid()}"
-            defaults = {"application_name": name[:63], **_CONNECTION}
+            defaults = {"application_name": _own_name(), **_CONNECTION}
             given = conninfo.conninfo_to_dict(self._address.secret)
             self._connection = psycopg.connect(**{**defaults, **given, "autocommit": True})
+            self._connection.execute(_SETTINGS)
         return self._connection
 
     def close(self) -> None:
@@ -289,6 +292,8 @@ class PostgresqlStore(CompletionStore):
                     connection.execute(_in_dialect(statement))
                 connection.execute("create table escalometer_store (version integer not null)")
                 connection.execute("insert into escalometer_store values (%s)", (VERSION,))
+        except psycopg.OperationalError as error:
+            raise self._writer.unavailable("opened", error) from None
         except psycopg.Error as error:
             raise UsageError(
                 f"the tables of the completion store {self.address} cannot be made: "
@@ -338,12 +343,12 @@ class PostgresqlStore(CompletionStore):
     @contextlib.contextmanager
     def _locked(self, model: str, on_wait: Callable[[str], object]) -> Iterator[None]:
         lock = _ModelLock(self.address, self._schema, model)
-        lock.take(on_wait)
-        self._held[model] = lock
         try:
+            lock.take(on_wait)
+            self._held[model] = lock
             yield
         finally:
-            del self._held[model]
+            self._held.pop(model, None)
             lock.release()
 
     @property
@@ -420,7 +425,9 @@ class _ModelLock:
     def _keep(self) -> None:
         while not self._end.wait(_CHECK_S):
             with contextlib.suppress(StoreUnavailable):
-                self._new_holder = self._session.run(self._try, 0, "read")
+                holder = self._session.run(self._try, 0, "read")
+                # The server may not know yet that a former session of this process is lost.
+                self._new_holder = None if holder == _named(_own_name(), None, 0) else holder
 
     def _try(self, connection: psycopg.Connection[Any]) -> str | None:
         """Take the lock unless this session has it; return another session that has it."""
@@ -429,9 +436,13 @@ class _ModelLock:
         row = connection.execute(_HOLDER, mine).fetchone()
         if row is not None:
             return None if row[0] else _named(*row[1:])
-        connection.execute(_SERVER_KEEPALIVES)
         taken = connection.execute("select pg_try_advisory_lock(%s)", (number,)).fetchone()
         return None if taken is not None and taken[0] else "another process"
+
+
+def _own_name() -> str:
+    """Return the name under which this process is known to the server."""
+    return f"escalometer {socket.gethostname()[:40]}:{os.getpid()}"
 
 
 def _named(application: str | None, address: str | None, pid: int) -> str:
