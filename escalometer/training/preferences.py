@@ -113,5 +113,5 @@ def fit(
         peft_config=trainer.lora(recipe, model.config.get_text_config().num_hidden_layers),
     )
     if execution.gradient_checkpointing:
-        dpo_trainer.model.disable_input_require_grads()  # as in `trainer.make`
+        trainer.enable_checkpointing(dpo_trainer.model)
     return trainer.finish(dpo_trainer, checkpoints, adapter, on_step)

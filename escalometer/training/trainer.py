@@ -245,11 +245,11 @@ def settings(
         "disable_tqdm": True,
         "remove_unused_columns": False,
         "dataloader_pin_memory": False,
-        "gradient_checkpointing": execution.gradient_checkpointing,
-        "gradient_checkpointing_kwargs": {"use_reentrant": False},
+        "gradient_checkpointing": False,  # see `enable_checkpointing`
         "max_length": None,
         # Products in bfloat16, LoRA's too, whose weights stay in float32.
         "bf16": execution.precision == "bfloat16",
+        "use_cpu": execution.precision == "bfloat16" and device().type == "cpu",  # must be said
     }
 
 
@@ -315,10 +315,19 @@ def make(
         peft_config=lora(recipe, model.config.get_text_config().num_hidden_layers),
     )
     if execution.gradient_checkpointing:
-        # TRL makes the embeddings require gradients, for which layers below LoRA's would be
-        # computed backwards; checkpoints that are not reentrant do without.
-        trainer.model.disable_input_require_grads()
+        enable_checkpointing(trainer.model)
     return trainer
+
+
+def enable_checkpointing(model: Any) -> None:
+    """Make a model with LoRA compute its activations again in the backward pass.
+
+    The libraries also make the embeddings require gradients, for which layers below LoRA's would be
+    computed backwards. Checkpoints that are not reentrant do not need that. TRL's own setting does
+    it twice, which cannot be undone.
+    """
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    model.disable_input_require_grads()
 
 
 def finish(trainer: Any, checkpoints: Path, adapter: Path, on_step: OnStep) -> Trained:

@@ -89,7 +89,8 @@ def test_only_loras_weights_and_the_optimizers_state_are_in_float32(tiny_weights
         Execution("bfloat16", gradient_checkpointing=True),
     )
     made.train()
-    of = {name: p for name, p in made.model.named_parameters()}
+    assert made.model.is_gradient_checkpointing
+    of = dict(made.model.named_parameters())
     assert {p.dtype for name, p in of.items() if "lora_" in name} == {torch.float32}
     assert {p.dtype for name, p in of.items() if "lora_" not in name} == {torch.bfloat16}
     assert {name.split(".layers.")[1][0] for name, p in of.items() if p.requires_grad} == {"1"}
