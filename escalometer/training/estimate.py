@@ -17,6 +17,9 @@ from escalometer.training.layer_costs import LayerCosts, measure
 _FLOAT_BYTES = 4
 #: The allocators' reserve over the numbers that a step keeps.
 _RESERVE = 1.1
+#: TRL's head computes logits again in its backward pass, entropy and accuracy in addition: its time
+#: over that of our head, and copies of the logits on a CPU, measured. On a GPU its kernel keeps none.
+_PADDED_HEAD, _PADDED_COPIES = 2.0, 7
 _GPU_FLOPS = 60e12  # of bfloat16 that a step of a small model reaches on a card of 2022 (A100)
 
 
@@ -129,7 +132,8 @@ def estimate(
         + has_reference * n_layers * costs.forward_s
     )
     # A reference is scored forward alone, a third of the work.
-    seconds = n_read * per_token + n_scored * costs.head_s * (1 + has_reference / 3)
+    head_s = costs.head_s * (_PADDED_HEAD if is_padded else 1)
+    seconds = n_read * per_token + n_scored * head_s * (1 + has_reference / 3)
 
     at_a_time = together if is_padded else execution.trees_at_a_time
     most_read = sum(sorted(lengths)[-at_a_time:]) if not is_padded else together * max(lengths)
@@ -141,7 +145,10 @@ def estimate(
     else:
         kept = most_read * n_learning * costs.kept_bytes
     # Logits, their logarithms and gradients in float32, and the logits as they are computed.
-    scores = most_scored * config.vocab_size * (3 * _FLOAT_BYTES + (size if size < 4 else 0))
+    copies = 3 * _FLOAT_BYTES + (size if size < _FLOAT_BYTES else 0)
+    if is_padded:
+        copies = _FLOAT_BYTES * (1 if device.type == "cuda" else _PADDED_COPIES)
+    scores = most_scored * config.vocab_size * copies
     n_trained = costs.n_trained * n_learning
     trained = 4 * n_trained * _FLOAT_BYTES / execution.n_shards  # weights, gradients, two moments
     n_weights = sum(p.numel() for p in model.parameters())

@@ -1,4 +1,7 @@
-"""A process that trains a tiny model on trees: FOLDER_OF_WEIGHTS OUTPUT [JSON of settings]."""
+"""A process that trains a tiny model on trees: FOLDER_OF_WEIGHTS OUTPUT [JSON of settings].
+
+With `stage` as its first argument it runs the stage train in the project at OUTPUT instead.
+"""
 
 from __future__ import annotations
 
@@ -81,6 +84,14 @@ def allow_fsdp_on_cpus() -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     allow_fsdp_on_cpus()
+    if sys.argv[1] == "stage":
+        from escalometer.config import load_params
+        from escalometer.stages import train
+        from tests.conftest import workspace
+
+        root = Path(sys.argv[2])
+        train.run("keel", load_params(root / "params.yaml"), workspace(root))
+        sys.exit(0)
     settings = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
     n_trees = settings.pop("n_trees", 16)
     log = fit(Path(sys.argv[1]), Path(sys.argv[2]), Execution(**settings), n_trees)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +17,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from escalometer.config import Recipe
+from escalometer.stages import targets
 from escalometer.training import trainer
 from escalometer.training.execution import Execution
-from tests.conftest import ROOT
+from tests.conftest import ROOT, read_json
 from tests.integration._training_process import RECIPE, fit, trees
+from tests.integration.test_train import project
 
 Log = list[dict[str, float]]
 Weights = dict[str, torch.Tensor]
@@ -102,30 +105,31 @@ def test_only_loras_weights_and_the_optimizers_state_are_in_float32(tiny_weights
     assert not embedded.requires_grad
 
 
-def launch(folder: Path, weights: Path, config: dict[str, Any], **settings: Any) -> Log:
+def launch(folder: Path, config: dict[str, Any], *arguments: str) -> None:
     """Train in two processes, as `accelerate launch` starts them, over gloo."""
-    folder.mkdir(exist_ok=True)
     file = folder / "accelerate.yaml"
     file.write_text(yaml.safe_dump({**config, "use_cpu": True}), encoding="utf-8")
-    module = "tests.integration._training_process"
     program = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(file)]
-    rest = ["--main_process_port", "0", "-m", module, str(weights), str(folder)]
+    rest = ["--main_process_port", "0", "-m", "tests.integration._training_process", *arguments]
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
         "ACCELERATE_USE_CPU": "true",
     }
-    subprocess.run(
-        [*program, *rest, json.dumps(settings)],
-        env=environment,
-        cwd=ROOT,
-        check=True,
-        timeout=200,
-        capture_output=True,
+    done = subprocess.run(
+        [*program, *rest], env=environment, cwd=ROOT, timeout=250, capture_output=True, text=True
     )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def launched(
+    folder: Path, weights: Path, config: dict[str, Any], **settings: Any
+) -> tuple[Log, Weights]:
+    """Return the log and the adapter of a training in two processes."""
+    launch(folder, config, str(weights), str(folder), json.dumps(settings))
     log: Log = json.loads((folder / "log.json").read_text(encoding="utf-8"))
-    return log
+    return log, load_file(folder / "adapter" / "adapter_model.safetensors")
 
 
 def fsdp2() -> dict[str, Any]:
@@ -154,13 +158,47 @@ REPLICATED = {
     ids=["fsdp2", "fsdp2-packed-checkpointed", "replicated"],
 )
 def test_two_processes_learn_what_one_learns(config, settings, tiny_weights, plain, tmp_path):
-    log = launch(tmp_path, tiny_weights, config, n_processes=2, **settings)
-    weights = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
-    assert_same((log, weights), plain, 1e-5)
+    found = launched(tmp_path, tiny_weights, config, n_processes=2, **settings)
+    assert_same(found, plain, 1e-5)
 
 
 @pytest.mark.slow
 def test_two_processes_with_parts_of_the_model_in_bfloat16(tiny_weights, plain, tmp_path):
-    log = launch(tmp_path, tiny_weights, fsdp2(), n_processes=2, n_shards=2, precision="bfloat16")
-    weights = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
-    assert_same((log, weights), plain, 0.02)
+    settings = {"n_processes": 2, "n_shards": 2, "precision": "bfloat16"}
+    assert_same(launched(tmp_path, tiny_weights, fsdp2(), **settings), plain, 0.02)
+
+
+@pytest.mark.slow
+def test_parts_of_the_model_resume_from_their_checkpoint(tiny_weights, tmp_path):
+    folders = {name: tmp_path / name for name in ("whole", "killed")}
+    adapters = {}
+    for name, folder in folders.items():
+        folder.mkdir()
+        settings = {"n_processes": 2, "n_shards": 2, "n_trees": 48}  # 12 steps, saved after 10
+        log, adapters[name] = launched(folder, tiny_weights, fsdp2(), **settings)
+        assert len(log) == 12
+        if name == "killed":
+            shutil.rmtree(folder / "adapter")
+            shutil.rmtree(folder / "checkpoints" / "checkpoint-12")
+            log, adapters[name] = launched(folder, tiny_weights, fsdp2(), **settings)
+            assert len(log) == 2
+    for key, weight in adapters["whole"].items():
+        torch.testing.assert_close(adapters["killed"][key], weight, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [fsdp2(), REPLICATED], ids=["fsdp2", "replicated"])
+def test_the_stage_trains_in_two_processes_and_the_first_writes(config, tiny_weights, tmp_path):
+    params, place = project(tmp_path, tiny_weights, n_examples=32)
+    targets.run("keel", params, place)
+    launch(tmp_path, config, "stage", str(tmp_path))
+    record = read_json(tmp_path / "models" / "adapters" / "keel" / "training.json")
+    assert record["execution"] == {
+        "precision": "float32",
+        "gradient_checkpointing": False,
+        "trees_at_a_time": 1,
+        "n_processes": 2,
+        "n_shards": 2 if config is not REPLICATED else 1,
+    }
+    assert record["n_steps"] > 0
+    assert not list((tmp_path / "training").glob("*"))
