@@ -94,6 +94,9 @@ if __name__ == "__main__":
         sys.exit(0)
     settings = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
     n_trees = settings.pop("n_trees", 16)
-    log = fit(Path(sys.argv[1]), Path(sys.argv[2]), Execution(**settings), n_trees)
+    execution = Execution(**settings)
+    if execution.n_processes != trainer.n_processes():
+        sys.exit(f"{trainer.n_processes()} processes were started")
+    log = fit(Path(sys.argv[1]), Path(sys.argv[2]), execution, n_trees)
     if trainer.is_first():
         (Path(sys.argv[2]) / "log.json").write_text(json.dumps(log), encoding="utf-8")

@@ -140,7 +140,7 @@ def fsdp2() -> dict[str, Any]:
 
 REPLICATED = {
     "compute_environment": "LOCAL_MACHINE",
-    "distributed_type": "MULTI_CPU",
+    "distributed_type": "MULTI_GPU",  # of CPUs, by `use_cpu`: MULTI_CPU would want MPI
     "num_machines": 1,
     "num_processes": 2,
     "mixed_precision": "no",
