@@ -1,7 +1,7 @@
 """Training on a GPU with random weights: trees and TRL's trainer, estimated and measured costs.
 
     python -m benchmarks.gpu_training             # a shape of 4 billion parameters; needs a GPU
-    python -m benchmarks.gpu_training --small     # small shapes, on a CPU; about five minutes
+    python -m benchmarks.gpu_training --small     # small shapes, on a CPU; about ten minutes
 
 Each row is a training in its own process: examples per second, peak memory (allocated on a GPU, of
 the process on a CPU), and duration and memory as estimated before the first step. One after the
@@ -188,7 +188,9 @@ def main() -> None:
     if given.one:
         print(json.dumps(measure(json.loads(given.one), given.small)))
         return
-    print("| shape | trainer | execution | examples/s | s | estimated | peak, GB | estimated |")
+    print(
+        "| shape | trainer | execution | examples per second | s | estimated | peak, GB | estimated |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for run in ON_CPU if given.small else ON_GPU:
         how = ", ".join(
