@@ -188,9 +188,8 @@ def main() -> None:
     if given.one:
         print(json.dumps(measure(json.loads(given.one), given.small)))
         return
-    print(
-        "| shape | trainer | execution | examples per second | s | estimated | peak, GB | estimated |"
-    )
+    columns = ("shape", "trainer", "execution", "examples per second")
+    print("|", " | ".join((*columns, "s", "estimated", "peak, GB", "estimated")), "|")
     print("|---|---|---|---|---|---|---|---|")
     for run in ON_CPU if given.small else ON_GPU:
         how = ", ".join(

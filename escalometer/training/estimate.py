@@ -17,8 +17,9 @@ from escalometer.training.layer_costs import LayerCosts, measure
 _FLOAT_BYTES = 4
 #: The allocators' reserve over the numbers that a step keeps.
 _RESERVE = 1.1
-#: TRL's head computes logits again in its backward pass, entropy and accuracy in addition: its time
-#: over that of our head, and copies of the logits on a CPU, measured. On a GPU its kernel keeps none.
+#: TRL's head computes logits again in its backward pass, and entropy and accuracy in addition: its
+#: time over that of our head, and its copies of the logits on a CPU, both measured. Its kernel for
+#: GPUs keeps none.
 _PADDED_HEAD, _PADDED_COPIES = 2.0, 7
 _GPU_FLOPS = 60e12  # of bfloat16 that a step of a small model reaches on a card of 2022 (A100)
 
