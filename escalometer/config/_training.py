@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,9 @@ AdapterName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 #: Small probes are these, and ask one dialogue of so many of the usual.
 _SMALL_PROBES = {"held_out_domain", "untrained_ratios", "untrained_wordings"}
 _SMALL = 8
+
+#: Settings of a recipe that determine how it is computed, not what is learned.
+_COMPUTATION = ("precision", "gradient_checkpointing", "trees_at_a_time")
 
 
 class Recipe(Section):
@@ -41,6 +44,21 @@ class Recipe(Section):
     drill_share: float = Field(0.0, ge=0, lt=1)  # of the examples: the arithmetic by itself
     dpo_learning_rate: float = Field(5e-6, gt=0)
     dpo_beta: float = Field(0.1, gt=0)
+    # How it is computed; null and auto: from the device and its free memory.
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of the base model's weights
+    gradient_checkpointing: Literal["auto"] | bool = "auto"  # activations computed twice
+    trees_at_a_time: int | None = Field(None, ge=1)  # in one row of a batch
+
+    def record(self) -> dict[str, Any]:
+        """Return the settings as they are recorded and hashed.
+
+        Settings of the computation count only where they are not left to the device: a recipe
+        without them has the hash that it had before they existed.
+        """
+        settings = self.model_dump(mode="json")
+        defaults = type(self)().model_dump(mode="json")
+        same = {key for key in _COMPUTATION if settings[key] == defaults[key]}
+        return {key: value for key, value in settings.items() if key not in same}
 
     @model_validator(mode="after")
     def _stores_at_most_the_trained_rank(self) -> Recipe:

@@ -11,10 +11,10 @@ import time
 from escalometer import layout, tracking
 from escalometer.config import Params, Workspace
 from escalometer.dialogue.providers.local import weights
-from escalometer.runtime.files import digest, write_json
+from escalometer.runtime.files import digest, read_json, write_json
 from escalometer.schema import EXAMPLES, read_table
 from escalometer.training import adapters
-from escalometer.training.fitting import fit_adapter, normalize_files
+from escalometer.training.fitting import EXECUTION_FILE, fit_adapter, normalize_files
 
 
 def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | None = None) -> None:
@@ -54,7 +54,7 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
         "revision": weights.revision(card),
         "seed": seed,
         **{f"adapter.{key}": value for key, value in adapter.model_dump(mode="json").items()},
-        **{f"recipe.{key}": value for key, value in recipe.model_dump(mode="json").items()},
+        **{f"recipe.{key}": value for key, value in recipe.record().items()},
         "examples_sha256": digest(table),
     }
     # The folder's name is a hash of all that determines the adapter: no other training resumes it.
@@ -88,6 +88,7 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
         **settings,
         "n_steps": trained.n_steps,
         "loss": trained.loss,
+        "execution": read_json(work_folder / EXECUTION_FILE),
         "duration_s": round(time.monotonic() - began, 1),
     }
     write_json(record, fresh / layout.ADAPTER_RECORD)

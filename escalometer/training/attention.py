@@ -1,12 +1,14 @@
-"""Attention within a tree of tokens, without computing what its mask would hide.
+"""Attention within trees of tokens, without computing what their mask would hide.
 
 A trunk is read once; each branch attends to the trunk and itself. A dense matrix would be mostly
 masked, by the square of the branches. Here the trunk attends to itself, and the branches, as the
-rows of a batch, to the trunk's keys and their own.
+rows of a batch, to the trunk's keys and their own. Trees that share a sequence are computed one
+after the other: none attends to another.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,11 +31,17 @@ class Layout:
         the last place where a branch is shorter.
     mask : torch.Tensor
         (1, 1, longest, n_trunk + longest) bool: the tokens that a branch's tokens attend to.
+    order : torch.Tensor
+        (tokens after the trunk,) int64: the place of each in `slots`, flattened.
+    n_tokens : int
+        Tokens of trunk and branches.
     """
 
     n_trunk: int
     slots: torch.Tensor
     mask: torch.Tensor
+    order: torch.Tensor
+    n_tokens: int
 
     @classmethod
     def of(cls, n_trunk: int, lengths: list[int]) -> Layout:
@@ -46,7 +54,15 @@ class Layout:
             begin += n
         branch_mask = torch.ones(longest, longest, dtype=torch.bool).tril()
         mask = pad(branch_mask, (n_trunk, 0), value=True)[None, None]
-        return cls(n_trunk, slots, mask)
+        order = (slots < after).flatten().nonzero()[:, 0]
+        return cls(n_trunk, slots, mask, order, n_trunk + after)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Layout:
+        """Return the layout on a device, so that no layer has to copy it."""
+        slots, mask, order = (
+            x.to(device, non_blocking=non_blocking) for x in (self.slots, self.mask, self.order)
+        )
+        return Layout(self.n_trunk, slots, mask, order, self.n_tokens)
 
 
 def attend(
@@ -56,24 +72,50 @@ def attend(
     value: torch.Tensor,
     _mask: torch.Tensor | None,
     *,
-    tree: Layout,
+    trees: Sequence[Layout],
     scaling: float | None = None,
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Return the attention under the tree's mask; the interface is transformers'.
+    """Return the attention under the trees' mask; the interface is transformers'.
 
     Parameters
     ----------
     module : torch.nn.Module
         The attention layer; has the number of query heads that share a key.
     query, key, value : torch.Tensor
-        (1, heads, tokens, width), one tree.
-    tree : Layout
-        The places of trunk and branches, which stand for the mask.
+        (1, heads, tokens, width), one tree after the other.
+    trees : sequence of Layout
+        The places of trunks and branches, which stand for the mask.
     """
     groups = getattr(module, "num_key_value_groups", 1)
-    n, slots, mask = tree.n_trunk, tree.slots.to(query.device), tree.mask.to(query.device)
+    lengths = [tree.n_tokens for tree in trees]
+    parts = [
+        _attend_tree(q, k, v, tree, groups, scaling, dropout)
+        for q, k, v, tree in zip(
+            query.split_with_sizes(lengths, 2),
+            key.split_with_sizes(lengths, 2),
+            value.split_with_sizes(lengths, 2),
+            trees,
+            strict=True,
+        )
+    ]
+    attended = parts[0] if len(parts) == 1 else torch.cat(parts, 2)
+    return attended.transpose(1, 2).contiguous(), None
+
+
+def _attend_tree(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    tree: Layout,
+    groups: int,
+    scaling: float | None,
+    dropout: float,
+) -> torch.Tensor:
+    """Return the attention within one tree, (1, heads, tokens, width)."""
+    tree = tree.to(query.device)  # a layout that is there already is not copied
+    n, slots = tree.n_trunk, tree.slots
     trunk_key, trunk_value = (_repeat(x[:, :, :n], groups) for x in (key, value))
     trunk = scaled_dot_product_attention(
         query[:, :, :n], trunk_key, trunk_value, dropout_p=dropout, is_causal=True, scale=scaling
@@ -85,12 +127,11 @@ def attend(
         for seen, x in ((trunk_key, key), (trunk_value, value))
     )
     branches = scaled_dot_product_attention(
-        branch_query, keys, values, attn_mask=mask, dropout_p=dropout, scale=scaling
+        branch_query, keys, values, attn_mask=tree.mask, dropout_p=dropout, scale=scaling
     )
     # Back into one sequence: (branches, heads, longest, width) to (1, heads, tokens, width).
-    is_token = slots < query.shape[2] - n
-    flat = branches.transpose(1, 2)[is_token].transpose(0, 1)[None]
-    return torch.cat([trunk, flat], 2).transpose(1, 2).contiguous(), None
+    flat = branches.transpose(1, 2).flatten(0, 1)[tree.order].transpose(0, 1)[None]
+    return torch.cat([trunk, flat], 2)
 
 
 def _rows(x: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
@@ -103,9 +144,8 @@ def _repeat(x: torch.Tensor, groups: int) -> torch.Tensor:
 
 
 def register() -> None:
-    """Register this attention and its mask with transformers, by name."""
+    """Register this attention with transformers, by name, and that it needs no mask."""
     from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import sdpa_mask
 
     AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
+    AttentionMaskInterface.register(NAME, lambda *_, **__: None)

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 from escalometer import layout, tracking
 from escalometer.config import AdapterParams, ModelCard, Recipe, Workspace
 from escalometer.dialogue.providers.local import loading
-from escalometer.errors import ProviderError
 from escalometer.runtime.files import read_json, write_json
 from escalometer.runtime.interruption import Interruption
 from escalometer.runtime.progress import progress
 
 if TYPE_CHECKING:
     from escalometer.training.trainer import Trained
+
+#: The way in which a training is computed, next to its checkpoints.
+EXECUTION_FILE = "execution.json"
 
 
 def normalize_files(folder: Path, card: ModelCard) -> None:
@@ -62,31 +64,31 @@ def fit_adapter(
         If the model cannot be loaded, or memory does not suffice.
     """
     model, tokenizer = loading.read_model(card, workspace)
-    from escalometer.training import estimate, preferences, prefix_trees, trainer
+    from escalometer.training import execution, planning, preferences, prefix_trees, trainer
 
     interruption = Interruption()
     kind = preferences if adapter.method == "dpo" else trainer
     data = kind.prepare(rows, tokenizer, recipe, adapter.shares_prefixes)
     is_padded = not isinstance(data[0], prefix_trees.Tree)
     places = (folder / "checkpoints", folder / "adapter")
+    chosen, forecast = None, None
+    if run is not None:  # the first process decides for all
+        began = execution.kept(folder / EXECUTION_FILE, trainer.n_processes(), trainer.n_shards())
+        chosen, forecast = planning.plan(model, data, recipe, adapter.method == "dpo", began)
+        print(
+            f"{run.name}: {len(rows):,} examples, {forecast.spell()}; {chosen.spell()}",
+            file=sys.stderr,
+        )
+        planning.check_memory(forecast, card)
+        execution.keep(chosen, folder / EXECUTION_FILE)
+    chosen = trainer.same_in_all(chosen)
 
     def fit(on_step: trainer.OnStep) -> Trained:
-        trained: Trained = kind.fit(model, tokenizer, data, recipe, seed, *places, on_step)
+        trained: Trained = kind.fit(model, tokenizer, data, recipe, seed, *places, on_step, chosen)
         return trained
 
     if run is None:
         return fit(lambda _step, _numbers: interruption.check())
-    device = trainer.device()
-    is_compared = adapter.method == "dpo"
-    forecast = estimate.estimate(model, data, recipe, device, is_padded, is_compared)
-    free = loading.free_bytes(device)
-    print(f"{run.name}: {len(rows):,} examples, {forecast.spell()}", file=sys.stderr)
-    if forecast.memory_bytes > free:
-        raise ProviderError(
-            f"training needs about {forecast.memory_bytes / 1e9:.1f} GB of memory and "
-            f"{free / 1e9:.1f} GB are free: lower n_branches, rank or n_layers under `training` in "
-            f"models/{card.id}.yaml, or free memory"
-        )
     n_steps = trainer.n_steps(len(data), recipe, is_padded)
     with progress(f"training {run.name}", n_steps, "steps") as bar:
         done = 0

@@ -18,6 +18,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from escalometer.config import Recipe
 from escalometer.errors import DataError
 from escalometer.training import trainer
+from escalometer.training.execution import Execution
 from escalometer.training.prefix_trees import encode
 
 
@@ -90,6 +91,7 @@ def fit(
     checkpoints: Path,
     adapter: Path,
     on_step: trainer.OnStep,
+    execution: Execution | None = None,
 ) -> trainer.Trained:
     """Train LoRA on pairs by TRL's DPO; parameters as of `trainer.fit`.
 
@@ -97,7 +99,9 @@ def fit(
     ----------
     Rafailov et al., "Direct Preference Optimization", arXiv 2305.18290.
     """
-    keywords = trainer.settings(recipe, seed, checkpoints, is_padded=True)
+    execution = execution or Execution()
+    model.to(execution.data_type)
+    keywords = trainer.settings(recipe, seed, checkpoints, True, execution)
     keywords["learning_rate"] = recipe.dpo_learning_rate
     dpo_trainer = DPOTrainer(
         model=model,
@@ -108,4 +112,6 @@ def fit(
         processing_class=tokenizer,
         peft_config=trainer.lora(recipe, model.config.get_text_config().num_hidden_layers),
     )
+    if execution.gradient_checkpointing:
+        trainer.enable_checkpointing(dpo_trainer.model)
     return trainer.finish(dpo_trainer, checkpoints, adapter, on_step)

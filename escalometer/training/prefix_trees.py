@@ -201,31 +201,41 @@ def tree_sequences(
 
 
 class TreeCollator:
-    """A collator that turns one tree into a batch for a trainer of transformers or TRL.
+    """A collator that turns trees into a batch for a trainer of transformers or TRL.
 
-    The batch holds one sequence: tokens, labels, positions, and the mask as (1, 1, tokens, tokens)
-    bool. `tree` has the same information for `attention.attend`, which skips what the mask hides.
+    The batch is one sequence, one tree after the other: tokens, labels, positions, which begin anew
+    in each tree, and the mask as (1, 1, tokens, tokens) bool, which hides trees from each other.
+    `trees` has the same information for `attention.attend`, which skips what the mask hides.
+
+    Parameters
+    ----------
+    has_mask : bool
+        Whether the batch contains the mask: `attention.attend` does not read it, and it grows with
+        the square of the tokens.
     """
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Return the batch of a single row.
+    def __init__(self, has_mask: bool = True) -> None:
+        self._has_mask = has_mask
 
-        Raises
-        ------
-        ValueError
-            If there is more than one: a tree is a batch already.
-        """
-        if len(rows) != 1:
-            raise ValueError("one tree is a batch: set per_device_train_batch_size to 1")
-        (row,) = rows
-        n, lengths = row["n_trunk"], row["n_branches"]
-        positions = [torch.arange(n), *(torch.arange(n, n + length) for length in lengths)]
-        part = torch.repeat_interleave(torch.arange(len(lengths) + 1), torch.tensor([n, *lengths]))
-        sees = (part[:, None] == part[None]) | (part[None] == 0)
-        return {
-            "input_ids": torch.tensor([row["input_ids"]]),
-            "labels": torch.tensor([row["labels"]]),
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the batch of some trees, as rows of a data set."""
+        positions: list[torch.Tensor] = []
+        masks: list[torch.Tensor] = []
+        for row in rows:
+            n, lengths = row["n_trunk"], row["n_branches"]
+            positions += [torch.arange(n), *(torch.arange(n, n + length) for length in lengths)]
+            if self._has_mask:
+                sizes = torch.tensor([n, *lengths])
+                part = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+                masks.append(((part[:, None] == part[None]) | (part[None] == 0)).tril())
+        # The last token of a tree must not predict the first one of the next tree.
+        labels = [x for row in rows for x in (IGNORED, *row["labels"][1:])]
+        batch = {
+            "input_ids": torch.tensor([[token for row in rows for token in row["input_ids"]]]),
+            "labels": torch.tensor([labels]),
             "position_ids": torch.cat(positions)[None],
-            "attention_mask": sees.tril()[None, None],
-            "tree": Layout.of(n, lengths),
+            "trees": [Layout.of(row["n_trunk"], row["n_branches"]) for row in rows],
         }
+        if self._has_mask:
+            batch["attention_mask"] = torch.block_diag(*masks)[None, None]  # type: ignore[no-untyped-call]
+        return batch

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from datasets import Dataset
 from peft import LoraConfig
+from torch.distributed.tensor import DTensor
 from torch.nn.functional import cross_entropy, pad
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from trl.trainer.sft_config import SFTConfig
@@ -22,6 +24,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from escalometer.config import Recipe
 from escalometer.errors import DataError
 from escalometer.training import attention
+from escalometer.training.execution import Execution
 from escalometer.training.prefix_trees import (
     IGNORED,
     Encoded,
@@ -69,7 +72,7 @@ class TreeTrainer(SFTTrainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Return the loss of a tree: summed over its target tokens, divided by the step's."""
+        """Return the loss of trees: summed over their target tokens, divided by the step's."""
         labels = inputs.pop("labels")
         following = pad(labels[0, 1:], (0, 1), value=IGNORED)
         targets = (following != IGNORED).nonzero()[:, 0]
@@ -159,7 +162,27 @@ def device() -> torch.device:
     return torch.device(_process_arguments().device)
 
 
-def batches(recipe: Recipe, is_padded: bool) -> tuple[int, int]:
+def n_processes() -> int:
+    """Return the number of processes that train together."""
+    return int(_process_arguments().world_size)
+
+
+def n_shards() -> int:
+    """Return the number of parts of the model: one per process under FSDP, else 1."""
+    return n_processes() if parse_flag_from_env("ACCELERATE_USE_FSDP") else 1
+
+
+def same_in_all(value: Any) -> Any:
+    """Return the first process's value, in every process; any object that pickles."""
+    return broadcast_object_list([value])[0] if n_processes() > 1 else value
+
+
+def trees_per_step(recipe: Recipe) -> int:
+    """Return the number of trees that each process learns from in an optimizer step."""
+    return max(1, recipe.batch_size // (recipe.n_branches * n_processes()))
+
+
+def batches(recipe: Recipe, is_padded: bool, trees_at_a_time: int = 1) -> tuple[int, int]:
     """Return the items that a process reads at a time, and the batches in each step.
 
     Parameters
@@ -167,24 +190,42 @@ def batches(recipe: Recipe, is_padded: bool) -> tuple[int, int]:
     recipe : Recipe
         Says how many examples a step learns from, all processes together.
     is_padded : bool
-        Whether an item is an example, read in a padded batch, and not a tree, a batch already.
+        Whether an item is an example, read in a padded batch, and not a tree.
+    trees_at_a_time : int
+        Trees in one batch; divides the trees of a step.
     """
-    n_processes = int(_process_arguments().world_size)
     if is_padded:
-        return max(1, recipe.batch_size // n_processes), 1
-    return 1, max(1, recipe.batch_size // (recipe.n_branches * n_processes))
+        return max(1, recipe.batch_size // n_processes()), 1
+    return trees_at_a_time, trees_per_step(recipe) // trees_at_a_time
 
 
 def n_steps(n_items: int, recipe: Recipe, is_padded: bool) -> int:
     """Return the number of optimizer steps for `n_items` items of `prepare`."""
     at_a_time, n_accumulated = batches(recipe, is_padded)
-    n_per_process = -(-n_items // int(_process_arguments().world_size))
+    n_per_process = -(-n_items // n_processes())
     return -(-n_per_process // (at_a_time * n_accumulated)) * recipe.n_epochs
 
 
-def settings(recipe: Recipe, seed: int, checkpoints: Path, is_padded: bool) -> dict[str, Any]:
-    """Return the trainer's settings, as keywords of `transformers.TrainingArguments`."""
-    at_a_time, n_accumulated = batches(recipe, is_padded)
+def settings(
+    recipe: Recipe,
+    seed: int,
+    checkpoints: Path,
+    is_padded: bool,
+    execution: Execution | None = None,
+) -> dict[str, Any]:
+    """Return the trainer's settings, as keywords of `transformers.TrainingArguments`.
+
+    Parameters
+    ----------
+    recipe, seed, checkpoints : Recipe, int, Path
+        As of `fit`.
+    is_padded : bool
+        As of `batches`.
+    execution : Execution, optional
+        How it is computed; None: in float32, one tree at a time.
+    """
+    execution = execution or Execution()
+    at_a_time, n_accumulated = batches(recipe, is_padded, execution.trees_at_a_time)
     return {
         "output_dir": str(checkpoints),
         "per_device_train_batch_size": at_a_time,
@@ -204,9 +245,11 @@ def settings(recipe: Recipe, seed: int, checkpoints: Path, is_padded: bool) -> d
         "disable_tqdm": True,
         "remove_unused_columns": False,
         "dataloader_pin_memory": False,
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": False,  # see `enable_checkpointing`
         "max_length": None,
-        "bf16": torch.cuda.is_available(),
+        # Products in bfloat16, LoRA's too, whose weights stay in float32.
+        "bf16": execution.precision == "bfloat16",
+        "use_cpu": execution.precision == "bfloat16" and device().type == "cpu",  # must be said
     }
 
 
@@ -219,13 +262,14 @@ def fit(
     checkpoints: Path,
     adapter: Path,
     on_step: OnStep,
+    execution: Execution | None = None,
 ) -> Trained:
     """Train LoRA on `data`, from the latest checkpoint if there is one, and write the adapter.
 
     Parameters
     ----------
     model, tokenizer : PreTrainedModel, PreTrainedTokenizerBase
-        In float32; the model is changed.
+        The base model, on the CPU; it is changed.
     data : sequence of Tree or of Encoded
         The training data: trees, or single examples.
     recipe : Recipe
@@ -238,21 +282,52 @@ def fit(
         The folder to write.
     on_step : callable
         ``on_step(step, numbers)`` after each optimizer step.
+    execution : Execution, optional
+        How it is computed; None: in float32, one tree at a time.
     """
+    trainer = make(model, tokenizer, data, recipe, seed, checkpoints, execution)
+    return finish(trainer, checkpoints, adapter, on_step)
+
+
+def make(
+    model: Any,
+    tokenizer: Any,
+    data: Sequence[Tree] | Sequence[Encoded],
+    recipe: Recipe,
+    seed: int,
+    checkpoints: Path,
+    execution: Execution | None = None,
+) -> SFTTrainer:
+    """Return a trainer of LoRA that is ready to train; parameters as of `fit`."""
+    execution = execution or Execution()
     is_tree = isinstance(data[0], Tree)
+    model.to(execution.data_type)
     if is_tree:
         attention.register()
         model.set_attn_implementation(attention.NAME)
-    keywords = settings(recipe, seed, checkpoints, not is_tree)
+    keywords = settings(recipe, seed, checkpoints, not is_tree, execution)
     trainer = (TreeTrainer if is_tree else SFTTrainer)(
         model=model,
         args=SFTConfig(**keywords, dataset_kwargs={"skip_prepare_dataset": True}),
         train_dataset=Dataset.from_list([item.row() for item in data]),
-        data_collator=TreeCollator() if is_tree else None,
+        data_collator=TreeCollator(has_mask=False) if is_tree else None,
         processing_class=tokenizer,
         peft_config=lora(recipe, model.config.get_text_config().num_hidden_layers),
     )
-    return finish(trainer, checkpoints, adapter, on_step)
+    if execution.gradient_checkpointing:
+        enable_checkpointing(trainer.model)
+    return trainer
+
+
+def enable_checkpointing(model: Any) -> None:
+    """Make a model with LoRA compute its activations again in the backward pass.
+
+    The libraries also make the embeddings require gradients, for which layers below LoRA's would be
+    computed backwards. Checkpoints that are not reentrant do not need that. TRL's own setting does
+    it twice, which cannot be undone.
+    """
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    model.disable_input_require_grads()
 
 
 def finish(trainer: Any, checkpoints: Path, adapter: Path, on_step: OnStep) -> Trained:
@@ -268,14 +343,23 @@ def finish(trainer: Any, checkpoints: Path, adapter: Path, on_step: OnStep) -> T
     trainer.remove_callback(PrinterCallback)  # progress is ours
     trainer.add_callback(_Report(on_step))
     trainer.train(resume_from_checkpoint=latest(checkpoints))
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    weights = _gathered(model) if trainer.is_fsdp_enabled else None
     if trainer.is_world_process_zero():
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(
-            str(adapter), safe_serialization=True
-        )
+        model.save_pretrained(str(adapter), state_dict=weights, safe_serialization=True)
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     tail = history[-max(1, len(history) // 10) :]
     loss = sum(entry["loss"] for entry in tail) / len(tail)
     return Trained(int(trainer.state.global_step), loss)
+
+
+def _gathered(model: Any) -> dict[str, torch.Tensor]:
+    """Return the trained weights, whose parts the processes have; every process must call it."""
+    return {
+        name: (p.full_tensor() if isinstance(p, DTensor) else p).detach().cpu()
+        for name, p in model.named_parameters()
+        if p.requires_grad
+    }
 
 
 def latest(checkpoints: Path) -> str | None:

@@ -50,7 +50,7 @@ def gradients(loss: torch.Tensor, of: LlamaForCausalLM) -> dict[str, torch.Tenso
 def loss_of(of: LlamaForCausalLM, batch: dict) -> torch.Tensor:
     labels = batch.pop("labels")
     if of.config._attn_implementation != attention.NAME:
-        batch.pop("tree", None)
+        batch.pop("trees", None)
     logits = of(**batch, use_cache=False).logits
     following = pad(labels[:, 1:], (0, 1), value=IGNORED)
     return cross_entropy(logits[0], following[0], ignore_index=IGNORED, reduction="sum")
@@ -99,7 +99,32 @@ def test_examples_that_share_nothing_make_no_tree():
         tree_of([example([1, 2], [3], 1), example([4, 5], [6], 1)])
 
 
-def test_one_tree_is_a_batch():
-    row = Tree(Encoded([1], [IGNORED]), (Encoded([2, 3], [IGNORED, 3]),)).row()
-    with pytest.raises(ValueError, match="per_device_train_batch_size"):
-        TreeCollator()([row, row])
+OTHERS = [example([7, 7, 8, 9], [11, 12, 13], 2), example([7, 7, 8, 9], [14, 15], 1)]
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", attention.NAME])
+def test_trees_in_one_row_have_the_loss_and_gradients_of_separate_trees(implementation):
+    trees = [tree_of(EXAMPLES), tree_of(OTHERS), tree_of(EXAMPLES[1:])]
+    one_row = model(implementation)
+    together = loss_of(one_row, TreeCollator()([tree.row() for tree in trees]))
+    of_row = gradients(together, one_row)
+    separate = model(implementation)
+    losses = [loss_of(separate, TreeCollator()([tree.row()])) for tree in trees]
+    apart = torch.stack(losses).sum()
+    torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-5)
+    for name, expected in gradients(apart, separate).items():
+        torch.testing.assert_close(of_row[name], expected, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_no_tree_predicts_the_first_token_of_the_next():
+    learned = Tree(Encoded([1, 2], [1, 2]), (Encoded([3, 4], [IGNORED, 4]),)).row()
+    labels = TreeCollator()([learned, learned])["labels"]
+    assert labels.tolist() == [[IGNORED, 2, IGNORED, 4, IGNORED, 2, IGNORED, 4]]
+
+
+def test_the_mask_is_left_out_for_the_attention_that_does_not_read_it():
+    batch = TreeCollator(has_mask=False)([tree_of(EXAMPLES).row()])
+    assert "attention_mask" not in batch
+    whole, without = model(attention.NAME), model(attention.NAME)
+    with_mask = loss_of(whole, TreeCollator()([tree_of(EXAMPLES).row()]))
+    assert float(loss_of(without, batch)) == float(with_mask)

@@ -55,4 +55,4 @@ def test_fewer_layers_that_learn_take_less() -> None:
     few, all_ = (estimate(made, data, recipe, CPU, False) for recipe in (upper, RECIPE))
     assert operations(few) < operations(all_)
     assert few.memory_bytes < all_.memory_bytes
-    assert all_.memory_bytes > 0.6e9  # the libraries alone
+    assert few.memory_bytes > few.loaded_bytes > 0  # of the process that estimates
