@@ -24,6 +24,8 @@ from tests.e2e.served import wait
 from tests.integration._remote import KEY, card
 from tests.integration._server import running
 from tests.integration._server_http import Server
+from tests.postgresql_server import PASSWORD
+from tests.postgresql_server import Server as Database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -205,3 +207,31 @@ def test_an_interrupted_run_keeps_its_answers_and_resumes(root: Path, provider: 
     provider.latency = 0.0
     evaluate(root, "first", "second", "--samples", "4")
     assert set(provider.asked.values()) == {2}
+
+
+def test_two_runs_share_a_store_in_postgresql_and_its_limits(
+    root: Path, tmp_path: Path, provider: Server, postgresql: Database
+):
+    add_models(root, provider.url, "first", "second")
+    other = shutil.copytree(root, tmp_path / "other")  # as on another machine
+    postgresql.execute("create schema cells")
+    address = postgresql.address(schema="cells")
+    arguments = ("--domains", "hmda_mortgages", "--samples", "4", "--runner", "dask")
+    processes = [
+        subprocess.Popen(
+            [*COMMAND, "evaluate", "first", "second", *arguments, "--workers", "2"],
+            cwd=folder,
+            env=environment(THE_KEY=KEY, ESCALOMETER_STORE=address),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for folder in (root, other)
+    ]
+    texts = [process.communicate(timeout=250)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], texts
+    assert any("waiting for another run that asks first" in text for text in texts)
+    assert set(provider.asked.values()) == {2}  # by each model once
+    assert decisions(root, "first") == decisions(other, "first")
+    assert not (root / STORE).exists()
+    assert not any(PASSWORD in text for text in texts)
