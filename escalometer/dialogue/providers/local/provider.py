@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from escalometer.config import ModelCard, Thinking, Workspace
 from escalometer.dialogue.providers import Completion, Readable, Request
-from escalometer.dialogue.providers.local import adapters, loading, weights
+from escalometer.dialogue.providers.local import loading, precision
 from escalometer.dialogue.providers.local.writing import Answer
+from escalometer.dialogue.weights import adapters, sources
 from escalometer.errors import ProviderError
 
 if TYPE_CHECKING:
     from escalometer.dialogue.providers.local.decoding import Batch, CachedRow
 
 _BATCH_SIZE = 64  # more rows make a decoding step no cheaper by the row
-_PRECISION = "float32"  # half precision is not faster on most CPUs and changes answers
 _SHARE = 0.4  # of the free memory that one batch may take: what layers hand on needs some, too
 _WORTH_SHARING = 64  # tokens that reading a common beginning once must save
 _RECURRENT_TOKENS = 8192  # of a batch of a model that reads prompts in one piece
@@ -76,8 +76,8 @@ class LocalProvider:
         self.identity = {
             "provider": "local",
             "model": card.id,
-            "revision": weights.revision(card),
-            "precision": _PRECISION,
+            "revision": sources.revision(card),
+            "precision": precision.resolved(card),
         }
         if card.adapter:
             revision = self.identity["revision"]
@@ -127,7 +127,9 @@ class LocalProvider:
     def _load(self) -> None:
         if self._model is not None:
             return
-        model, self._tokenizer = loading.load(self._card, self._workspace)
+        model, self._tokenizer = loading.load(
+            self._card, self._workspace, self.identity["precision"]
+        )
         from escalometer.dialogue.providers.local.decoding import Decoder
 
         stops = model.generation_config.eos_token_id

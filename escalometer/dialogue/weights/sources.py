@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from escalometer.config import FolderSource, HubSource, ModelCard, WheelSource
-from escalometer.dialogue.providers.local import hub
+from escalometer.dialogue.weights import hub
 from escalometer.errors import ProviderError, UsageError
 
 _CHUNK = 1 << 20
