@@ -39,7 +39,7 @@ def models_fetch(workspace: Place, model: str) -> None:
     from escalometer.dialogue.weights import sources
 
     card = load_card(model)
-    if card.provider != "local":
+    if card.source is None:
         raise UsageError(f"{model} does not run on this machine: there are no weights to fetch")
     click.echo(str(sources.folder(card, workspace().cache)))
 

@@ -82,6 +82,15 @@ class Endpoint(Section):
     max_attempts: int = Field(8, ge=1)  # of one request
 
 
+class Serving(Section):
+    """How `provider: vllm` serves a model; without it, one replica for each GPU."""
+
+    version: str | None = Field(None, pattern=r"^[0-9A-Za-z.+_-]+$")  # null: the server's own
+    replicas: int | None = Field(None, ge=1)  # null: as many as the GPUs hold
+    gpus_per_replica: int = Field(1, ge=1)
+    startup_s: float = Field(1200.0, gt=0)
+
+
 class Terms(Section):
     """Terms of a service that concern its evaluation, with their source."""
 
@@ -138,6 +147,7 @@ class ModelCard(Section):
     training: Recipe = Recipe()  # where it says nothing, as the paper has it
     answer_tokens: int = Field(1, ge=1)  # an answer's budget is never less than this
     endpoint: Endpoint | None = None
+    serving: Serving = Serving()
     thinking: Thinking | None = None
     context: int = Field(gt=0)
     counts_marker: Literal["first", "last"] = "last"
