@@ -191,3 +191,25 @@ def test_the_batch_of_a_gpu_is_found_from_its_memory(tiny_weights, tmp_path, mon
     assert provider.batch_size == 64
     provider.batch_size = 7
     assert provider.batch_size == 7
+
+
+def test_forked_rows_are_copied_together_and_read_only_what_is_new(tiny_weights, tmp_path):
+    told = "A long story. " * 12
+    expected, copied = (stepping(tiny_weights, tmp_path, every) for every in (1, 8))
+    reads: dict[int, list[int]] = {}
+    answers = []
+    for provider in (expected, copied):
+        read, logits = reads.setdefault(id(provider), []), provider._decoder._logits
+        provider._decoder._logits = lambda input_ids, read=read, logits=logits, **how: (
+            read.append(input_ids.numel() if input_ids.shape[1] > 1 else 0),
+            logits(input_ids=input_ids, **how),
+        )[1]
+        first = dict(provider.complete([ask(f"{told}{i}") for i in range(3)]))
+        second = [
+            answered(ask(f"{told}{i}"), first[i].text, f"Cost {cost}? " + "Go. " * cost)
+            for i in range(3)
+            for cost in range(5)
+        ]
+        answers.append([a.text for _, a in sorted(dict(provider.complete(second)).items())])
+    assert answers[0] == answers[1]
+    assert sum(reads[id(expected)]) == sum(reads[id(copied)])

@@ -8,6 +8,7 @@ the last live one, and steps continue with the rows before it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -18,7 +19,7 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from escalometer.dialogue.providers.local import sizes
-from escalometer.dialogue.providers.local.device_steps import DeviceSteps
+from escalometer.dialogue.providers.local.device_steps import DeviceSteps, copy_slots
 
 #: Steps between two checks of what rows have written, on CUDA: the host waits for each check.
 _CHECK_EVERY = 8
@@ -252,8 +253,11 @@ class Decoder:
             # All rows of a block read as many tokens, those with fewer unread some known ones
             # again: it costs what padding would, and leaves no gap.
             n_new = max(len(prompts[i]) - n_known[i] for i in span)
-            for i in span:
-                self._copy(cached[i], batch, i, len(prompts[i]) - n_new)
+            if self.check_every > 1:
+                self._copy_together(cached, batch, span, n_new)
+            else:
+                for i in span:
+                    self._copy(cached[i], batch, i, len(prompts[i]) - n_new)
             logits.append(self._read(batch, rows, min(first[i] for i in span), n_new))
         if is_read_only:
             batch.n_live = 0
@@ -346,6 +350,27 @@ class Decoder:
         for layer, source in zip(batch.cache.layers, cached.batch.cache.layers, strict=True):
             layer.keys[row, :, begin : begin + n] = source.keys[cached.row, :, old : old + n]
             layer.values[row, :, begin : begin + n] = source.values[cached.row, :, old : old + n]
+
+    def _copy_together(
+        self, cached: Sequence[CachedRow | None], batch: Batch, span: range, n_new: int
+    ) -> None:
+        """Copy the cached beginnings of rows, all of a layer at once: each copy has to be started.
+
+        The last `n_new` tokens of each row are left out.
+        """
+        by_source: dict[Batch, list[int]] = defaultdict(list)
+        for i in span:
+            row = cached[i]
+            if row is not None and len(batch.tokens[i]) > n_new:
+                by_source[row.batch].append(i)
+        for source, rows in by_source.items():
+            old = [row.row for i in rows if (row := cached[i]) is not None]
+            copy_slots(
+                (source.cache, old, [source.first[row] for row in old]),
+                (batch.cache, rows, [batch.first[i] for i in rows]),
+                [len(batch.tokens[i]) - n_new for i in rows],
+                self.device,
+            )
 
     def _read(self, batch: Batch, rows: slice, begin: int, n_new: int) -> torch.Tensor:
         """Read the last `n_new` slots of `rows`, which have nothing before slot `begin`."""

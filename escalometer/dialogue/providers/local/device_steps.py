@@ -18,6 +18,39 @@ from escalometer.dialogue.providers.local.loading import is_out_of_memory
 _WORTH_CAPTURING = 32
 
 
+#: A cache, and some of its rows with the first slot of each.
+_Rows = tuple[Any, list[int], list[int]]
+
+
+def copy_slots(source: _Rows, target: _Rows, n: list[int], device: torch.device) -> None:
+    """Copy keys and values between rows, all of a layer by one copy, as each has to be started.
+
+    Parameters
+    ----------
+    source, target : (Cache, rows, first slots)
+        Of each pair of rows.
+    n : list of int
+        By pair, the number of slots.
+    device : torch.device
+        Of the caches.
+    """
+    counts = torch.tensor(n)
+    ends = counts.cumsum(0)
+    within = torch.arange(int(ends[-1])) - (ends - counts).repeat_interleave(counts)
+    index = [
+        part.to(device)
+        for _, rows, first in (source, target)
+        for part in (
+            torch.tensor(rows).repeat_interleave(counts),
+            torch.tensor(first).repeat_interleave(counts) + within,
+        )
+    ]
+    from_row, from_slot, to_row, to_slot = index
+    for old, new in zip(source[0].layers, target[0].layers, strict=True):
+        new.keys[to_row, :, to_slot] = old.keys[from_row, :, from_slot]
+        new.values[to_row, :, to_slot] = old.values[from_row, :, from_slot]
+
+
 class DeviceSteps:
     """Steps of a batch's live rows, from their next tokens.
 
