@@ -1,4 +1,4 @@
-"""Greedy decoding steps that take nothing from the host.
+"""Greedy decoding steps without input from the host.
 
 The state of a step (next tokens, positions, mask, slot) is in tensors that are changed in place,
 and the cache is read at its whole width. So the host waits for the device once for several steps,
