@@ -19,7 +19,11 @@ from pathlib import Path
 import pytest
 
 from escalometer.config import ModelCard, Workspace
+from escalometer.dialogue import interventions
+from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.keys import Keys
+from escalometer.dialogue.elicitation.rows import Answering
+from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.dialogue.providers import RemoteProvider, Request, check, connect
 from escalometer.dialogue.providers.vllm import command
 from escalometer.dialogue.providers.vllm.provider import VllmProvider
@@ -27,6 +31,7 @@ from escalometer.errors import MissingExtra, Outage, ProviderError, UsageError
 from tests.absent import absent
 from tests.conftest import ROOT, random_adapter, tiny_card, workspace
 from tests.integration._asking import ask, request
+from tests.integration._weather import dialogues as weather
 
 STUB = ROOT / "tests" / "integration" / "_vllm_stub.py"
 
@@ -403,3 +408,35 @@ def test_a_rank_beyond_those_of_vllm_is_refused(tiny_weights, tmp_path):
             replicas=1,
             port=1,
         )
+
+
+def test_dialogues_are_kept_and_the_next_run_starts_no_server(place, started, tiny_weights):
+    card = card_of(tiny_weights, thinking={"on": {"enable_thinking": True}})
+
+    def hold() -> tuple[list[dict], Engine]:
+        provider = connect(card, place.workspace())
+        started.append(provider)
+        store = CompletionStore(place.folder / "completions.sqlite")
+        engine = Engine(provider, store, Answering(64, True, "last", card.price), run="r")
+        names = ("baseline", "choice_readout", "thinking")
+        costs = interventions.Costs(ratios=(4.0,), framings=("ratio",))
+        asked = weather(3, names, costs)
+        rows = engine.hold(engine.plan(asked), lambda *_: None)
+        store.close()
+        return rows, engine
+
+    rows, engine = hold()
+    assert {row["status"] for row in rows} == {"ok"}
+    assert engine.tally.n_called == len(place.state["bodies"])
+    n_bodies = len(place.state["bodies"])
+    started[0]._server.stop()
+    place.state_file.unlink()
+    again, engine = hold()
+    assert engine.tally.n_called == 0
+    assert n_bodies == engine.tally.n_stored
+    assert not place.state_file.exists()
+    assert without_time(again) == without_time(rows)
+
+
+def without_time(rows: list[dict]) -> list[dict]:
+    return [{name: value for name, value in row.items() if name != "latency_s"} for row in rows]
