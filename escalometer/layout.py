@@ -62,6 +62,11 @@ def ledger_file(root: Path = Path()) -> Path:
     return root / ".escalometer" / "ledger.sqlite"
 
 
+def server_log(model: str, root: Path = Path()) -> Path:
+    """Return the output of the server that a run has started for a model."""
+    return root / ".escalometer" / "servers" / f"{model}.log"
+
+
 def prefect_folder(root: Path = Path()) -> Path:
     """Return where the Prefect server of a run keeps its history."""
     return root / ".escalometer" / "prefect"

@@ -36,12 +36,12 @@ def models_list() -> None:
 def models_fetch(workspace: Place, model: str) -> None:
     """Download the weights of MODEL now instead of at its first request, and print their folder."""
     from escalometer.config import load_card
-    from escalometer.dialogue.providers.local import weights
+    from escalometer.dialogue.weights import sources
 
     card = load_card(model)
-    if card.provider != "local":
+    if card.source is None:
         raise UsageError(f"{model} does not run on this machine: there are no weights to fetch")
-    click.echo(str(weights.folder(card, workspace().cache)))
+    click.echo(str(sources.folder(card, workspace().cache)))
 
 
 @models.command("add")

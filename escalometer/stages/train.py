@@ -10,7 +10,7 @@ import time
 
 from escalometer import layout, tracking
 from escalometer.config import Params, Workspace
-from escalometer.dialogue.providers.local import weights
+from escalometer.dialogue.weights import sources
 from escalometer.runtime.files import digest, read_json, write_json
 from escalometer.schema import EXAMPLES, read_table
 from escalometer.training import adapters
@@ -51,7 +51,7 @@ def run(name: str, params: Params, workspace: Workspace, tracking_uri: str | Non
     rows = read_table(table, EXAMPLES).to_pylist()
     settings = {
         "model": card.id,
-        "revision": weights.revision(card),
+        "revision": sources.revision(card),
         "seed": seed,
         **{f"adapter.{key}": value for key, value in adapter.model_dump(mode="json").items()},
         **{f"recipe.{key}": value for key, value in recipe.record().items()},

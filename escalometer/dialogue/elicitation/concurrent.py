@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 from collections import deque
+from contextlib import AbstractAsyncContextManager
 
 from escalometer.dialogue.elicitation.budget import Budget, worst_tokens
 from escalometer.dialogue.elicitation.work import Keep, Work
@@ -68,16 +70,33 @@ class _ConcurrentRun:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
         try:
-            async with self._provider.session():
-                try:
-                    await self._start_requests()
-                finally:
-                    await self._end()
+            session = self._provider.session()
+            if await self._entered(session):
+                async with contextlib.AsyncExitStack() as stack:
+                    stack.push_async_exit(session)
+                    try:
+                        await self._start_requests()
+                    finally:
+                        await self._end()
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
         if self._failure is not None:
             raise self._broken or self._failure
+
+    async def _entered(self, session: AbstractAsyncContextManager[None]) -> bool:
+        """Enter the session, which may start a server; return false if stopped before that."""
+        entering = asyncio.ensure_future(session.__aenter__())
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        await asyncio.wait({entering, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not entering.done():
+            entering.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await entering
+            return False
+        await entering
+        return True
 
     def _stop(self) -> None:
         if self._failure is not None:  # asked twice: do not wait

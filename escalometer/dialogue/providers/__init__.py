@@ -313,9 +313,9 @@ def check(cards: Sequence[ModelCard], workspace: Workspace) -> dict[str, Escalom
     found: dict[str, EscalometerError] = {}
     for name, group in by_provider.items():
         try:
-            if name in extras.PACKAGES:  # an extra has the name of its provider
-                extras.need(name, f"the provider {name}")
             module = _module(name)
+            if name in extras.PACKAGES and not hasattr(module, "check"):
+                extras.need(name, f"the provider {name}")  # an extra has the name of its provider
         except MissingExtra as error:
             found |= dict.fromkeys((card.id for card in group), error)
             continue

@@ -1,116 +1,17 @@
-"""The user's LoRA adapters: found by name, checked, merged into the weights."""
+"""The user's LoRA adapters, merged into the weights of a loaded model."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any
 
-from escalometer.config import FolderSource, HubSource, ModelCard
+from escalometer.config import ModelCard
+from escalometer.dialogue.weights.adapters import check_base, digest, folder, mapping, restore
 from escalometer.errors import ProviderError
-from escalometer.layout import (
-    ADAPTER_CONFIG,
-    ADAPTER_RECORD,
-    ADAPTER_WEIGHTS,
-    adapter_files,
-    adapter_folder,
-)
-from escalometer.resources import folder_path, resource
-from escalometer.runtime.files import digest_of_files
+from escalometer.layout import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
-
-def _restore(folder: Path) -> str:
-    """Return how to get an adapter's files back: git has those that ship, DVC the trained ones."""
-    name = f"models/adapters/{folder.name}"
-    return (
-        f"restore it (`git checkout -- {name}` if it came with the repository, "
-        f"`dvc checkout --force {name}` or `dvc pull` if it was trained), or train it again"
-    )
-
-
-def _stored(name: str, root: Path) -> Path:
-    """Return the adapter's folder in the project, or else the built-in one, if there is one."""
-    path = adapter_folder(name, root)
-    if not path.exists() and resource("models", "adapters", name).is_dir():
-        return folder_path("models", "adapters", name)
-    return path
-
-
-def folder(card: ModelCard, root: Path) -> Path:
-    """Return the folder of the card's adapter: models/adapters/<name>, or a built-in one.
-
-    Raises
-    ------
-    ProviderError
-        If it is not there, or not in safetensors.
-    """
-    path = _stored(str(card.adapter), root)
-    missing = [file.name for file in adapter_files(path) if not file.is_file()]
-    if not missing:
-        return path
-    what = f"{card.id}: the adapter {card.adapter!r} lacks {' and '.join(missing)} in {path}"
-    if (path / "adapter_model.bin").is_file():
-        raise ProviderError(
-            f"{what}; a pickled adapter_model.bin is not read, since loading it may run code: "
-            "save it as safetensors"
-        )
-    raise ProviderError(f"{what}; {_restore(path)}")
-
-
-def digest(card: ModelCard, root: Path, revision: str) -> str:
-    """Return the adapter's name and sha256, after checking that the card means these bytes.
-
-    Parameters
-    ----------
-    card : ModelCard
-        Names the adapter.
-    root : Path
-        The project.
-    revision : str
-        Of the card's weights, from `_weights.revision`.
-
-    Raises
-    ------
-    ProviderError
-        As of `folder`; or if it was trained on other weights, or is not the adapter whose digest
-        the card holds: damaged, exchanged, or trained again.
-    """
-    path = folder(card, root)
-    what = f"{card.id}: the adapter {card.adapter!r} in {path}"
-    named_base = _mapping(path / ADAPTER_CONFIG, what).get("base_model_name_or_path")
-    _check_base(card, str(named_base or ""), what)
-    record = _mapping(path / ADAPTER_RECORD, what) if (path / ADAPTER_RECORD).exists() else {}
-    if record.get("revision", revision) != revision:
-        raise ProviderError(
-            f"{what} was trained on {record.get('model')} ({record['revision']}), but the card's "
-            f"weights are {revision}: train one for these weights, or name those in "
-            f"models/{card.id}.yaml"
-        )
-    sha256 = digest_of_files(adapter_files(path))
-    if card.adapter_sha256 not in (None, sha256):
-        raise ProviderError(
-            f"{what} is not the one that models/{card.id}.yaml names: its sha256 is "
-            f"{sha256[:12]}…, the card says {str(card.adapter_sha256)[:12]}…. If it is damaged, "
-            f"{_restore(path)}. If you replaced it on purpose, write "
-            f" its digest to the card: `escalometer stage seal --cell {card.adapter}`"
-        )
-    return f"{card.adapter}@sha256:{sha256}"
-
-
-def _mapping(path: Path, what: str) -> dict[str, Any]:
-    """Return the JSON mapping of a file in an adapter's folder."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ProviderError(
-            f"{what} has a broken {path.name}: {error}; {_restore(path.parent)}"
-        ) from error
-    if not isinstance(content, dict):
-        raise ProviderError(
-            f"{what} has a broken {path.name}: it is not a mapping; {_restore(path.parent)}"
-        )
-    return content
+__all__ = ["digest", "folder", "merge"]
 
 
 def merge(model: Any, card: ModelCard, root: Path) -> Any:
@@ -136,25 +37,25 @@ def merge(model: Any, card: ModelCard, root: Path) -> Any:
 
     path = folder(card, root)
     what = f"{card.id}: the adapter {card.adapter!r} in {path}"
-    stored_config = _mapping(path / ADAPTER_CONFIG, what)
+    stored_config = mapping(path / ADAPTER_CONFIG, what)
     try:
         config = LoraConfig.from_pretrained(str(path))
     except (ValueError, TypeError, KeyError) as error:
         raise ProviderError(
-            f"{what} has a broken {ADAPTER_CONFIG}: {error}; {_restore(path)}"
+            f"{what} has a broken {ADAPTER_CONFIG}: {error}; {restore(path)}"
         ) from error
     if stored_config.get("peft_type") != "LORA":
         raise ProviderError(
             f"{what} is {stored_config.get('peft_type')!r}; only LORA can be merged"
         )
-    _check_base(card, str(config.base_model_name_or_path or ""), what)
+    check_base(card, str(config.base_model_name_or_path or ""), what)
     config.base_model_name_or_path = ""  # else peft queries the hub
     try:
         with safe_open(path / ADAPTER_WEIGHTS, framework="pt") as file:
             shapes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ProviderError(
-            f"{what} has a broken {ADAPTER_WEIGHTS} ({error}); {_restore(path)}"
+            f"{what} has a broken {ADAPTER_WEIGHTS} ({error}); {restore(path)}"
         ) from error
     mismatch = f"{what} was made for another model than {card.hub_id or card.id}"
     try:
@@ -174,19 +75,3 @@ def merge(model: Any, card: ModelCard, root: Path) -> Any:
         )
     wrapped.load_adapter(str(path), adapter_name="default", is_trainable=False)
     return wrapped.merge_and_unload(safe_merge=True).eval()
-
-
-def _check_base(card: ModelCard, base: str, what: str) -> None:
-    """Refuse an adapter that names a base which the card's weights cannot be."""
-    base_names = {card.id, card.hub_id}
-    if isinstance(card.source, HubSource):
-        base_names.add(card.source.id)
-    if isinstance(card.source, FolderSource):
-        base_names |= {str(card.source.path), card.source.path.name}
-    # A folder's path does not identify weights; two different hub ids do.
-    is_hub_id = base.count("/") == 1 and not base.startswith((".", "/", "~"))
-    hub_ids = {name for name in base_names if name and "/" in name and not name.startswith("/")}
-    if is_hub_id and hub_ids and base not in hub_ids:
-        raise ProviderError(
-            f"{what} was trained on {base}, but the card's weights are {' or '.join(hub_ids)}"
-        )

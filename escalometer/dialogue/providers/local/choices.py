@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from escalometer.dialogue.providers.local.decoding import CachedRow, Decoder, n_shared
 
 
@@ -69,7 +71,7 @@ def choice_probabilities(
         parts = [_shared(part) for part in parts]
         prompts = [part.prefix for part in parts]
         batch, logits = decoder.start(prompts, [part.cached for part in parts], is_read_only=True)
-        scores = logits.double().log_softmax(-1)
+        scores = _scores(logits, parts)
         unfinished = []
         for place, part in enumerate(parts):
             cached = CachedRow(batch, place) if decoder.can_continue else None
@@ -79,16 +81,26 @@ def choice_probabilities(
             for choice, tokens in part.left.items():
                 by_token[tokens[0]][choice] = tokens
             if is_greedy:
-                likeliest = max(by_token, key=lambda token: float(scores[place, token]))
+                likeliest = max(by_token, key=scores[place].__getitem__)
                 by_token = defaultdict(dict, {likeliest: by_token[likeliest]})
             for token, remaining in by_token.items():
-                log_total = part.log_p + float(scores[place, token])
+                log_total = part.log_p + scores[place][token]
                 if len(remaining) == 1:
                     log_p[part.row][next(iter(remaining))] = log_total
                 else:
                     unfinished.append(_Part(part.row, part.prefix, remaining, cached, log_total))
         parts = unfinished
     return [_normalized(row) for row in log_p], [read_rows[i] for i in sorted(read_rows)]
+
+
+def _scores(logits: torch.Tensor, parts: Sequence[_Part]) -> list[dict[int, float]]:
+    """Return, by part, the log-probability of each token that continues it."""
+    tokens = [sorted({left[0] for left in part.left.values()}) for part in parts]
+    rows = [row for row, some in enumerate(tokens) for _ in some]
+    log_p = logits.double().log_softmax(-1)
+    # The host waits for the device once, not for each number.
+    found = iter(log_p[rows, [token for some in tokens for token in some]].tolist())
+    return [{token: next(found) for token in some} for some in tokens]
 
 
 def _shared(part: _Part) -> _Part:

@@ -8,6 +8,7 @@ the last live one, and steps continue with the rows before it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -17,8 +18,11 @@ import torch
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-#: Prompts are read in blocks of about so many tokens: what layers hand on stays in the CPU's cache.
-_BLOCK_TOKENS = 1024
+from escalometer.dialogue.providers.local import sizes
+from escalometer.dialogue.providers.local.device_steps import DeviceSteps, copy_slots
+
+#: Steps between two checks of what rows have written, on CUDA: the host waits for each check.
+_CHECK_EVERY = 8
 #: Slots set aside for what is written, at first: most answers are shorter than their budget.
 _SPARE_SLOTS = 128
 
@@ -44,10 +48,23 @@ class _Room(DynamicLayer):  # type: ignore[misc]
     def look(self, rows: slice, first: int, end: int) -> None:
         """Move the window: the next reads are of `rows`, and end before slot `end`."""
         self._rows, self._first, self._end = rows, first, end
+        self._slot: torch.Tensor | None = None
+
+    def write_at(self, slot: torch.Tensor, n_rows: int) -> None:
+        """Write the next updates at `slot`, on the device; reads are of all slots."""
+        self.look(slice(0, n_rows), 0, self.keys.shape[2])
+        self.expect(1)
+        self._slot = slot
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        if self._slot is not None:
+            keys, values = self.keys[self._rows], self.values[self._rows]
+            return (
+                keys.index_copy_(2, self._slot, key_states),
+                values.index_copy_(2, self._slot, value_states),
+            )
         new = slice(self._end - key_states.shape[2], self._end)
         self.keys[self._rows, :, new] = key_states
         self.values[self._rows, :, new] = value_states
@@ -78,7 +95,7 @@ class _Room(DynamicLayer):  # type: ignore[misc]
             x[[row, other]] = x[[other, row]]
 
 
-@dataclass
+@dataclass(eq=False)
 class Batch:
     """Rows in flight.
 
@@ -123,6 +140,19 @@ def n_shared(left: Sequence[int], right: Sequence[int]) -> int:
     )
 
 
+@dataclass(frozen=True)
+class _Stepping:
+    """Steps on the device, and the rows whose steps they are."""
+
+    batch: Batch
+    n_rows: int
+    steps: DeviceSteps
+
+
+#: Of steps on the device: by row, the tokens that were read; the next tokens.
+_Written = tuple[list[list[int]], torch.Tensor]
+
+
 class Decoder:
     """A causal model, read and continued in batches; `start`, then `step` and `leave`.
 
@@ -132,9 +162,17 @@ class Decoder:
         On its device, in evaluation mode.
     pad : int
         Any token: it fills masked slots.
+    block_tokens : int
+        Prompts are read in blocks of about so many tokens.
+    check_every : int, optional
+        Steps between two checks of what rows have written, for models whose steps can stay on the
+        device; by default 8 on CUDA. With 1 the host chooses every token.
 
     Attributes
     ----------
+    check_every : int
+        As above, 1 for models whose steps cannot stay on the device: those whose layers are not all
+        of full attention, or that do not use PyTorch's attention.
     can_continue : bool
         Whether reading can resume at any token: keys and values alone are the state. A model with
         recurrent layers reads each conversation from its beginning.
@@ -142,10 +180,20 @@ class Decoder:
         Size of one token of one row in the cache.
     """
 
-    def __init__(self, model: Any, pad: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        pad: int,
+        block_tokens: int = sizes.CPU_BLOCK_TOKENS,
+        check_every: int | None = None,
+    ) -> None:
         self._model = model
         self._pad = pad
         self.device = model.device
+        self.block_tokens = block_tokens
+        is_cuda = self.device.type == "cuda"
+        self._pool = torch.cuda.graph_pool_handle() if is_cuda else None
+        self._stepping: _Stepping | None = None
         cache = DynamicCache(config=model.config)
         plain = (DynamicLayer, DynamicSlidingWindowLayer)
         self.can_continue = all(type(layer) in plain for layer in cache.layers)
@@ -157,6 +205,14 @@ class Decoder:
         self._like = layers
         self.bytes_per_token = sum(x.numel() * x.element_size() for pair in layers for x in pair)
         self.can_continue = self.can_continue and len(layers) == len(cache.layers)
+        can_stay = (
+            self.can_continue
+            and all(type(layer) is DynamicLayer for layer in cache.layers)
+            and getattr(model.config, "_attn_implementation", None) == "sdpa"
+        )
+        if check_every is None:
+            check_every = _CHECK_EVERY if is_cuda else 1
+        self.check_every = check_every if can_stay else 1
 
     def start(
         self,
@@ -197,8 +253,11 @@ class Decoder:
             # All rows of a block read as many tokens, those with fewer unread some known ones
             # again: it costs what padding would, and leaves no gap.
             n_new = max(len(prompts[i]) - n_known[i] for i in span)
-            for i in span:
-                self._copy(cached[i], batch, i, len(prompts[i]) - n_new)
+            if self.check_every > 1:
+                self._copy_together(cached, batch, span, n_new)
+            else:
+                for i in span:
+                    self._copy(cached[i], batch, i, len(prompts[i]) - n_new)
             logits.append(self._read(batch, rows, min(first[i] for i in span), n_new))
         if is_read_only:
             batch.n_live = 0
@@ -209,11 +268,47 @@ class Decoder:
         for row, token in enumerate(tokens):
             batch.tokens[row].append(token)
         batch.end += 1
-        if self.can_continue and batch.end > batch.cache.layers[0].keys.shape[2]:
-            for layer in batch.cache.layers:
-                layer.widen(batch.end + max(_SPARE_SLOTS, batch.end // 4))
+        if self.can_continue:
+            self._make_room(batch)
         rows = slice(0, batch.n_live)
         return self._read(batch, rows, min(batch.first[rows]), 1)
+
+    def steps(self, batch: Batch, tokens: torch.Tensor, n_steps: int, n_left: int) -> _Written:
+        """Read each live row's next token, `n_steps` times, without waiting in between.
+
+        Parameters
+        ----------
+        batch : Batch
+            Its rows' tokens are not changed: some of those read may follow an answer's end.
+        tokens : tensor of shape (live rows,)
+            The next tokens, on the device.
+        n_steps : int
+            How many.
+        n_left : int
+            How many more there may be, these included.
+
+        Returns
+        -------
+        list of list of int, tensor of shape (live rows,)
+            By row, the tokens that were read; the next tokens.
+        """
+        begin, batch.end = batch.end, batch.end + n_steps
+        is_wider = self._make_room(batch)
+        known = self._stepping
+        if known and (known.batch, known.n_rows) == (batch, batch.n_live) and not is_wider:
+            steps = known.steps
+        else:
+            self.end_steps()
+            first = batch.first[: batch.n_live]
+            steps = DeviceSteps(self._logits, batch.cache, first, begin, tokens)
+            if self._pool is not None and not steps.capture(n_left, self._pool):
+                self._pool = None
+            self._stepping = _Stepping(batch, batch.n_live, steps)
+        return steps.run(n_steps), steps.tokens[:, 0]
+
+    def end_steps(self) -> None:
+        """Release what `steps` keeps for the next steps of the same rows."""
+        self._stepping = None
 
     def leave(self, batch: Batch, row: int) -> CachedRow | None:
         """End a row, replace it by the last live one, and return it where it can be continued."""
@@ -231,11 +326,19 @@ class Decoder:
         batch.n_live = last
         return CachedRow(batch, last) if self.can_continue else None
 
+    def _make_room(self, batch: Batch) -> bool:
+        """Extend the cache to the slots in use, and some more; return true if it was extended."""
+        is_short: bool = batch.end > batch.cache.layers[0].keys.shape[2]
+        if is_short:
+            for layer in batch.cache.layers:
+                layer.widen(batch.end + max(_SPARE_SLOTS, batch.end // 4))
+        return is_short
+
     def _blocks(self, n_unread: list[int]) -> list[slice]:
         """Return runs of rows that are read together."""
         blocks, begin = [], 0
         for i in range(len(n_unread)):
-            if (i + 1 - begin) * max(n_unread[begin : i + 1]) > _BLOCK_TOKENS and i > begin:
+            if (i + 1 - begin) * max(n_unread[begin : i + 1]) > self.block_tokens and i > begin:
                 blocks.append(slice(begin, i))
                 begin = i
         return [*blocks, slice(begin, len(n_unread))]
@@ -247,6 +350,27 @@ class Decoder:
         for layer, source in zip(batch.cache.layers, cached.batch.cache.layers, strict=True):
             layer.keys[row, :, begin : begin + n] = source.keys[cached.row, :, old : old + n]
             layer.values[row, :, begin : begin + n] = source.values[cached.row, :, old : old + n]
+
+    def _copy_together(
+        self, cached: Sequence[CachedRow | None], batch: Batch, span: range, n_new: int
+    ) -> None:
+        """Copy the cached beginnings of rows, all of a layer at once: each copy has to be started.
+
+        The last `n_new` tokens of each row are left out.
+        """
+        by_source: dict[Batch, list[int]] = defaultdict(list)
+        for i in span:
+            row = cached[i]
+            if row is not None and len(batch.tokens[i]) > n_new:
+                by_source[row.batch].append(i)
+        for source, rows in by_source.items():
+            old = [row.row for i in rows if (row := cached[i]) is not None]
+            copy_slots(
+                (source.cache, old, [source.first[row] for row in old]),
+                (batch.cache, rows, [batch.first[i] for i in rows]),
+                [len(batch.tokens[i]) - n_new for i in rows],
+                self.device,
+            )
 
     def _read(self, batch: Batch, rows: slice, begin: int, n_new: int) -> torch.Tensor:
         """Read the last `n_new` slots of `rows`, which have nothing before slot `begin`."""

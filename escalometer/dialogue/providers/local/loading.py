@@ -7,44 +7,68 @@ from pathlib import Path
 from typing import Any
 
 from escalometer.config import ModelCard, Workspace
-from escalometer.dialogue.providers.local import adapters, weights
+from escalometer.dialogue.providers.local import adapters
+from escalometer.dialogue.weights import sources
 from escalometer.errors import ProviderError
 
 _ROWS_HINT = 1024  # rows of the products that weights are laid out for: those of prompts
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def load(card: ModelCard, workspace: Workspace) -> tuple[Any, Any]:
-    """Return (model, tokenizer), the model in float32 on the fastest device there is.
+def load(card: ModelCard, workspace: Workspace, precision: str = "float32") -> tuple[Any, Any]:
+    """Return (model, tokenizer), the model on the fastest device there is.
+
+    Parameters
+    ----------
+    card : ModelCard
+        The model.
+    workspace : Workspace
+        Where weights and adapters are.
+    precision : {"float32", "bfloat16", "float16"}
+        Data type of the weights. An adapter is merged in float32, so that its product is rounded
+        once.
 
     Raises
     ------
     ProviderError
         If the weights cannot be had or loaded, or the adapter does not belong to them.
     """
-    model, tokenizer = read_model(card, workspace)
+    model, tokenizer = read_model(card, workspace, "float32" if card.adapter else precision)
     import torch
 
     torch.set_num_threads(free_threads())
     if card.adapter:
         model = adapters.merge(model, card, workspace.root)
+        _round(model, precision)
     if torch.cuda.is_available():
         return model.to("cuda"), tokenizer
     if torch.backends.mps.is_available():
         return model.to("mps"), tokenizer
-    _lay_out(model)
+    if precision == "float32":
+        _lay_out(model)
     return model, tokenizer
 
 
-def read_model(card: ModelCard, workspace: Workspace) -> tuple[Any, Any]:
-    """Return (model, tokenizer) with the stored weights: in float32, on the CPU, no adapter.
+def read_model(
+    card: ModelCard, workspace: Workspace, precision: str = "float32"
+) -> tuple[Any, Any]:
+    """Return (model, tokenizer) with the stored weights: on the CPU, no adapter.
+
+    Parameters
+    ----------
+    card : ModelCard
+        The model.
+    workspace : Workspace
+        Where weights are.
+    precision : {"float32", "bfloat16", "float16"}
+        Data type of the weights.
 
     Raises
     ------
     ProviderError
         If the weights cannot be had or loaded.
     """
-    folder = weights.folder(card, workspace.cache)
+    folder = sources.folder(card, workspace.cache)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -56,11 +80,22 @@ def read_model(card: ModelCard, workspace: Workspace) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **how)
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, **how
+            folder, dtype=getattr(torch, precision), use_safetensors=True, **how
         ).eval()
     except (OSError, ValueError) as error:
         raise ProviderError(f"{card.id}: cannot load {folder}: {error}") from error
     return model, tokenizer
+
+
+def _round(model: Any, precision: str) -> None:
+    """Round the weights to a data type; buffers, such as those of rotary embeddings, keep theirs.
+
+    The result has the data types of a model that is loaded in that precision.
+    """
+    import torch
+
+    for weight in model.parameters():
+        weight.data = weight.data.to(getattr(torch, precision))
 
 
 def free_threads() -> int:

@@ -10,21 +10,19 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from escalometer.config import ModelCard, Thinking, Workspace
 from escalometer.dialogue.providers import Completion, Readable, Request
-from escalometer.dialogue.providers.local import adapters, loading, weights
+from escalometer.dialogue.providers.local import loading, precision, sizes
+from escalometer.dialogue.providers.local.jobs import Job, n_unread
 from escalometer.dialogue.providers.local.writing import Answer
+from escalometer.dialogue.weights import adapters, sources
 from escalometer.errors import ProviderError
 
 if TYPE_CHECKING:
     from escalometer.dialogue.providers.local.decoding import Batch, CachedRow
 
-_BATCH_SIZE = 64  # more rows make a decoding step no cheaper by the row
-_PRECISION = "float32"  # half precision is not faster on most CPUs and changes answers
-_SHARE = 0.4  # of the free memory that one batch may take: what layers hand on needs some, too
 _WORTH_SHARING = 64  # tokens that reading a common beginning once must save
 _RECURRENT_TOKENS = 8192  # of a batch of a model that reads prompts in one piece
 
@@ -34,27 +32,6 @@ Messages = tuple[tuple[str, str], ...]
 def connect(card: ModelCard, workspace: Workspace) -> LocalProvider:
     """Return the provider; weights are fetched and loaded at the first request."""
     return LocalProvider(card, workspace)
-
-
-@dataclass
-class _Job:
-    """One request under way: `endings` are the tokens of its possible endings, by choice."""
-
-    index: int
-    answer: Answer
-    prompt: list[int]
-    endings: list[list[int]]
-    cached: CachedRow | None = None
-
-    @property
-    def request(self) -> Request:
-        return self.answer.request
-
-    @property
-    def length(self) -> int:
-        """The number of slots that the cache must hold in the end."""
-        more = 0 if self.request.reads_choice else self.answer.budget
-        return len(self.prompt) + more + max(map(len, self.endings), default=0)
 
 
 class LocalProvider:
@@ -72,16 +49,38 @@ class LocalProvider:
         #: Rows that a later turn may continue, by their messages: those of the latest first turns.
         self._cached: dict[Messages, list[CachedRow]] = {}
         self._continues_first_turns = False
-        self.batch_size = _BATCH_SIZE
+        self._batch_size: int | None = None
+        self._n_longest = sizes.TYPICAL_TOKENS
+        self._free_bytes = 0
         self.identity = {
             "provider": "local",
             "model": card.id,
-            "revision": weights.revision(card),
-            "precision": _PRECISION,
+            "revision": sources.revision(card),
+            "precision": precision.resolved(card),
         }
         if card.adapter:
             revision = self.identity["revision"]
             self.identity["adapter"] = adapters.digest(card, workspace.root, revision)
+
+    @property
+    def batch_size(self) -> int:
+        """How many requests are worth handing over at once; on a GPU, what its memory holds."""
+        if self._batch_size is not None:
+            return self._batch_size
+        if not precision.has_driver():
+            return sizes.CPU_ROWS
+        self._load()
+        if not self._is_gpu:
+            return sizes.CPU_ROWS
+        return sizes.gpu_rows(self._free_bytes, self._decoder.bytes_per_token, self._n_longest)
+
+    @batch_size.setter
+    def batch_size(self, n_rows: int) -> None:
+        self._batch_size = n_rows
+
+    @property
+    def _is_gpu(self) -> bool:
+        return bool(self._decoder.device.type == "cuda")
 
     def parameters(self, request: Request) -> Mapping[str, Any]:
         """Return the switch and the budget of thinking; greedy decoding has no more parameters."""
@@ -100,6 +99,7 @@ class LocalProvider:
             if self._room(job) < 0:
                 yield job.index, self._too_long(job)
         jobs = [job for job in jobs if self._room(job) >= 0]
+        self._n_longest = max([self._n_longest, *(job.length for job in jobs)])
         began = time.monotonic()
         self._continues_first_turns = any(job.request.messages[:-2] in self._cached for job in jobs)
         if not self._continues_first_turns:
@@ -127,7 +127,9 @@ class LocalProvider:
     def _load(self) -> None:
         if self._model is not None:
             return
-        model, self._tokenizer = loading.load(self._card, self._workspace)
+        model, self._tokenizer = loading.load(
+            self._card, self._workspace, self.identity["precision"]
+        )
         from escalometer.dialogue.providers.local.decoding import Decoder
 
         stops = model.generation_config.eos_token_id
@@ -136,6 +138,11 @@ class LocalProvider:
         self._stop_ids = set(stops if isinstance(stops, list) else [stops])
         self._decoder = Decoder(model, next(iter(self._stop_ids)))
         self._model = model
+        if self._is_gpu:
+            self._free_bytes = loading.free_bytes(self._decoder.device)
+            self._decoder.block_tokens = sizes.gpu_block_tokens(
+                self._free_bytes, model.config.get_text_config(), model.dtype.itemsize
+            )
 
     def _encode(self, request: Request) -> list[int]:
         messages = [{"role": role, "content": content} for role, content in request.messages]
@@ -159,7 +166,7 @@ class LocalProvider:
     def _endings(self, texts: Iterable[str]) -> list[list[int]]:
         return [list(self._tokenizer.encode(text, add_special_tokens=False)) for text in texts]
 
-    def _job(self, index: int, request: Request) -> _Job:
+    def _job(self, index: int, request: Request) -> Job:
         prompt = self._encode(request)
         opened = self._tokenizer.decode(prompt[-8:]).rstrip().endswith("<think>")
         budget = request.max_tokens
@@ -169,24 +176,24 @@ class LocalProvider:
             budget += max(0, min(self._thinking.max_tokens, extra))
         answer = Answer(request, budget, opened, self._decode)
         endings = self._endings(answer.closings()) if request.reads_choice else []
-        return _Job(index, answer, prompt, endings)
+        return Job(index, answer, prompt, endings)
 
-    def _room(self, job: _Job) -> int:
+    def _room(self, job: Job) -> int:
         """Return the number of unused context tokens; negative where it is too small."""
         return self._card.context - job.length
 
-    def _too_long(self, job: _Job) -> Completion:
+    def _too_long(self, job: Job) -> Completion:
         why = (
             f"{len(job.prompt)} prompt tokens and a budget of {job.length - len(job.prompt)} "
             f"exceed the context of {self._card.context}"
         )
         return Completion("", "error", len(job.prompt), 0, 0.0, why)
 
-    def _assign_cached_rows(self, jobs: list[_Job]) -> None:
+    def _assign_cached_rows(self, jobs: list[Job]) -> None:
         """Assign the cached rows that jobs continue; read common prefixes once."""
         from escalometer.dialogue.providers.local.decoding import CachedRow, n_shared
 
-        together: dict[Messages, list[_Job]] = defaultdict(list)
+        together: dict[Messages, list[Job]] = defaultdict(list)
         for job in jobs:
             before = job.request.messages[:-1]
             if before and (cached_rows := self._cached.get(before[:-1])):
@@ -197,8 +204,8 @@ class LocalProvider:
             together[before].append(job)
         if not self._decoder.can_continue:
             return
-        shared: list[_Job] = []
-        members: list[list[_Job]] = []
+        shared: list[Job] = []
+        members: list[list[Job]] = []
         for group in together.values():
             first = group[0]
             n = min(n_shared(first.prompt, job.prompt) for job in group)
@@ -206,44 +213,65 @@ class LocalProvider:
             n = min(n, *(len(job.prompt) - 1 for job in group))
             n_known = n_shared(first.cached.tokens, first.prompt) if first.cached else 0
             if (len(group) - 1) * (n - n_known) >= _WORTH_SHARING:
-                shared.append(_Job(len(members), first.answer, first.prompt[:n], [], first.cached))
+                shared.append(Job(len(members), first.answer, first.prompt[:n], [], first.cached))
                 members.append(group)
         for batch in self._batches(shared):
             if not self._can_keep(sum(len(job.prompt) for job in batch)):
                 return
-            prefix_batch, _ = self._decoder.start(
-                [job.prompt for job in batch], [job.cached for job in batch], is_read_only=True
-            )
+            prefix_batch = self._read_prefixes(batch)
+            if prefix_batch is None:
+                return
             for row, job in enumerate(batch):
                 for member in members[job.index]:
                     member.cached = CachedRow(prefix_batch, row)
 
-    def _batches(self, jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
+    def _read_prefixes(self, jobs: list[Job]) -> Batch | None:
+        """Return a batch that has read the jobs' prompts; None where its memory cannot be had."""
+        try:
+            batch: Batch = self._decoder.start(
+                [job.prompt for job in jobs], [job.cached for job in jobs], is_read_only=True
+            )[0]
+        except (RuntimeError, MemoryError) as error:
+            if not loading.is_out_of_memory(error):
+                raise
+        else:
+            return batch
+        self._release()
+        return None
+
+    def _batches(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
         """Yield jobs of similar length together, the longest first, as many as memory bears."""
         # Rows with as many tokens to read are adjacent, so that they are read in the same block.
         waiting = sorted(jobs, key=lambda job: (job.length, job.index), reverse=True)
         while waiting:
-            allowed = _SHARE * loading.free_bytes(self._decoder.device)
+            share = sizes.SHARE
+            if self._is_gpu and not self._continues_first_turns:
+                share = sizes.GPU_FIRST_SHARE
+            allowed = share * loading.free_bytes(self._decoder.device)
             n = int(allowed // max(1, waiting[0].length * self._decoder.bytes_per_token))
             if not self._decoder.can_continue:
-                n = min(n, _RECURRENT_TOKENS // waiting[0].length)
+                at_once = max(_RECURRENT_TOKENS, self._decoder.block_tokens)
+                n = min(n, at_once // waiting[0].length)
             n = max(1, min(n, self.batch_size))
-            yield sorted(waiting[:n], key=_n_unread)
+            yield sorted(waiting[:n], key=n_unread)
             waiting = waiting[n:]
 
     def _can_keep(self, n_tokens: int) -> bool:
-        allowed = _SHARE * loading.free_bytes(self._decoder.device)
+        allowed = sizes.SHARE * loading.free_bytes(self._decoder.device)
         return bool(n_tokens * self._decoder.bytes_per_token < allowed)
 
-    def _complete(self, jobs: list[_Job], before_s: float) -> Iterator[tuple[int, Completion]]:
+    def _complete(self, jobs: list[Job], before_s: float) -> Iterator[tuple[int, Completion]]:
         """Yield the batch's completions, from smaller batches where its memory cannot be had."""
         began = time.monotonic()
+        known = [job.cached for job in jobs]
         try:
             results = self._choose(jobs) if jobs[0].request.reads_choice else self._write(jobs)
         except (RuntimeError, MemoryError) as error:
             if not loading.is_out_of_memory(error):
                 raise
             results = None  # outside the handler, which keeps the batch's memory alive
+            for job, cached in zip(jobs, known, strict=True):  # rows of the batch would, too
+                job.cached = cached
         if results is not None:
             each_s = before_s + (time.monotonic() - began) / len(jobs)
             for job, (finish, probabilities, n_tokens, n_cached) in zip(jobs, results, strict=True):
@@ -262,6 +290,7 @@ class LocalProvider:
                     ),
                 )
             return
+        del known
         self._release()
         if len(jobs) == 1 and jobs[0].cached is None:
             why = f"not enough memory for a prompt of {len(jobs[0].prompt)} tokens"
@@ -278,17 +307,20 @@ class LocalProvider:
                 yield from self._complete(some, before_s)
 
     def _release(self) -> None:
-        """Release memory that torch has reserved."""
+        """Release memory that torch has reserved; read prompts in smaller blocks from now on."""
         import torch
 
-        if self._decoder.device.type == "cuda":
+        self._decoder.end_steps()
+        if self._is_gpu:
             torch.cuda.empty_cache()
+            least = sizes.GPU_BLOCK_TOKENS[0]
+            self._decoder.block_tokens = max(least, self._decoder.block_tokens // 2)
 
-    def _choose(self, jobs: list[_Job]) -> list[_Result]:
+    def _choose(self, jobs: list[Job]) -> list[_Result]:
         """Answer each job by its marker and likeliest choice; nothing is generated."""
         from escalometer.dialogue.providers.local.choices import UnansweredRow, choice_probabilities
 
-        n_cached = [len(job.prompt) - _n_unread(job) for job in jobs]
+        n_cached = [len(job.prompt) - n_unread(job) for job in jobs]
         rows = [UnansweredRow(job.prompt, job.endings, job.cached) for job in jobs]
         probabilities, cached = choice_probabilities(self._decoder, rows)
         self._keep(jobs, cached)
@@ -299,27 +331,18 @@ class LocalProvider:
             results.append(("stop", tuple(row), len(job.endings[choice]), n))
         return results
 
-    def _write(self, jobs: list[_Job]) -> list[_Result]:
+    def _write(self, jobs: list[Job]) -> list[_Result]:
         """Write each job's answer by greedy decoding."""
-        n_cached = [len(job.prompt) - _n_unread(job) for job in jobs]
+        from escalometer.dialogue.providers.local.decoded_answers import write
+
+        n_cached = [len(job.prompt) - n_unread(job) for job in jobs]
         longest = max(job.answer.budget for job in jobs)
         batch, logits = self._decoder.start(
             [job.prompt for job in jobs], [job.cached for job in jobs], longest
         )
         for job in jobs:
             job.cached = None
-        live = list(jobs)
-        while live:
-            chosen = logits.argmax(-1).tolist()
-            # From the last to the first: the row that replaces an ended one was checked already.
-            for row in reversed(range(len(live))):
-                if live[row].answer.add(chosen[row], chosen[row] in self._stop_ids):
-                    live[row].cached = self._decoder.leave(batch, row)
-                    live[row], chosen[row] = live[-1], chosen[-1]
-                    live.pop()
-                    chosen.pop()
-            if live:
-                logits = self._decoder.step(batch, chosen)
+        write(self._decoder, batch, logits, jobs, self._stop_ids)
         self._keep(jobs, [job.cached for job in jobs if job.cached is not None])
         self._close([job for job in jobs if job.answer.wants_closing()])
         return [
@@ -327,7 +350,7 @@ class LocalProvider:
             for job, n in zip(jobs, n_cached, strict=True)
         ]
 
-    def _close(self, jobs: list[_Job]) -> None:
+    def _close(self, jobs: list[Job]) -> None:
         """Close answers that state no choice, each with the marker and the model's choice."""
         from escalometer.dialogue.providers.local.choices import UnansweredRow, choice_probabilities
 
@@ -346,7 +369,7 @@ class LocalProvider:
         ):
             job.answer.close(texts[row.index(max(row))])
 
-    def _keep(self, jobs: Sequence[_Job], cached: Sequence[CachedRow]) -> None:
+    def _keep(self, jobs: Sequence[Job], cached: Sequence[CachedRow]) -> None:
         """Keep first turns' rows, which second turns may continue, while memory allows it."""
         if (
             self._continues_first_turns
@@ -362,10 +385,3 @@ class LocalProvider:
 
 #: Of one answer: finish, probabilities, tokens written, tokens of the prompt not read again.
 _Result = tuple[Any, tuple[float, ...] | None, int, int]
-
-
-def _n_unread(job: _Job) -> int:
-    """Return the number of the prompt's tokens that are not cached."""
-    from escalometer.dialogue.providers.local.decoding import n_shared
-
-    return len(job.prompt) - (n_shared(job.cached.tokens, job.prompt) if job.cached else 0)

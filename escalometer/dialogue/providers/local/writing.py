@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from escalometer.dialogue.parsing import marker_pattern, stop_pattern, strip_thinking
@@ -62,6 +62,18 @@ class Answer:
         if self.finish is None and len(self.tokens) >= self.budget:
             self.finish = "length"
         return self.finish is not None
+
+    def extend(self, tokens: list[int], ends: Collection[int]) -> bool:
+        """Add tokens one by one up to the answer's end; return true if they contain it.
+
+        `ends` are the tokens that end a turn. Texts without a marker are decoded once.
+        """
+        if len(self.tokens) + len(tokens) < self.budget and not any(t in ends for t in tokens):
+            text = self.decode(self.tokens[-self._n_tail :] + tokens)
+            if self.request.marker not in text:
+                self.tokens += tokens
+                return False
+        return any(self.add(token, token in ends) for token in tokens)
 
     def restart(self) -> None:
         """Discard the text."""

