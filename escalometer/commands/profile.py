@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from escalometer.commands._options import (
+    CallersLocation,
     CallersPath,
     callers_path,
     cost_ratio_option,
@@ -25,6 +26,7 @@ from escalometer.commands._tables import (
 )
 from escalometer.errors import UsageError
 from escalometer.layout import LEDGER, PIPELINE
+from escalometer.runtime.object_storage import Location
 
 if TYPE_CHECKING:
     from escalometer.config import Params
@@ -49,7 +51,7 @@ REPORT_FOLDER = "escalometer-report"
 @click.option("--full", "is_full", is_flag=True, help="Print all tables, not the summary alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def profile(
-    model: Path | str,
+    model: Location | str,
     chosen: str | None,
     source: str | None,
     domains: list[str] | None,
@@ -67,7 +69,8 @@ def profile(
     selective risk and cost. --full adds every table: statuses, domains, interventions, conditions.
 
     FILE is a table of decisions, one row per dialogue: Parquet, CSV or JSON lines, also gzipped, or
-    - for standard input. It needs no project, and is neither imported nor changed. Columns as for
+    - for standard input; s3://BUCKET/KEY is an object on object storage, s3://BUCKET/FOLDER/ all
+    Parquet objects below. It needs no project, and is neither imported nor changed. Columns as for
     `escalometer import`.
 
     \b
@@ -79,7 +82,7 @@ def profile(
     from escalometer.reporting.profile_text import print_profile
     from escalometer.reporting.summary_text import print_summary
 
-    if isinstance(model, Path) and source is None:
+    if isinstance(model, Location) and source is None:
         from escalometer.operations import decision_tables
 
         params, root = project_settings()
@@ -129,7 +132,7 @@ def _profile(
 
 
 @click.command()
-@click.argument("file", required=False, type=CallersPath())
+@click.argument("file", required=False, type=CallersLocation())
 @click.option(
     "--out",
     type=CallersPath(file_okay=False),
@@ -143,7 +146,7 @@ def _profile(
 @cost_ratio_option
 @reading_options
 def report(
-    file: Path | None,
+    file: Location | None,
     out: Path | None,
     source: str | None,
     cost_ratio: float | None,
