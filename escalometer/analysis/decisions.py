@@ -109,6 +109,40 @@ def measure_decisions(
         )
 
 
+def measure_counts(
+    outcome_counts: pa.Table, params: Params, domains: Sequence[str] | None = None
+) -> Measured:
+    """Return the metrics of decisions of which only the outcome counts are known.
+
+    They are those of the same decisions without scenarios and without confidences: dialogues are
+    resampled as independent ones, and none are paired.
+
+    Parameters
+    ----------
+    outcome_counts : Table
+        As sql/metrics/outcome_counts.sql selects it.
+    params : Params
+        Uses `seed` and `analyze`.
+    domains : sequence of str, optional
+        As for `measure_decisions`.
+    """
+    if domains is not None:
+        outcome_counts = warehouse.choose_rows(outcome_counts, {"domain": domains})
+    present = outcome_counts.column("domain").unique().to_pylist()
+    with warehouse.connect() as connection:
+        schema = pa.schema([DECISIONS.field(name) for name in COLUMNS])
+        warehouse.add_table(connection, "decisions", schema.empty_table())
+        return measure(
+            connection,
+            params.analyze.cost_ratios,
+            params.analyze.human_error_rate,
+            side_domains(present, domains),
+            params.seed,
+            params.analyze.n_bootstrap,
+            outcome_counts,
+        )
+
+
 def side_domains(present: Iterable[str], asked: Sequence[str] | None = None) -> list[str]:
     """Return the domains that stay out of what pools domains, in alphabetical order.
 
