@@ -31,11 +31,13 @@ def connect(n_threads: int = 2) -> duckdb.DuckDBPyConnection:
 MEMORY_LIMIT = "700MB"
 
 
-def open_file(folder: Path, n_threads: int = 2) -> duckdb.DuckDBPyConnection:
+def open_file(
+    folder: Path, n_threads: int = 2, memory_limit: str = MEMORY_LIMIT
+) -> duckdb.DuckDBPyConnection:
     """Return a connection to a fresh database file in `folder`, whose memory is bounded."""
     settings: dict[str, str | bool | int | float | list[str]] = {
         "threads": n_threads,
-        "memory_limit": MEMORY_LIMIT,
+        "memory_limit": memory_limit,
         "temp_directory": str(folder / "spilled"),
         "max_temp_directory_size": "1TB",
     }
