@@ -7,7 +7,8 @@
 Decisions of 4 models under 50 conditions of 5 domains and 6 variants of the protocol are generated
 by DuckDB, each scenario under two conditions and asked of all models; a tenth of them state a
 confidence. Each command is a process of its own. Disk is the most that its folders have at a time,
-the file that it reads left out. The exponent is that over rows, of the last two sizes.
+the file that it reads left out. The exponent is that over rows, of the last two sizes; 10^9 rows
+are extrapolated by what each further row adds there.
 """
 
 from __future__ import annotations
@@ -199,14 +200,15 @@ def main() -> None:
             for path in (project / "data" / "recorded").glob("*/*.parquet"):
                 path.unlink()  # the next size needs the room
     for name, found in MEASURED.items():
-        for key in ("wall_s", "peak_bytes", "disk_bytes"):
-            numbers = [max(getattr(one, key), 1e-9) for one in found]
-            if len(found) < 2 or not numbers[-2]:
-                continue
-            rows = [one.n_decisions for one in found]
-            exponent = math.log(numbers[-1] / numbers[-2]) / math.log(rows[-1] / rows[-2])
-            billion = numbers[-1] * (1e9 / rows[-1]) ** max(exponent, 0)
-            shown = f"{billion:,.0f} s" if key == "wall_s" else f"{billion / 2**30:,.1f} GiB"
+        if len(found) < 2:
+            continue
+        rows = [one.n_decisions for one in found][-2:]
+        for key in ("wall_s", "processor_s", "peak_bytes", "disk_bytes"):
+            least, most = (max(getattr(one, key), 1e-9) for one in found[-2:])
+            exponent = math.log(most / least) / math.log(rows[1] / rows[0])
+            # What each further row adds: start-up costs the same at every size.
+            billion = most + (most - least) / (rows[1] - rows[0]) * (1e9 - rows[1])
+            shown = f"{billion:,.0f} s" if key.endswith("_s") else f"{billion / 2**30:,.1f} GiB"
             print(f"{name}: {key} grow as rows ** {exponent:.2f}; at 10^9 rows {shown}")
     if options.json:
         listed = [asdict(one) for found in MEASURED.values() for one in found]
