@@ -217,6 +217,16 @@ def test_a_role_that_may_only_read_is_enough(postgresql, tmp_path):
     url = postgresql.replace(f"postgres:{PASSWORD}", "reader:only%20reads")
     found = run(tmp_path, "profile", url, "--table", "risk.readable", "--model", "model-a")
     assert found.returncode == 0, found.stderr
+    without = url.replace(":only%20reads", "")
+    variable = {"PGPASSWORD": "only reads"}  # as libpq reads it
+    again = run(
+        tmp_path,
+        *("profile", without, "--table", "risk.readable", "--model", "model-a"),
+        **variable,
+    )
+    assert (again.returncode, again.stdout) == (0, found.stdout)
+    code, text = refused(tmp_path, without, "risk.readable")
+    assert code == 3 and "set PGUSER and PGPASSWORD" in text
     code, text = refused(tmp_path, url, "hidden.decisions")
     assert code == 3, text
     assert "only reads" not in text

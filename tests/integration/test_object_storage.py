@@ -138,6 +138,8 @@ def test_compare_gate_report_and_python_read_objects(folder, storage):
     found = run(folder, "report", first, "--out", "page")
     assert found.returncode == 0, found.stderr
     assert (folder / "page" / "index.html").exists()
+    found = run(folder, "policy", "export", first, "--cost-ratio", "4", "--out", "policy.json")
+    assert found.returncode == 0, found.stderr
     assert escalometer.profile(first).model == "old"
 
 
