@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 USER, PASSWORD = "escalometer", "s3cret-pa/ss@word"
-_QUOTED = "s3cret-pa%2Fss%40word"
+QUOTED = "s3cret-pa%2Fss%40word"
 
 
 def programs() -> Path | None:
@@ -60,7 +60,7 @@ class Server:
         self, database: str = "postgres", *, schema: str = "", password: bool = True
     ) -> str:
         """Return the address of a database."""
-        user = f"{USER}:{_QUOTED}" if password else USER
+        user = f"{USER}:{QUOTED}" if password else USER
         options = f"?options=-csearch_path%3D{schema}" if schema else ""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}{options}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import NamedTuple, get_args
 
 from escalometer import stats
@@ -23,21 +22,27 @@ from escalometer.stats.smooth_calibration import N_BOOTSTRAP, smooth_calibration
 
 SCORES: tuple[Score, ...] = get_args(Score)
 
+#: Rows that are Python's objects at a time.
+_ROWS_AT_A_TIME = 10_000
+
 
 class _Scored(NamedTuple):
-    """Dialogues of one variant of the protocol that have a score, of main domains."""
+    """Dialogues of one variant of the protocol that have a score, of main domains.
+
+    By column, and not by row: there may be millions.
+    """
 
     variant: VariantKey
     score: Score
-    dialogues: list[Row]
+    values: list[float]
+    is_correct: list[bool]
+    is_escalated: list[bool]
+    known_scenarios: list[str | None]
 
     @property
     def scenarios(self) -> list[str]:
         """A name for the scenario of each dialogue; unknown ones are each of their own."""
-        return [
-            f"row {i}" if row["scenario_id"] is None else f"{row['domain']}:{row['scenario_id']}"
-            for i, row in enumerate(self.dialogues)
-        ]
+        return [f"row {i}" if name is None else name for i, name in enumerate(self.known_scenarios)]
 
 
 def calibration_rows(measured: Measured, model: str) -> list[Calibration]:
@@ -65,12 +70,11 @@ def calibration_rows(measured: Measured, model: str) -> list[Calibration]:
 
 
 def _smooth_error(measured: Measured, model: str, scored: _Scored) -> SmoothCalibrationError:
-    dialogues = scored.dialogues
-    is_known = all(row["scenario_id"] is not None for row in dialogues)
+    is_known = None not in scored.known_scenarios
     interval = smooth_calibration_interval(
         stats.generator(measured.resamples.seed, (model, *scored.variant, scored.score)),
-        [row[scored.score] for row in dialogues],
-        [row["is_correct"] for row in dialogues],
+        scored.values,
+        scored.is_correct,
         scored.scenarios if is_known else None,
         N_BOOTSTRAP if measured.resamples.n_bootstrap else 0,
     )
@@ -89,11 +93,10 @@ def external_rows(
     for scored in _scored(measured, model):
         named = dict(zip(VARIANT_KEY, scored.variant, strict=True))
         stated = named.pop("cost_ratio")
-        dialogues = scored.dialogues
         rows, reason = external_threshold(
-            [row[scored.score] for row in dialogues],
-            [row["is_correct"] for row in dialogues],
-            [row["is_escalated"] for row in dialogues],
+            scored.values,
+            scored.is_correct,
+            scored.is_escalated,
             scored.scenarios,
             cost_ratios if stated is None else [stated],
             measured.human_error_rate,
@@ -112,7 +115,7 @@ def external_rows(
             )
         if not rows:
             results.append(
-                ExternalThreshold(**shared, cost_ratio=stated, n=len(dialogues), reason=reason)
+                ExternalThreshold(**shared, cost_ratio=stated, n=len(scored.values), reason=reason)
             )
     return results
 
@@ -125,15 +128,26 @@ def _pooled(measured: Measured, table: str, model: str) -> list[Row]:
 
 def _scored(measured: Measured, model: str) -> Iterator[_Scored]:
     """Yield the main domains' dialogues that have a score, by variant and score."""
-    rows = [
-        row
-        for row in measured.scored.to_pylist()
-        if row["model"] == model and row["domain"] not in measured.side_domains
-    ]
-    rows.sort(key=lambda row: [str(value) for value in variant_key(row)])
-    for variant, group in groupby(rows, key=variant_key):
-        dialogues = list(group)
-        for score in SCORES:
-            with_score = [row for row in dialogues if row[score] is not None]
-            if with_score:
-                yield _Scored(variant, score, with_score)
+    found: dict[tuple[VariantKey, Score], _Scored] = {}
+    for batch in measured.scored.to_batches(max_chunksize=_ROWS_AT_A_TIME):
+        for row in batch.to_pylist():
+            if row["model"] != model or row["domain"] in measured.side_domains:
+                continue
+            variant = variant_key(row)
+            is_known = row["scenario_id"] is not None
+            for score in SCORES:
+                if row[score] is None:
+                    continue
+                if (variant, score) not in found:
+                    found[variant, score] = _Scored(variant, score, [], [], [], [])
+                scored = found[variant, score]
+                scored.values.append(row[score])
+                scored.is_correct.append(row["is_correct"])
+                scored.is_escalated.append(row["is_escalated"])
+                scored.known_scenarios.append(
+                    f"{row['domain']}:{row['scenario_id']}" if is_known else None
+                )
+    yield from sorted(
+        found.values(),
+        key=lambda one: ([str(value) for value in one.variant], SCORES.index(one.score)),
+    )

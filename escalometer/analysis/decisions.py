@@ -96,17 +96,66 @@ def measure_decisions(
     rows = decisions.select(list(COLUMNS))
     if domains is not None:
         rows = warehouse.choose_rows(rows, {"domain": domains})
-    present = rows.column("domain").unique().to_pylist()
     with warehouse.connect() as connection:
         warehouse.add_table(connection, "decisions", rows)
-        return measure(
-            connection,
-            params.analyze.cost_ratios,
-            params.analyze.human_error_rate,
-            side_domains(present, domains),
-            params.seed,
-            params.analyze.n_bootstrap,
-        )
+        return measure_table(connection, rows, params, domains)
+
+
+def measure_table(
+    connection: warehouse.Connection,
+    about: pa.Table,
+    params: Params,
+    domains: Sequence[str] | None = None,
+    outcome_counts: pa.Table | None = None,
+) -> Measured:
+    """Return the metrics of the table `decisions`, and resamples of its conditions.
+
+    Parameters
+    ----------
+    connection : Connection
+        Holds `decisions`.
+    about : Table
+        Has every domain of the decisions in its column ``domain``.
+    params, domains
+        As for `measure_decisions`.
+    outcome_counts : Table, optional
+        As for `measure`.
+    """
+    present = about.column("domain").unique().to_pylist()
+    return measure(
+        connection,
+        params.analyze.cost_ratios,
+        params.analyze.human_error_rate,
+        side_domains(present, domains),
+        params.seed,
+        params.analyze.n_bootstrap,
+        outcome_counts,
+    )
+
+
+def measure_counts(
+    outcome_counts: pa.Table, params: Params, domains: Sequence[str] | None = None
+) -> Measured:
+    """Return the metrics of decisions of which only the outcome counts are known.
+
+    They are those of the same decisions without scenarios and without confidences: dialogues are
+    resampled as independent ones, and none are paired.
+
+    Parameters
+    ----------
+    outcome_counts : Table
+        As sql/metrics/outcome_counts.sql selects it.
+    params : Params
+        Uses `seed` and `analyze`.
+    domains : sequence of str, optional
+        As for `measure_decisions`.
+    """
+    if domains is not None:
+        outcome_counts = warehouse.choose_rows(outcome_counts, {"domain": domains})
+    with warehouse.connect() as connection:
+        schema = pa.schema([DECISIONS.field(name) for name in COLUMNS])
+        warehouse.add_table(connection, "decisions", schema.empty_table())
+        return measure_table(connection, outcome_counts, params, domains, outcome_counts)
 
 
 def side_domains(present: Iterable[str], asked: Sequence[str] | None = None) -> list[str]:

@@ -109,6 +109,7 @@ def measure(
     side_domains: Sequence[str],
     seed: int,
     n_bootstrap: int,
+    outcome_counts: pa.Table | None = None,
 ) -> Measured:
     """Return the metrics of the table or view `decisions`, and resamples of its conditions.
 
@@ -126,14 +127,17 @@ def measure(
         Where the randomness of the resamples comes from.
     n_bootstrap : int
         Resamples of each kind.
+    outcome_counts : Table, optional
+        The metric of that name, counted elsewhere; `decisions` may then have no rows.
     """
+    known = {} if outcome_counts is None else {"outcome_counts": outcome_counts}
     values: dict[str, Any] = {
         "cost_ratios": list(cost_ratios),
         "curve_ratios": list(CURVE_RATIOS),
         "human_error_rate": human_error_rate,
         "side_domains": sorted(side_domains),
     }
-    tables = warehouse.run_metrics(connection, values)
+    tables = warehouse.run_metrics(connection, values, known=known)
     curve = tables["escalation_curve"].to_pylist()
     scenarios, n_scenarios, left_out = _scenario_counts(connection, curve, seed, n_bootstrap)
     completed: list[Tables] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,12 @@ from escalometer.analysis import Row, variant_key
 from escalometer.analysis.autonomy import autonomy_maps
 from escalometer.analysis.comparison import resolved_models
 from escalometer.analysis.confidence import calibration_rows, external_rows
-from escalometer.analysis.decisions import measure_decisions, pool_isolated
+from escalometer.analysis.decisions import (
+    COLUMNS,
+    measure_decisions,
+    measure_table,
+    pool_isolated,
+)
 from escalometer.analysis.headlines import Headlines
 from escalometer.analysis.intervention_effects import intervention_differences
 from escalometer.analysis.measure import Measured
@@ -44,6 +50,12 @@ ADAPTIVE = (
     "allows for its stopping rule. The study's plain line is biased downwards here."
 )
 
+
+#: Note on a profile of pooled turns.
+POOLED = "Isolated second turns are pooled with the others, as in the study."
+
+#: Columns of decisions that a profile reads besides their metrics.
+_ABOUT = ("model", "domain", "edition", "resolved_model", "force_answer")
 
 #: Share of noise in the accuracies' spread, and width of a threshold's interval, to be noted.
 NOISY, WIDE = 0.3, 0.3
@@ -83,11 +95,35 @@ def build_profile(
         rows = pool_isolated(rows)
     measured = measure_decisions(rows, params, domains)
     profile = profile_of(measured, rows, model, source, params, design)
-    if is_pooled:
-        return profile.with_notes(
-            "Isolated second turns are pooled with the others, as in the study."
-        )
-    return profile
+    return profile.with_notes(POOLED) if is_pooled else profile
+
+
+def build_profile_of_file(
+    file: Path,
+    model: str,
+    source: str,
+    params: Params,
+    domains: Sequence[str] | None = None,
+    is_pooled: bool = False,
+) -> Profile:
+    """Return the profile of a model in a file, whose rows are not loaded into memory.
+
+    Parameters
+    ----------
+    file : Path
+        A Parquet file in the columns of `schema.RECORDED`.
+    model, source, params, domains, is_pooled
+        As for `build_profile`.
+    """
+    where: dict[str, Sequence[str]] = {"model": [model]}
+    if domains is not None:
+        where["domain"] = domains
+    columns = (*COLUMNS, "edition")
+    with warehouse.measured_rows(file, columns, where, is_pooled) as connection:
+        about = warehouse.distinct_rows(connection, "decisions", _ABOUT)
+        measured = measure_table(connection, about, params, domains)
+    profile = profile_of(measured, about, model, source, params, None)
+    return profile.with_notes(POOLED) if is_pooled else profile
 
 
 def profile_of(
@@ -100,7 +136,8 @@ def profile_of(
 ) -> Profile:
     """Return the profile of decisions that have been measured; parameters as `build_profile`.
 
-    All of the decisions are of the model, and have been measured.
+    All of the decisions are of the model, and have been measured. Of them, what is different in the
+    columns `_ABOUT` is enough.
     """
     curve = [row for row in measured.curve if row["model"] == model]
     effort, is_thinking, efforts = headline_variant(curve, measured.side_domains)

@@ -15,6 +15,7 @@ from escalometer.errors import UsageError
 from escalometer.operations import decision_tables
 from escalometer.operations.decision_tables import DecisionTable, Reading
 from escalometer.recorded.arrow_tables import ArrowTable, write_parquet
+from escalometer.runtime.object_storage import Location, location
 from escalometer.schema import RECORDED, read_table
 
 
@@ -93,7 +94,8 @@ def read(
     Parameters
     ----------
     table : path, ArrowTable or Decisions
-        Decisions, one row per dialogue.
+        Decisions, one row per dialogue; a text may be an address on object storage,
+        ``s3://BUCKET/KEY``.
     mapping : mapping of str to str, optional
         Columns of the table by the names that they get: ``{"label": "outcome"}``.
     format : {"parquet", "csv", "jsonl"}, optional
@@ -116,11 +118,12 @@ def read(
     try:
         checked = folder / "decisions"
         checked.mkdir()
+        file: Location
         if isinstance(table, str | Path):
-            file = Path(table)
+            file = location(table)
         else:
             file, name = folder / "table.parquet", name or "table"
-            write_parquet(table, file, name)
+            write_parquet(table, folder / "table.parquet", name)
         found = decision_tables.load(file, checked, Reading(mapping or {}, format), name)
         return Decisions(found, folder)
     except BaseException:

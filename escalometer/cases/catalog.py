@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from escalometer.cases.domains import Domain, load_shipped, shipped
-from escalometer.cases.own_domain import build
+from escalometer.cases.own_domain import build, stored_table
+from escalometer.cases.own_domain.spec import read_spec
 from escalometer.config import Origin, yaml_names
 from escalometer.errors import UsageError, unknown_name
 from escalometer.layout import DOMAINS_FOLDER, own_domain_file
 from escalometer.resources import is_clone
+from escalometer.runtime.object_storage import S3Address
 
 
 def names(root: Path = Path()) -> list[str]:
@@ -50,6 +52,23 @@ def load(name: str, root: Path = Path()) -> Domain:
     if name not in names(root):
         raise unknown_name("domain", name, names(root))
     return load_shipped(name)
+
+
+def refresh(name: str, root: Path = Path()) -> None:
+    """Copy the table of a user's domain again, if it is on object storage.
+
+    Raises
+    ------
+    UsageError
+        If the YAML file is wrong, or the table cannot be read.
+    Outage
+        If the storage cannot be reached.
+    """
+    yaml_file = own_domain_file(name, root)
+    if yaml_file.exists():
+        address = read_spec(yaml_file).file
+        if isinstance(address, S3Address):
+            stored_table.fetch(yaml_file, address)
 
 
 def is_main(name: str, root: Path = Path()) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from escalometer.errors import UsageError, unknown_name
+from escalometer.runtime.object_storage import Location, S3Address, is_address
 
 
 class NumberRange(click.FloatRange):
@@ -64,7 +65,21 @@ class CallersPath(click.Path):
         self, value: Any, parameter: click.Parameter | None, context: click.Context | None
     ) -> Any:
         """Return the path, absolute where the command was called below the project's root."""
+        if isinstance(value, str) and is_address(value):
+            self.fail(f"{value} is on object storage: name a local path.", parameter, context)
         return super().convert(callers_path(value, context), parameter, context)
+
+
+class CallersLocation(CallersPath):
+    """A path as the caller sees it, or an address on object storage."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        """Return the path or the address."""
+        if isinstance(value, str) and is_address(value):
+            return S3Address.parse(value)
+        return super().convert(value, parameter, context)
 
 
 def files_or_models(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
@@ -74,14 +89,45 @@ def files_or_models(context: click.Context, _parameter: click.Parameter, value: 
     return None if value is None else file_or_model(value, context)
 
 
-def file_or_model(value: str, context: click.Context | None = None) -> Path | str:
-    """Return a path for ``-``, what exists as a file, and names that end as files do."""
+def file_or_model(value: str, context: click.Context | None = None) -> Location | str:
+    """Return a path for ``-``, what exists as a file, and names that end as files do.
+
+    Addresses on object storage are files.
+
+    Raises
+    ------
+    UsageError
+        If it is a database, which few commands read.
+    """
     from escalometer.recorded.given_file import STANDARD_INPUT, has_known_ending
 
+    if is_address(value):
+        return S3Address.parse(value)
+    if is_database(value):
+        raise UsageError(
+            "a database is read by `escalometer profile` alone: export the table to Parquet, and "
+            "name the file"
+        )
     path = callers_path(value, context)
     if value == STANDARD_INPUT or has_known_ending(value):
         return path
     return path if path.exists() and not path.is_dir() else value
+
+
+def is_database(value: str) -> bool:
+    """Return whether a value is the address of a database; it may contain a password."""
+    if "://" not in value:
+        return False
+    from escalometer.warehouse import databases
+
+    return databases.is_database(value)
+
+
+def file_database_or_model(
+    context: click.Context, _parameter: click.Parameter, value: str
+) -> Location | str:
+    """Return `file_or_model` of a value, and the address of a database unchanged."""
+    return value if is_database(value) else file_or_model(value, context)
 
 
 def column_map(_context: click.Context, _parameter: click.Parameter, values: Any) -> dict[str, str]:

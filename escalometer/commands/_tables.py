@@ -14,6 +14,7 @@ import click
 from escalometer import layout
 from escalometer.errors import UsageError
 from escalometer.runtime.interruption import interruptible
+from escalometer.runtime.object_storage import Location
 
 if TYPE_CHECKING:
     from escalometer.config import Params
@@ -36,7 +37,7 @@ def standard_input() -> BinaryIO:
 
 @contextlib.contextmanager
 def opened_tables(
-    files: Sequence[Path], mapping: Mapping[str, str], kind: str | None, root: Path | None
+    files: Sequence[Location], mapping: Mapping[str, str], kind: str | None, root: Path | None
 ) -> Iterator[list[DecisionTable]]:
     """Yield the decisions of files while the block runs; warnings go to standard error.
 

@@ -19,6 +19,7 @@ from escalometer.commands._options import (
 from escalometer.commands._tables import opened_tables, project_settings, refuse_options
 from escalometer.errors import UsageError
 from escalometer.layout import PIPELINE
+from escalometer.runtime.object_storage import Location
 
 if TYPE_CHECKING:
     from escalometer.config import Params
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def compare(
     workspace: Place,
-    given: tuple[Path | str, ...],
+    given: tuple[Location | str, ...],
     chosen: str | None,
     source: str | None,
     out: Path | None,
@@ -83,7 +84,7 @@ def compare(
     from escalometer.config import load_params
     from escalometer.reporting.comparison_text import print_comparison
 
-    if isinstance(given[0], Path) and source is None:
+    if isinstance(given[0], Location) and source is None:
         from escalometer.operations.compare import check_out
         from escalometer.operations.decision_tables import scored_at
 
@@ -115,9 +116,9 @@ def compare(
         print_comparison(comparison, sys.stdout, params.analyze.headline_ratio)
 
 
-def _files(given: tuple[Path | str, ...], chosen: str | None) -> list[Path]:
+def _files(given: tuple[Location | str, ...], chosen: str | None) -> list[Location]:
     """Return the files that are compared, if the arguments make sense."""
-    files = [one for one in given if isinstance(one, Path)]
+    files = [one for one in given if isinstance(one, Location)]
     n_models = len(given) - len(files)
     if (len(files), n_models) not in ((2, 0), (1, 2)):
         raise UsageError(
@@ -131,7 +132,7 @@ def _files(given: tuple[Path | str, ...], chosen: str | None) -> list[Path]:
 
 def _compared(
     tables: list[DecisionTable],
-    given: tuple[Path | str, ...],
+    given: tuple[Location | str, ...],
     chosen: str | None,
     params: Params,
     out: Path | None,

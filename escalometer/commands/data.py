@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from escalometer.commands._options import CallersLocation, names
+from escalometer.errors import UsageError
+
+if TYPE_CHECKING:
+    from escalometer.runtime.object_storage import Location
 
 
 @click.group()
 def data() -> None:
-    """Raw files of domains: status and download."""
+    """Raw files of domains: status and download. Decisions: publication."""
 
 
 @data.command("status")
-@click.argument("names", nargs=-1, metavar="[DOMAIN]...")
+@click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def data_status(names: tuple[str, ...], as_json: bool) -> None:
+def data_status(domains: tuple[str, ...], as_json: bool) -> None:
     """Print the status of each domain's data: edition, rows, digests, licence and percentages.
 
     Percentages are computed from the rows and shown next to the published ones.
@@ -24,7 +31,7 @@ def data_status(names: tuple[str, ...], as_json: bool) -> None:
     from escalometer.config import load_params
     from escalometer.operations import data as stage_data
 
-    entries = stage_data.status(load_params(), Path(), names)
+    entries = stage_data.status(load_params(), Path(), domains)
     if as_json:
         click.echo(json.dumps(entries, allow_nan=False, indent=2, ensure_ascii=False))
         return
@@ -46,7 +53,7 @@ def data_fetch(domain: str, release: str | None) -> None:
     """Download the public files of DOMAIN to data/raw/DOMAIN/ and verify published checksums.
 
     Downloads resume after an interruption. For data behind a login, the command explains what to
-    do.
+    do. The table of your own domain is fetched again if it is on object storage.
     """
     from escalometer.config import check_project
     from escalometer.operations import data as stage_data
@@ -55,6 +62,32 @@ def data_fetch(domain: str, release: str | None) -> None:
     about = stage_data.fetch(domain, release)
     for file in about["files"]:
         click.echo(f"data/raw/{domain}/{file['file']}\t{file['n_rows']} rows\t{file['origin']}")
+
+
+@data.command("publish")
+@click.argument("folder", type=CallersLocation(), metavar="s3://BUCKET/FOLDER/")
+@click.option("--models", callback=names, metavar="M,..", help="Publish these models only.")
+@click.option("--source", metavar="NAME", help="Import to publish, in place of the run's.")
+def data_publish(folder: Location, models: list[str] | None, source: str | None) -> None:
+    """Write the decisions of the project's run to object storage, as FOLDER/MODEL/DOMAIN.parquet.
+
+    All tables appear at the end, or none. `escalometer profile`, `compare`, `gate`, `report` and
+    `import` read the folder, the folder of one model, or one table.
+
+    \b
+    Example:
+      escalometer data publish s3://reviews/2026-11/
+      escalometer profile s3://reviews/2026-11/ --model MODEL
+    """  # noqa: D301 (\b is click's mark for lines to keep)
+    from escalometer.config import load_params
+    from escalometer.operations import publish
+    from escalometer.runtime.interruption import interruptible
+
+    if isinstance(folder, Path):
+        raise UsageError(f"{folder} is not an address on object storage: s3://BUCKET/FOLDER/")
+    with interruptible():
+        for address in publish.publish(folder, load_params(), models, source):
+            click.echo(str(address))
 
 
 @data.command("human-error")

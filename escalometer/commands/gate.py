@@ -25,6 +25,7 @@ from escalometer.commands._verdicts import print_verdict, report_error, write_ju
 from escalometer.errors import EscalometerError, UsageError
 from escalometer.layout import LEDGER, PIPELINE
 from escalometer.runtime.extras import named, need
+from escalometer.runtime.object_storage import Location
 
 if TYPE_CHECKING:
     from escalometer.documents import Verdict
@@ -92,9 +93,9 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 @click.pass_obj
 def gate(
     workspace: Place,
-    model: Path | str,
+    model: Location | str,
     chosen: str | None,
-    against: Path | str | None,
+    against: Location | str | None,
     cost_ratio: float | None,
     intervention: str | None,
     source: str | None,
@@ -135,7 +136,7 @@ def gate(
         with named("`escalometer gate`"):  # a missing package is no internal error
             if is_promoted:
                 _check_promotable(model, source)
-            if isinstance(model, Path) and source is None:
+            if isinstance(model, Location) and source is None:
                 options = (chosen, against, cost_ratio, intervention)
                 verdict = _of_file(workspace, model, options, mapping, kind, is_checked)
             else:
@@ -162,12 +163,12 @@ def gate(
     raise failed
 
 
-def _check_promotable(model: Path | str, source: str | None) -> None:
+def _check_promotable(model: Location | str, source: str | None) -> None:
     """Refuse what MLflow has no releases of, and a missing package, before anything is judged."""
-    if isinstance(model, Path) or source not in (None, PIPELINE):
+    if isinstance(model, Location) or source not in (None, PIPELINE):
         raise UsageError(
             "--promote needs a MODEL that `escalometer evaluate` evaluated: MLflow has no releases "
-            f"of {'a file' if isinstance(model, Path) else f'the source {source}'}"
+            f"of {'a file' if isinstance(model, Location) else f'the source {source}'}"
         )
     need("pipeline", "`escalometer gate --promote`")
 
@@ -189,7 +190,7 @@ def _promoted(workspace: Place, verdict: Verdict) -> tuple[Verdict, EscalometerE
 def _verdict(
     workspace: Place,
     model: str,
-    against: Path | str | None,
+    against: Location | str | None,
     changes: dict[str, Any],
     source: str,
 ) -> Verdict:
@@ -224,8 +225,8 @@ def _of_ledger(model: str, against: str | None, changes: dict[str, Any]) -> Verd
 
 def _of_file(
     workspace: Place,
-    file: Path,
-    options: tuple[str | None, Path | str | None, float | None, str | None],
+    file: Location,
+    options: tuple[str | None, Location | str | None, float | None, str | None],
     mapping: dict[str, str],
     kind: str | None,
     is_checked: bool,
@@ -243,7 +244,7 @@ def _of_file(
     if in_use == IN_USE and root is not None:
         name, uri = params.track.registered_model, workspace().tracking
         in_use, note = registry.resolved(chosen or "", IN_USE, root, uri, name)
-    files = [*([in_use] if isinstance(in_use, Path) else []), file]
+    files = [*([in_use] if isinstance(in_use, Location) else []), file]
     with opened_tables(files, mapping, kind, root) as tables:
         if against is None and in_use is not None and in_use not in tables[-1].known["models"]:
             raise UsageError(

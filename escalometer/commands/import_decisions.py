@@ -9,20 +9,21 @@ from typing import Any
 import click
 
 from escalometer.commands import Place
-from escalometer.commands._options import CallersPath, reading_options
+from escalometer.commands._options import CallersLocation, reading_options
 from escalometer.commands._tables import opened_tables, project_settings, standard_input
 from escalometer.errors import UsageError
 from escalometer.runtime.interruption import interruptible
+from escalometer.runtime.object_storage import Location
 
 
 @click.command("import")
-@click.argument("file", type=CallersPath())
+@click.argument("file", type=CallersLocation())
 @click.option("--as", "name", metavar="NAME", help="Name of the source in this project.")
 @click.option(
     "--out",
-    type=CallersPath(dir_okay=False),
+    type=CallersLocation(dir_okay=False),
     metavar="FILE",
-    help="Write the checked decisions to a .parquet file instead; needs no project.",
+    help="Write the checked decisions to a .parquet file or s3:// address; needs no project.",
 )
 @click.option("--replace", is_flag=True, help="Replace an existing source of that name.")
 @reading_options
@@ -30,9 +31,9 @@ from escalometer.runtime.interruption import interruptible
 @click.pass_obj
 def import_file(
     workspace: Place,
-    file: Path,
+    file: Location,
     name: str | None,
-    out: Path | None,
+    out: Location | None,
     replace: bool,
     mapping: dict[str, str],
     kind: str | None,
@@ -41,6 +42,7 @@ def import_file(
     """Import decisions that were recorded elsewhere.
 
     FILE is Parquet, CSV or JSON lines, also gzipped, or - for standard input; one row per dialogue.
+    s3://BUCKET/KEY is an object on object storage, s3://BUCKET/FOLDER/ all Parquet objects below.
     Required columns: model, domain, condition, signal_accuracy (a fraction), has_signal, label,
     prediction, escalate (0 or 1). Optional: is_thinking, is_isolated, reasoning_effort, cost_ratio,
     intervention, framing, scenario_id, replicate, status, and the texts prompt, prediction_text,
@@ -91,7 +93,9 @@ def import_file(
     _print(about)
 
 
-def _write(file: Path, out: Path, mapping: dict[str, str], kind: str | None, as_json: bool) -> None:
+def _write(
+    file: Location, out: Location, mapping: dict[str, str], kind: str | None, as_json: bool
+) -> None:
     """Write the decisions of a file, checked and completed, to another file."""
     from escalometer.documents.wording import count, visible
     from escalometer.operations import decision_tables
@@ -104,7 +108,7 @@ def _write(file: Path, out: Path, mapping: dict[str, str], kind: str | None, as_
         click.echo(json.dumps(dict(table.known), allow_nan=False, indent=2, ensure_ascii=False))
         return
     click.echo(visible(f"checked: {table.name}, {count(table.known['n_rows'])} rows"))
-    click.echo(str(out.resolve()))
+    click.echo(str(out.resolve() if isinstance(out, Path) else out))
 
 
 def _print(about: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from escalometer.commands._options import (
 )
 from escalometer.commands._tables import opened_tables, project_settings, refuse_options
 from escalometer.layout import PIPELINE
+from escalometer.runtime.object_storage import Location
 
 if TYPE_CHECKING:
     from escalometer.documents import PolicyDocument
@@ -94,7 +95,7 @@ def policy() -> None:
 @click.pass_obj
 def policy_export(
     workspace: Place,
-    model: Path | str,
+    model: Location | str,
     chosen: str | None,
     cost_ratio: float,
     max_wrong_rate: float | None,
@@ -129,7 +130,7 @@ def policy_export(
 
     limits = Limits(max_wrong_rate, max_escalations_share, confidence)
     wanted = policies.Wanted(cost_ratio, limits, intervention, valid_days, audit_rate)
-    if isinstance(model, Path) and source is None:
+    if isinstance(model, Location) and source is None:
         document = _of_file(model, chosen, wanted, mapping, kind)
     else:
         options = {"--model": chosen, "--map": mapping, "--format": kind}
@@ -205,7 +206,7 @@ def _of_model(workspace: Place, model: str, wanted: Wanted, source: str) -> Poli
 
 
 def _of_file(
-    file: Path, chosen: str | None, wanted: Wanted, mapping: dict[str, str], kind: str | None
+    file: Location, chosen: str | None, wanted: Wanted, mapping: dict[str, str], kind: str | None
 ) -> PolicyDocument:
     from escalometer.operations import policies
 

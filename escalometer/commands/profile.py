@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from escalometer import layout
 from escalometer.commands._options import (
+    CallersLocation,
     CallersPath,
     callers_path,
     cost_ratio_option,
-    files_or_models,
+    file_database_or_model,
+    is_database,
     names,
     reading_options,
 )
@@ -25,6 +28,8 @@ from escalometer.commands._tables import (
 )
 from escalometer.errors import UsageError
 from escalometer.layout import LEDGER, PIPELINE
+from escalometer.runtime.interruption import interruptible
+from escalometer.runtime.object_storage import Location
 
 if TYPE_CHECKING:
     from escalometer.config import Params
@@ -35,8 +40,11 @@ REPORT_FOLDER = "escalometer-report"
 
 
 @click.command()
-@click.argument("model", metavar="MODEL|FILE", callback=files_or_models)
+@click.argument("model", metavar="MODEL|FILE|DATABASE", callback=file_database_or_model)
 @click.option("--model", "chosen", metavar="MODEL", help="Model of FILE, if it has several.")
+@click.option(
+    "--table", metavar="SCHEMA.TABLE", help="Table or view of DATABASE that has the decisions."
+)
 @click.option(
     "--source",
     metavar="NAME",
@@ -49,8 +57,9 @@ REPORT_FOLDER = "escalometer-report"
 @click.option("--full", "is_full", is_flag=True, help="Print all tables, not the summary alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def profile(
-    model: Path | str,
+    model: Location | str,
     chosen: str | None,
+    table: str | None,
     source: str | None,
     domains: list[str] | None,
     pool_isolated: bool,
@@ -67,25 +76,38 @@ def profile(
     selective risk and cost. --full adds every table: statuses, domains, interventions, conditions.
 
     FILE is a table of decisions, one row per dialogue: Parquet, CSV or JSON lines, also gzipped, or
-    - for standard input. It needs no project, and is neither imported nor changed. Columns as for
+    - for standard input; s3://BUCKET/KEY is an object on object storage, s3://BUCKET/FOLDER/ all
+    Parquet objects below. It needs no project, and is neither imported nor changed. Columns as for
     `escalometer import`.
+
+    DATABASE is an address such as postgresql://USER@HOST/NAME, whose --table has the same columns.
+    The database counts the outcomes, and only the counts are transferred; intervals are those of
+    independent dialogues.
 
     \b
     Example:
       escalometer profile smollm2-135m-instruct --full
       escalometer profile decisions.csv --map label=outcome --cost-ratio 10
+      escalometer profile postgresql://reader@db.example/risk --table reviews.decisions
     """  # noqa: D301 (\b is click's mark for lines to keep)
     from escalometer.config import load_params
     from escalometer.reporting.profile_text import print_profile
     from escalometer.reporting.summary_text import print_summary
 
-    if isinstance(model, Path) and source is None:
+    if isinstance(model, str) and is_database(model):
+        others = {"--source": source, "--pool-isolated": pool_isolated, "--format": kind}
+        params, found = _database_profile(
+            model, table, chosen, domains, mapping, cost_ratio, others
+        )
+    elif table is not None:
+        raise UsageError("--table belongs to a database: escalometer profile DATABASE --table NAME")
+    elif isinstance(model, Location) and source is None:
         from escalometer.operations import decision_tables
 
         params, root = project_settings()
         params = decision_tables.scored_at(params, cost_ratio)
-        with opened_tables([model], mapping, kind, root) as [table]:
-            found = decision_tables.profile(table, params, chosen, domains, pool_isolated)
+        with opened_tables([model], mapping, kind, root) as [decisions]:
+            found = decision_tables.profile(decisions, params, chosen, domains, pool_isolated)
     else:
         given = {"--model": chosen, "--map": mapping, "--format": kind, "--cost-ratio": cost_ratio}
         refuse_options(given, "profile")
@@ -96,6 +118,34 @@ def profile(
     else:
         print_text = print_profile if is_full else print_summary
         print_text(found, sys.stdout, params.analyze.headline_ratio)
+
+
+def _database_profile(
+    url: str,
+    table: str | None,
+    chosen: str | None,
+    domains: list[str] | None,
+    mapping: dict[str, str],
+    cost_ratio: float | None,
+    others: dict[str, Any],
+) -> tuple[Params, Profile]:
+    """Return the settings and the profile of decisions in a database."""
+    from escalometer.operations import database_profiles, decision_tables
+    from escalometer.warehouse.databases import DatabaseTable
+
+    for option, value in others.items():
+        if value:
+            raise UsageError(f"{option} does not apply to a database")
+    if not table:
+        raise UsageError("name the table of the database: --table SCHEMA.TABLE")
+    params, root = project_settings()
+    params = decision_tables.scored_at(params, cost_ratio)
+    suites = (root or Path()) / layout.SUITES_FOLDER
+    with interruptible():
+        found = database_profiles.profile(
+            DatabaseTable(url, table), params, suites, chosen, domains, mapping
+        )
+    return params, found
 
 
 def _profile(
@@ -129,7 +179,7 @@ def _profile(
 
 
 @click.command()
-@click.argument("file", required=False, type=CallersPath())
+@click.argument("file", required=False, type=CallersLocation())
 @click.option(
     "--out",
     type=CallersPath(file_okay=False),
@@ -143,7 +193,7 @@ def _profile(
 @cost_ratio_option
 @reading_options
 def report(
-    file: Path | None,
+    file: Location | None,
     out: Path | None,
     source: str | None,
     cost_ratio: float | None,

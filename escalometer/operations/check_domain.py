@@ -29,7 +29,7 @@ from escalometer.cases.scenarios import MIN_LEAF, Sampled, sample_scenarios
 from escalometer.cases.staging import stage_table, visible
 from escalometer.config import Params
 from escalometer.dialogue.protocol import Protocol, first_turn, second_turn
-from escalometer.errors import DataError, EscalometerError, UsageError
+from escalometer.errors import DataError, EscalometerError, Outage, UsageError
 from escalometer.runtime.files import write_json
 from escalometer.stats.shares import wilson
 
@@ -67,6 +67,8 @@ def run(
     report: dict[str, Any] = {"domain": file.stem, "file": str(file), "exit_code": 0, "notes": []}
     try:
         inspection = inspect(file)
+    except Outage:
+        raise
     except EscalometerError as error:
         lines = str(error).removeprefix(f"{file}: ").splitlines()
         messages = [line.removeprefix(f"{file}: ") for line in lines]

@@ -29,6 +29,8 @@ FAR_POINTS = 3
 def fetch(domain: str, release: str | None = None, root: Path = Path()) -> dict[str, Any]:
     """Download a domain's public files into data/raw/<domain>/ and return their provenance.
 
+    The table of a user's domain is fetched again where it is on object storage.
+
     The download itself is kept in data/downloads/<domain>/, where DVC tracks it by its address.
 
     Parameters
@@ -50,6 +52,7 @@ def fetch(domain: str, release: str | None = None, root: Path = Path()) -> dict[
     ProviderError
         If the server cannot be reached; the next attempt resumes the download.
     """
+    catalog.refresh(domain, root)
     plugin = catalog.load(domain, root)
     folder = layout.raw_folder(domain, root)
     wanted = _downloads(plugin, release)

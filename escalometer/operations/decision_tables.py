@@ -25,7 +25,9 @@ from escalometer.operations.kept_profiles import Asked
 from escalometer.operations.recorded_sources import check_names, with_warnings, write_page
 from escalometer.operations.source_profiles import drawn_profiles, profile_of
 from escalometer.recorded.given_file import given_file
+from escalometer.runtime import object_storage
 from escalometer.runtime.files import digest, replacing
+from escalometer.runtime.object_storage import Location, S3Address
 from escalometer.schema import RECORDED
 
 #: The largest cost ratio.
@@ -111,7 +113,7 @@ class DecisionTable:
 
 
 @contextlib.contextmanager
-def opened(file: Path, reading: Reading) -> Iterator[DecisionTable]:
+def opened(file: Location, reading: Reading) -> Iterator[DecisionTable]:
     """Yield the decisions of a file while the block runs; parameters and errors as `load`."""
     folder = temporary_folder()
     try:
@@ -136,13 +138,14 @@ def temporary_folder() -> Path:
         ) from error
 
 
-def load(file: Path, folder: Path, reading: Reading, name: str | None = None) -> DecisionTable:
+def load(file: Location, folder: Path, reading: Reading, name: str | None = None) -> DecisionTable:
     """Return the decisions of a file, once all of them are known to be valid.
 
     Parameters
     ----------
-    file : Path
-        A Parquet, CSV or JSONL file, plain or gzipped, a pipe, or ``-``.
+    file : Path or S3Address
+        A Parquet, CSV or JSONL file, plain or gzipped, a pipe, or ``-``; or a folder on object
+        storage.
     folder : Path
         Gets the decisions; an empty one.
     reading : Reading
@@ -205,26 +208,35 @@ def scored_at(params: Params, cost_ratio: float | None) -> Params:
     return params.model_copy(update={"analyze": analyze})
 
 
-def check_out(path: Path) -> None:
-    """Refuse a file for decisions that is not Parquet.
+def check_out(path: Location) -> None:
+    """Refuse a file for decisions that is not Parquet, or an address without bucket or credentials.
 
     Raises
     ------
     UsageError
-        By its ending.
+        By its ending, or because of the bucket or credentials.
+    Outage
+        If the object storage cannot be reached.
     """
     if path.suffix.lower() != ".parquet":
         raise UsageError(f"--out {path}: its name must end in .parquet")
+    if isinstance(path, S3Address):
+        object_storage.check_bucket(path)
 
 
-def write(table: DecisionTable, path: Path) -> None:
+def write(table: DecisionTable, path: Location) -> None:
     """Write the decisions as Parquet, in the columns of `schema.RECORDED`.
 
     Raises
     ------
     UsageError
         If the file cannot be written.
+    Outage
+        If the object storage cannot be reached.
     """
+    if isinstance(path, S3Address):
+        object_storage.upload({path: table.decisions})
+        return
     try:
         with replacing(path) as partial:
             shutil.copyfile(table.decisions, partial)

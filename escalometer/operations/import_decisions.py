@@ -17,10 +17,11 @@ from escalometer.layout import LEDGER, PIPELINE
 from escalometer.operations.checked_decisions import Request, Say, check
 from escalometer.recorded.given_file import given_file
 from escalometer.runtime.files import digest, read_json, write_json
+from escalometer.runtime.object_storage import Location
 
 
 def run(
-    file: Path,
+    file: Location,
     name: str,
     root: Path,
     replace: bool,
@@ -34,8 +35,8 @@ def run(
 
     Parameters
     ----------
-    file : Path
-        A Parquet, CSV or JSONL file, plain or gzipped, or a pipe;
+    file : Path or S3Address
+        A Parquet, CSV or JSONL file, plain or gzipped, a pipe, or what is on object storage;
         docs/how-to/recorded-decisions.md lists its columns.
     name : str
         The source's name.
@@ -73,13 +74,16 @@ def run(
         )
     folder = layout.source_folder(name, root)
     mapping = dict(mapping or {})
-    if file.is_file() and (known := _imported(name, root, replace, digest(file), mapping)):
-        return known
+    if isinstance(file, Path) and file.is_file():
+        known = _imported(name, root, replace, digest(file), mapping)
+        if known is not None:
+            return known
     with _aside(folder) as partial:
         given = given_file(file, partial.work, kind, standard_input)
         file_digest = digest(given.given)
-        # A pipe can be read once: only its copy has a digest.
-        if known := _imported(name, root, replace, file_digest, mapping):
+        # A pipe and an object are read once: only their copy has a digest.
+        known = _imported(name, root, replace, file_digest, mapping)
+        if known is not None:
             return known
         request = Request(mapping, root / layout.SUITES_FOLDER)
         found = check(given, partial.source, partial.work, request, say)

@@ -11,20 +11,13 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-
-from escalometer import layout, warehouse
-from escalometer.analysis.decisions import COLUMNS
-from escalometer.analysis.profile import build_profile
+from escalometer import layout
+from escalometer.analysis.profile import build_profile_of_file
 from escalometer.documents import Profile
 from escalometer.operations.kept_profiles import Asked, Keeper
 from escalometer.reporting.page import model_figures
 from escalometer.runtime.interruption import end_with_parent
 from escalometer.runtime.progress import progress
-from escalometer.schema import RECORDED
-
-#: Columns that a profile is made from.
-_COLUMNS = (*COLUMNS, "edition")
 
 
 class Drawn(NamedTuple):
@@ -84,11 +77,13 @@ def drawn_profiles(
 
 def computed(asked: Asked, root: Path) -> Profile:
     """Return the profile of a model of a source from its decisions; no other model's are loaded."""
-    schema = pa.schema([RECORDED.field(name) for name in _COLUMNS])
-    file = asked.file or layout.source_decisions_file(asked.source, root)
-    rows = warehouse.read_rows([file], _COLUMNS, {"model": [asked.model]}).cast(schema)
-    return build_profile(
-        rows, asked.model, asked.source, asked.params, asked.domains, is_pooled=asked.is_pooled
+    return build_profile_of_file(
+        asked.file or layout.source_decisions_file(asked.source, root),
+        asked.model,
+        asked.source,
+        asked.params,
+        asked.domains,
+        asked.is_pooled,
     )
 
 

@@ -33,10 +33,10 @@ def complete(recorded: RecordedFile) -> None:
     """
     kinds = {name: KINDS[name] for name in recorded.known}
     kept = [name for name in RECORDED.names if name not in TEXTS]
-    recorded.rows.complete(kinds, _absent(recorded.known), kept)
+    recorded.rows.complete(kinds, absent(recorded.known), kept)
 
 
-def _absent(known: Collection[str]) -> list[dict[str, str]]:
+def absent(known: Collection[str]) -> list[dict[str, str]]:
     """Return SQL for the columns that are absent, in steps that see those before them."""
 
     def named(names: tuple[str, ...]) -> str:

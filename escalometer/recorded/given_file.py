@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from escalometer.errors import DataError, UsageError
+from escalometer.runtime import object_storage
+from escalometer.runtime.object_storage import Location, S3Address
 from escalometer.warehouse.table_files import DAMAGE, without_gz
 
 #: Formats of decisions, by their names and the endings of their files.
@@ -54,7 +59,7 @@ def has_known_ending(name: str) -> bool:
 
 
 def given_file(
-    file: Path,
+    file: Location,
     work: Path,
     kind: str | None = None,
     standard_input: Callable[[], BinaryIO] | None = None,
@@ -64,8 +69,9 @@ def given_file(
 
     Parameters
     ----------
-    file : Path
-        A file, plain or gzipped, a pipe, or ``-`` for standard input.
+    file : Path or S3Address
+        A file, plain or gzipped, a pipe, or ``-`` for standard input; an object on object storage,
+        or a folder there, whose Parquet objects are one table.
     work : Path
         A folder for copies.
     kind : {"parquet", "csv", "jsonl"}, optional
@@ -82,6 +88,8 @@ def given_file(
     DataError
         If it is damaged, or standard input is empty.
     """
+    if isinstance(file, S3Address):
+        return _fetched(file, work, kind, name or str(file))
     if str(file) == STANDARD_INPUT and standard_input is not None:
         return _copied(standard_input(), name or "standard input", work, kind)
     if file.is_dir() or not file.exists():
@@ -124,6 +132,69 @@ def _copied(stream: BinaryIO, name: str, work: Path, kind: str | None) -> GivenF
             return GivenFile(_linked(copy, work / f"given.{kind or format_of(start)}"), name, copy)
         source.seek(0)
         return _unpacked(source, name, work, copy, kind)
+
+
+def _fetched(address: S3Address, work: Path, kind: str | None, name: str) -> GivenFile:
+    """Return a copy of what is on object storage, which is read once and in parts."""
+    if address.is_folder:
+        if kind not in (None, "parquet"):
+            raise UsageError(f"{name}: of a folder, only Parquet objects are read, not {kind}")
+        path = work / "given.parquet"
+        _join(object_storage.objects(address, ".parquet"), path)
+        return GivenFile(path, name, path)
+    if kind is None and has_known_ending(address.name):
+        kind = without_gz(address.name).rpartition(".")[2].lower()
+    with object_storage.opened(address) as stream:
+        return _copied(stream, name, work, kind)
+
+
+def _join(addresses: list[S3Address], path: Path) -> None:
+    """Write the rows of several Parquet objects to one file, in their order and in parts.
+
+    Raises
+    ------
+    DataError
+        If an object is not Parquet, or has other columns than the first one.
+    UsageError
+        If there is no room, or an object cannot be read.
+    """
+    schemas = []
+    for address in addresses:
+        with _opened_parquet(address) as file:
+            schemas.append(file.schema_arrow.remove_metadata())
+    for address, schema in zip(addresses, schemas, strict=True):
+        if sorted(schema.names) != sorted(schemas[0].names):
+            odd = ", ".join(sorted(set(schema.names) ^ set(schemas[0].names))[:5]) or "duplicates"
+            raise DataError(
+                f"{address} and {addresses[0]} have different columns: {odd}; name one of them"
+            )
+    try:
+        common = pa.unify_schemas(schemas, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{addresses[0]} and the objects next to it have columns of different types: {error}"
+        ) from error
+    with contextlib.ExitStack() as stack:
+        try:
+            writer = stack.enter_context(pq.ParquetWriter(path, common))
+            for address in addresses:
+                with _opened_parquet(address) as file:
+                    for batch in file.iter_batches():
+                        rows = pa.Table.from_batches([batch]).select(common.names)
+                        writer.write_table(rows.cast(common))
+        except OSError as error:
+            raise no_room(path.parent, error) from error
+
+
+@contextlib.contextmanager
+def _opened_parquet(address: S3Address) -> Iterator[pq.ParquetFile]:
+    with object_storage.opened(address) as stream:
+        try:
+            with pq.ParquetFile(stream, pre_buffer=False) as file:
+                yield file
+        except pa.ArrowException as error:
+            reason = str(error).strip().splitlines()[0]
+            raise DataError(f"{address} is not readable as Parquet: {reason}") from error
 
 
 def _unpacked(stream: BinaryIO, name: str, work: Path, given: Path, kind: str | None) -> GivenFile:

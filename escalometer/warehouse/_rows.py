@@ -5,6 +5,7 @@ Arrow's own filters and groups import pandas, which takes longer than a small pr
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from escalometer.errors import DataError
+from escalometer.errors import DataError, UsageError
 from escalometer.warehouse._raw import first_lines, identifier
-from escalometer.warehouse._statements import connect
+from escalometer.warehouse._statements import connect, open_file
 
 #: Values that a column may have, by column.
 Where = Mapping[str, Collection[str]]
@@ -85,6 +86,80 @@ def read_rows(
         return connection.sql(
             query, params={"files": paths, **_bound(where or {})}
         ).to_arrow_table()
+
+
+def distinct_rows(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str]
+) -> pa.Table:
+    """Return the different rows of a table in these columns, in their order."""
+    names = ", ".join(identifier(name) for name in columns)
+    query = f"select distinct {names} from {identifier(table)} order by all"  # noqa: S608
+    return connection.sql(query).to_arrow_table()
+
+
+#: What decisions that are measured may use of memory; the rest goes to a temporary folder.
+MEASURING_MEMORY = "2GB"
+
+#: Isolated second turns counted among the others, as `analysis.decisions.pool_isolated` does.
+_POOLED = {
+    "intervention": (
+        "case when intervention <> 'isolated' then intervention "
+        "when cost_ratio is null then 'baseline' else 'cost_framing' end"
+    ),
+    "is_isolated": "false",
+}
+
+
+@contextmanager
+def measured_rows(
+    file: Path, columns: Sequence[str], where: Where, is_pooled: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection whose table `decisions` has the chosen rows; its memory is bounded.
+
+    Parameters
+    ----------
+    file : Path
+        A Parquet file of decisions.
+    columns : sequence of str
+    where : mapping
+        Values that columns may have.
+    is_pooled : bool
+        True to count isolated dialogues among the others.
+
+    Raises
+    ------
+    DataError
+        As `read_rows`.
+    UsageError
+        If there is no room on the disk.
+    """
+    if not file.exists():
+        raise DataError(f"{file} does not exist; run `dvc repro` to create it")
+    replaced = _POOLED if is_pooled else {}
+    values = ", ".join(
+        f"{replaced.get(name, identifier(name))} as {identifier(name)}" for name in columns
+    )
+    query = f"select {values} from read_parquet($files){_condition(where)}"  # noqa: S608
+    with tempfile.TemporaryDirectory(prefix="escalometer-") as folder:
+        connection = open_file(Path(folder), memory_limit=MEASURING_MEMORY)
+        try:
+            try:
+                connection.execute(
+                    f"create table decisions as {query}", {"files": [str(file)], **_bound(where)}
+                )
+            except (duckdb.BinderException, duckdb.InvalidInputException) as error:
+                raise DataError(
+                    f"{file} does not have the expected columns: {first_lines(error)}"
+                ) from error
+            yield connection
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            raise UsageError(
+                f"no room for the decisions of {file} while they are measured: "
+                f"{first_lines(error)}. Free disk space and memory, or set TMPDIR to a folder with "
+                "about the size of the file"
+            ) from error
+        finally:
+            connection.close()
 
 
 def choose_rows(table: pa.Table, where: Where) -> pa.Table:

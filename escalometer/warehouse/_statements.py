@@ -31,11 +31,13 @@ def connect(n_threads: int = 2) -> duckdb.DuckDBPyConnection:
 MEMORY_LIMIT = "700MB"
 
 
-def open_file(folder: Path, n_threads: int = 2) -> duckdb.DuckDBPyConnection:
+def open_file(
+    folder: Path, n_threads: int = 2, memory_limit: str = MEMORY_LIMIT
+) -> duckdb.DuckDBPyConnection:
     """Return a connection to a fresh database file in `folder`, whose memory is bounded."""
     settings: dict[str, str | bool | int | float | list[str]] = {
         "threads": n_threads,
-        "memory_limit": MEMORY_LIMIT,
+        "memory_limit": memory_limit,
         "temp_directory": str(folder / "spilled"),
         "max_temp_directory_size": "1TB",
     }
@@ -212,6 +214,7 @@ def run_metrics(
     connection: duckdb.DuckDBPyConnection,
     values: Mapping[str, Any],
     only: Collection[str] | None = None,
+    known: Mapping[str, pa.Table] | None = None,
 ) -> dict[str, pa.Table]:
     """Return every metric's table by the stem of its file, and keep each in the database.
 
@@ -226,6 +229,8 @@ def run_metrics(
         ``filled_correct`` and ``filled_escalated`` (bool).
     only : collection of str, optional
         Metrics to run; what they read must be in the database already.
+    known : mapping of str to Table, optional
+        Metrics that were computed elsewhere, and are not run.
     """
     load_macros(connection)
     bound = {"filled_correct": None, "filled_escalated": None, **values}
@@ -233,7 +238,8 @@ def run_metrics(
     for path in metric_files():
         name = stem(path)
         if only is None or name in only:
-            tables[name] = run_file(connection, path, bound)
+            given = None if known is None else known.get(name)
+            tables[name] = run_file(connection, path, bound) if given is None else given
             connection.execute(f"drop table if exists {identifier(name)}")
             add_table(connection, name, tables[name])
     return tables

@@ -2,7 +2,7 @@
 -- grain: one row per (cell, scenario, outcome)
 -- source: decisions, escalation_curve
 -- cell is the row of the curve, from 0, in its order; scenario a number made of domain and id;
--- outcome a column of `estimates.outcome_counts`.
+-- outcome a column of `estimates.outcome_counts`. Small types, since there may be a row per dialogue.
 with dialogues as (
     select
         cell_key(decisions) as cell_key,
@@ -26,9 +26,9 @@ cells as (
 
 number_outcomes as (
     select
-        cells.cell,
+        cells.cell::int as cell,
         dialogues.scenario,
-        2 * dialogues.is_escalated::int + 1 - dialogues.is_correct::int as outcome
+        (2 * dialogues.is_escalated::int + 1 - dialogues.is_correct::int)::tinyint as outcome
     from dialogues
     inner join cells on dialogues.cell_key = cells.cell_key
 )
@@ -37,7 +37,7 @@ select
     cell,
     scenario,
     outcome,
-    count(*)::bigint as n
+    count(*)::int as n
 from number_outcomes
 group by all
 order by all

@@ -61,13 +61,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def n_computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The models whose profiles were computed in this process, in their order."""
     seen: list[str] = []
-    build = source_profiles.build_profile
+    build = source_profiles.build_profile_of_file
 
     def counted(*arguments, **options) -> Profile:
         seen.append(arguments[1])
         return build(*arguments, **options)
 
-    monkeypatch.setattr(source_profiles, "build_profile", counted)
+    monkeypatch.setattr(source_profiles, "build_profile_of_file", counted)
     monkeypatch.setattr(source_profiles, "n_processors", lambda: 1)
     return seen
 

@@ -26,6 +26,7 @@ from escalometer.cases.own_domain.table_check import inspect, staged_name
 from escalometer.cases.task import Task
 from escalometer.errors import DataError, UsageError
 from escalometer.runtime.files import replacing
+from escalometer.runtime.object_storage import S3Address
 
 EDITION = "own"
 NOT_STATED = "not stated"
@@ -120,9 +121,10 @@ def _raw_table(inspection: Inspection) -> RawTable:
 
 def _provenance(inspection: Inspection) -> dict[str, str]:
     spec = inspection.spec
+    is_stored = isinstance(spec.file, S3Address)
     return {
         "source": spec.source or NOT_STATED,
-        "edition": f"the user's own table ({spec.file.name})",
+        "edition": f"the user's own table ({spec.file if is_stored else spec.file.name})",
         "licence": spec.licence or NOT_STATED,
         "citation": spec.citation or NOT_STATED,
         "decisions_of": spec.decisions_of or spec.decider,

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from escalometer.cases.task import DECISION_MARKER, PREDICTION_MARKER
 from escalometer.config import Section, validated
 from escalometer.errors import UsageError
+from escalometer.runtime.object_storage import Location, location
 
 Kind = Literal["number", "boolean", "category", "words"]
 
@@ -43,6 +44,14 @@ def _no_marker(text: str) -> str:
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _table(value: Any) -> Any:
+    """Return the path or the address of the table."""
+    try:
+        return location(value) if isinstance(value, str) else value
+    except UsageError as error:
+        raise ValueError(str(error)) from error
 
 
 Words = Annotated[str, AfterValidator(_words)]
@@ -177,7 +186,7 @@ class Condition(Section):
 class Spec(Section):
     """One file of `domains/`."""
 
-    file: Path
+    file: Annotated[Location, BeforeValidator(_table)]
     decider: Words
     label: Label
     scenario: Annotated[str, AfterValidator(_no_marker)]

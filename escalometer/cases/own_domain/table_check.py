@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from escalometer.cases.domains import shipped
-from escalometer.cases.own_domain import table_texts
+from escalometer.cases.own_domain import stored_table, table_texts
 from escalometer.cases.own_domain.columns import BOOLEANS, MISSING, Problem, infer, normal
 from escalometer.cases.own_domain.inspection import Inspection, named_columns
 from escalometer.cases.own_domain.label_hints import hints, revealing_columns, unquoted_texts
@@ -18,6 +18,7 @@ from escalometer.cases.own_domain.spec import Feature, Spec, parts, read_spec
 from escalometer.errors import UsageError
 from escalometer.layout import raw_folder
 from escalometer.resources import is_clone
+from escalometer.runtime.object_storage import S3Address
 
 #: Tables that every domain has, each with a suite of that name.
 TABLES = ("conditions", "decisions", "scenarios")
@@ -96,14 +97,25 @@ def _check_name(path: Path) -> None:
 
 
 def _source(path: Path, spec: Spec) -> Path:
-    """Return the file that holds the rows, or DVC's copy of it where only that is present."""
-    named = path.parent / spec.file.expanduser()
-    if not named.exists():
+    """Return the file that holds the rows, or DVC's copy of it where only that is present.
+
+    Of a table on object storage, that is its copy, which is made where there is none.
+    """
+    address = None
+    if isinstance(spec.file, S3Address):
+        address, named = spec.file, stored_table.copy_of(path, spec.file)
+        if stored_table.is_current(path, spec.file):
+            return named
+        is_absent = not named.parent.exists()
+    else:
+        named = path.parent / spec.file.expanduser()
+        is_absent = not named.exists()
+    if is_absent:
         folder = raw_folder(path.stem, path.resolve().parent.parent)
         copies = sorted(folder.glob(f"{path.stem}_rows.*"))
         if len(copies) == 1:
             return copies[0]
-    return named
+    return named if address is None else stored_table.fetch(path, address)
 
 
 def _check_columns(inspection: Inspection) -> bool:
