@@ -1,7 +1,7 @@
 """Time, memory and disk of decisions from 10^5 to 10^8: import, profile, and counts in a database.
 
     python -m benchmarks.decisions_curve                          # 10^5, 10^6, 10^7
-    python -m benchmarks.decisions_curve --decisions 100000000    # 10^8, 30 GB of disk
+    python -m benchmarks.decisions_curve --decisions 100000000    # 10^8, 10 GB of disk
     python -m benchmarks.decisions_curve --project OTHER          # another checkout, before
 
 Decisions of 4 models under 50 conditions of 5 domains and 6 variants of the protocol are generated
