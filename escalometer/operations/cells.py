@@ -164,9 +164,12 @@ def _at_once(
     """Return how many shards of each model are asked at the same time.
 
     One alone has all requests under way that the card allows, unless it has fewer dialogues. On a
-    cluster they share the work of making requests, too.
+    cluster they share the work of making requests, too. No model has more than its part of the
+    workers: its shards divide the card's limits, and one that waits for a worker would leave its
+    part of them unused.
     """
     n_shards = Counter(shard.card.id for shard in shards)
+    n_workers = math.ceil(n_workers / max(1, len(n_shards)))
     found = {}
     for model, n in n_shards.items():
         limits = next(shard.card.endpoint for shard in shards if shard.card.id == model)
