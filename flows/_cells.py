@@ -51,13 +51,20 @@ _START_S = 8
 _LOOK_S = 1.0
 
 
-def fill_store(params: Params, place: Workspace, retry_delays_s: Sequence[float] = ()) -> int:
+def fill_store(
+    models: Sequence[str],
+    params: Params,
+    place: Workspace,
+    retry_delays_s: Sequence[float] = (),
+) -> int:
     """Ask what is missing of all cells, several at a time, and return the number of task runs.
 
     One model on this machine is asked by its stage, as before, unless it has very many dialogues.
 
     Parameters
     ----------
+    models : sequence of str
+        Those of the run that lack answers.
     params : Params
         Of the run, whose scenarios are drawn.
     place : Workspace
@@ -71,11 +78,11 @@ def fill_store(params: Params, place: Workspace, retry_delays_s: Sequence[float]
         As the stage of a model would raise it.
     """
     how = place.asking(params)
-    if how.use_batches or params.sample.precision is not None:
-        return 0  # asked in a batch, or round by round
+    if how.use_batches:
+        return 0
     is_here = how.runner == "processes"
-    with asking_store(place, *params.models) as store:
-        cells = open_cells(params, place, store, is_here)
+    with asking_store(place, *models) as store:
+        cells = open_cells(models, params, place, store, is_here)
         n_dialogues = sum(cell.n_dialogues for cell in cells)
         if not cells or (is_here and len(cells) == 1 and n_dialogues <= N_MOST):
             return 0

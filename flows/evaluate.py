@@ -134,6 +134,8 @@ def _brought_up_to_date(
         if dry_run or (due and evaluation.may_ask(due)):
             checked(lambda: evaluation.check_models(params, place), delays_s)
     is_checked = False
+    n_asked: list[int] = []
+    missing: list[str] = []
 
     def check_asking() -> None:
         nonlocal is_checked
@@ -141,17 +143,17 @@ def _brought_up_to_date(
             is_checked = True
             with TIMINGS.measuring("forecast of the cost"):
                 evaluation.check_context(params, place)
-                for line in evaluation.cost_lines(params, place):
+                found = evaluation.forecasts(params, place)
+                for line in evaluation.cost_lines(params, place, found):
                     say(line)
-
-    n_asked: list[int] = []
+                missing.extend(model for model, one in (found or {}).items() if one.n_requests)
 
     def before(address: str) -> None:
         if evaluation.stage_name(address) in evaluation.ASKING:
             check_asking()
-        if evaluation.stage_name(address) == "query" and not n_asked:
+        if evaluation.stage_name(address) == "query" and missing and not n_asked:
             with TIMINGS.measuring("cells side by side"):
-                n_asked.append(fill_store(params, place, delays_s))
+                n_asked.append(fill_store(missing, params, place, delays_s))
 
     n = bring_all(plan.addresses, plan.is_forced, before, delays_s)
     if dry_run:

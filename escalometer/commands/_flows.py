@@ -127,8 +127,9 @@ def _run_here(
         run_flow("evaluate", [*flags, known], environment, _KEPT)
         return
     click.echo(f"all {len(plan.addresses)} stages are current: nothing to run", err=True)
-    for line in evaluation.cost_lines(params, place) if dry_run else ():
-        click.echo(line, err=True)
+    if dry_run:
+        for line in evaluation.cost_lines(params, place, evaluation.forecasts(params, place)):
+            click.echo(line, err=True)
 
 
 def set_params(changes: Mapping[tuple[str, ...], Any]) -> Params:

@@ -69,12 +69,18 @@ class OpenCell:
 
 
 def open_cells(
-    params: Params, workspace: Workspace, store: CompletionStore, is_here: bool
+    models: Sequence[str],
+    params: Params,
+    workspace: Workspace,
+    store: CompletionStore,
+    is_here: bool,
 ) -> list[OpenCell]:
-    """Return the cells of params.yaml that lack answers.
+    """Return the cells of models that lack answers.
 
     Parameters
     ----------
+    models : sequence of str
+        Cards.
     params : Params
         Of the run.
     workspace : Workspace
@@ -92,7 +98,7 @@ def open_cells(
     DataError
         If the scenarios are absent.
     """
-    cards = [load_card(model, layout.cards_folder(workspace.root)) for model in params.models]
+    cards = [load_card(model, layout.cards_folder(workspace.root)) for model in models]
     is_remote = {card.id: isinstance(connect(card, workspace), RemoteProvider) for card in cards}
     cells = []
     for domain in params.domains:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from escalometer.config import ModelCard, Params, Workspace, load_card
 from escalometer.dialogue import deployer_prompts
 from escalometer.dialogue import interventions as all_interventions
 from escalometer.dialogue.cell import Cell, longest_dialogue
-from escalometer.dialogue.elicitation.forecast import CHARACTERS
+from escalometer.dialogue.elicitation.forecast import CHARACTERS, Forecast
 from escalometer.dialogue.providers import check
 from escalometer.errors import (
     DataError,
@@ -242,9 +242,31 @@ def _too_long(card: ModelCard, domain: str, n_characters: int, least: int) -> Pr
     )
 
 
-def cost_lines(params: Params, workspace: Workspace) -> list[str]:
-    """Return the forecast cost of the queries in params.yaml, by model, for a reader."""
+def forecasts(params: Params, workspace: Workspace) -> dict[str, Forecast] | None:
+    """Return the forecast cost of the queries in params.yaml, by model.
+
+    None for adaptive sampling, where the number of dialogues is not known in advance.
+    """
     if params.sample.precision is not None:
+        return None
+    return predict_costs(params.models, params, workspace)
+
+
+def cost_lines(
+    params: Params, workspace: Workspace, found: Mapping[str, Forecast] | None
+) -> list[str]:
+    """Return the forecast cost of the queries in params.yaml, by model, for a reader.
+
+    Parameters
+    ----------
+    params : Params
+        Of the run.
+    workspace : Workspace
+        Of the run.
+    found : mapping of str to Forecast, optional
+        From `forecasts`.
+    """
+    if found is None:
         return [
             f"adaptive sampling until the threshold is ± {params.sample.precision:g}: the number "
             "of",
@@ -252,7 +274,7 @@ def cost_lines(params: Params, workspace: Workspace) -> list[str]:
         ]
     lines = []
     cap = workspace.asking(params).max_cost_usd
-    for model, total in predict_costs(params.models, params, workspace).items():
+    for model, total in found.items():
         lines.append(f"{model}: {total.spell()}{f'; budget ${cap:g}' if cap else ''}")
         if cap and total.low_usd > cap:
             lines.append("warning: the estimate exceeds the budget: the run will stop early")

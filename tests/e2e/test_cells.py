@@ -107,6 +107,9 @@ def test_models_are_asked_side_by_side_by_default(root: Path, provider: Server):
     assert set(provider.asked.values()) == {2}  # by each model once
     asked = [name for name in task_names(root) if name.startswith("ask ")]
     assert asked == ["ask first on hmda_mortgages", "ask second on hmda_mortgages"]
+    again = evaluate(root, "first", "second", "--samples", "4", "--retry", "all")
+    assert set(provider.asked.values()) == {4}  # by each model once more
+    assert again.stderr.count(" 0 model calls") == 2
 
 
 @pytest.mark.parametrize("runner", ["dask", pytest.param("ray", marks=NEEDS_RAY)])
