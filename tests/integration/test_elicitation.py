@@ -13,7 +13,8 @@ from escalometer.config import ModelCard, Price
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.keys import request_key
 from escalometer.dialogue.elicitation.rows import Answering, Dialogue
-from escalometer.dialogue.elicitation.store import completion_of, open_store
+from escalometer.dialogue.elicitation.store import open_store
+from escalometer.dialogue.elicitation.store_texts import completion_of
 from escalometer.dialogue.providers import Completion, Request, connect
 from escalometer.errors import DataError
 from tests.conftest import tiny_card, workspace

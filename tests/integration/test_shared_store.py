@@ -17,7 +17,8 @@ from escalometer.dialogue.elicitation import postgresql_store
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.keys import request_key
 from escalometer.dialogue.elicitation.rows import Answering
-from escalometer.dialogue.elicitation.store import Entry, StoreUnavailable, open_store
+from escalometer.dialogue.elicitation.store import Entry, open_store
+from escalometer.dialogue.elicitation.store_rows import StoreUnavailable
 from escalometer.dialogue.elicitation.writer import Writer
 from escalometer.dialogue.interventions import Costs
 from escalometer.dialogue.providers import Completion, Request, connect

@@ -23,15 +23,14 @@ import psycopg
 from psycopg import conninfo
 
 from escalometer.config import DatabaseAddress
-from escalometer.dialogue.elicitation.store import (
+from escalometer.dialogue.elicitation.store import CompletionStore, no_store
+from escalometer.dialogue.elicitation.store_rows import (
     PATIENCE_S,
     VERSION,
-    CompletionStore,
     Made,
     StoreUnavailable,
     Transaction,
     check_version,
-    no_store,
 )
 from escalometer.errors import EscalometerError, UsageError
 

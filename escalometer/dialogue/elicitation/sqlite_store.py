@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from escalometer.dialogue.elicitation.store import (
+from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store_rows import (
     PATIENCE_S,
     VERSION,
-    CompletionStore,
     Made,
     StoreUnavailable,
     Transaction,

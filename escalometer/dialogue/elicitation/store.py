@@ -14,49 +14,45 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from escalometer.config import DatabaseAddress
 from escalometer.dialogue.elicitation.keys import request_key, request_parts
+from escalometer.dialogue.elicitation.store_pages import StorePages
+from escalometer.dialogue.elicitation.store_rows import (
+    ANSWERS,
+    LISTED,
+    PATIENCE_S,
+    StoreUnavailable,
+    Transaction,
+)
+from escalometer.dialogue.elicitation.store_texts import (
+    batch_of,
+    batch_text,
+    completion_of,
+    completion_text,
+    identity_text,
+    json_text,
+)
 from escalometer.dialogue.providers import Completion, Request
-from escalometer.errors import EscalometerError, Outage, UsageError
+from escalometer.errors import EscalometerError, UsageError
 from escalometer.runtime import extras
 
-#: The version of the tables. A store of a newer one is refused.
-VERSION = 1
 #: Prefix length of a key that suffices to find it absent.
 KEY_START = 16
-#: How long reads and writes wait for a store that is not available, in seconds.
-PATIENCE_S = 60.0
-_DEFAULTS = {field.name: field.default for field in fields(Completion)}
-#: Columns of answers, superseded ones too, and of batches.
-ENTRY_COLUMNS = ("key", "created_at", "identity", "request", "completion", "run", "cost_usd")
-BATCH_COLUMNS = ("id", "identity", "run", "keys", "is_open")
-_ENTRY_COLUMNS = ", ".join(ENTRY_COLUMNS)
-#: Rows that are transferred at once, so that memory is bounded.
-_PAGE = 2000
-Page = Sequence[Sequence[Any]]
-
-Made = TypeVar("Made")
-
-
-class StoreUnavailable(Outage):
-    """A completion store that cannot be read or written at the moment.
-
-    Attributes
-    ----------
-    reason : str
-        The cause in the words of SQLite or PostgreSQL, without any password.
-    """
-
-    def __init__(self, message: str, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+_SPENT = """
+select coalesce(sum(n), 0), coalesce(sum(cost), 0)
+from (
+    select count(*) as n, sum(cost_usd) as cost from completions where run = ?
+    union all
+    select count(*) as n, sum(cost_usd) as cost from superseded where run = ?
+) as parts
+"""
 
 
 @dataclass(frozen=True)
@@ -89,85 +85,8 @@ class Entry:
     replaces: bool = False
 
 
-@dataclass(frozen=True)
-class Conflict:
-    """A request that two stores have different answers to.
-
-    Attributes
-    ----------
-    key : str
-        The request's key.
-    model : str
-        The model, as its provider names it.
-    stored, other : str
-        The answer that stays, and the one that was not added.
-    """
-
-    key: str
-    model: str
-    stored: str
-    other: str
-
-
-class Result(Protocol):
-    """The rows of a statement."""
-
-    @property
-    def rowcount(self) -> int:
-        """The number of rows that the statement wrote."""
-
-    def fetchone(self) -> Any:
-        """Return the next row, None at the end."""
-
-    def fetchall(self) -> list[Any]:
-        """Return all rows that are left."""
-
-
-class Transaction(Protocol):
-    """Statements that take effect together."""
-
-    def execute(self, query: str, values: Sequence[Any] = ()) -> Result:
-        """Run a statement."""
-
-    def executemany(self, query: str, values: Iterable[Sequence[Any]]) -> Result:
-        """Run a statement once for each row of values."""
-
-
-class CompletionStore(ABC):
-    """Completions by key, for any number of processes.
-
-    Statements are written for both engines: ``?`` for a value, table names without a prefix.
-
-    Attributes
-    ----------
-    place : Path or DatabaseAddress
-        The file or the address.
-    """
-
-    place: Path | DatabaseAddress
-    _at_once = 500  # keys of one statement: well under SQLite's limit of bound values
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close the store."""
-
-    @abstractmethod
-    def _read(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
-        """Return the rows of a query."""
-
-    def _scan(self, query: str, values: Sequence[Any]) -> Iterable[Any]:
-        """Return the rows of a query that may have many."""
-        return self._read(query, values)
-
-    @abstractmethod
-    def _write(self, work: Callable[[Transaction], Made], patience_s: float = PATIENCE_S) -> Made:
-        """Return what `work` returns; its statements are durable then, all or none.
-
-        Raises
-        ------
-        StoreUnavailable
-            If the store cannot be written within `patience_s` seconds.
-        """
+class CompletionStore(StorePages):
+    """Completions by key, for any number of processes."""
 
     @abstractmethod
     def _lock_run(self, transaction: Transaction, run: str) -> None:
@@ -211,7 +130,7 @@ class CompletionStore(ABC):
 
     def get(self, keys: Iterable[str]) -> dict[str, Completion]:
         """Return the completions that the store has, by key."""
-        rows = self._by_key(_ANSWERS, keys)
+        rows = self._by_key(ANSWERS, keys)
         return {key: completion_of(completion) for key, completion in rows}
 
     def stored_since(self, time: str, keys: Iterable[str]) -> set[str]:
@@ -219,32 +138,11 @@ class CompletionStore(ABC):
         query = "select key from completions where created_at >= ? and"
         return {key for (key,) in self._by_key(query, keys, time)}
 
-    def _by_key(
-        self,
-        query: str,
-        keys: Iterable[str],
-        *values: Any,
-        transaction: Transaction | None = None,
-    ) -> Iterator[Any]:
-        """Yield the rows of a query that ends with ``where`` or ``and``, for these keys."""
-        wanted = list(keys)
-        for start in range(0, len(wanted), self._at_once):
-            condition, some = self._among(wanted[start : start + self._at_once])
-            query_values = f"{query} {condition}", [*values, *some]
-            if transaction is None:
-                yield from self._read(*query_values)
-            else:
-                yield from transaction.execute(*query_values).fetchall()
-
-    def _among(self, keys: Sequence[str]) -> tuple[str, Sequence[Any]]:
-        """Return a condition that holds for these keys, with its values."""
-        return f"key in ({','.join('?' * len(keys))})", keys
-
     def keys(self, identity: Mapping[str, str]) -> set[str]:
         """Return the keys of all of a model's completions, each cut to `KEY_START` characters."""
         rows = self._scan(
             f"select substr(key, 1, {KEY_START}) from completions where identity = ?",  # noqa: S608
-            (_identity_text(identity),),
+            (identity_text(identity),),
         )
         return {key for (key,) in rows}
 
@@ -286,8 +184,8 @@ class CompletionStore(ABC):
             (
                 entry.key,
                 now,
-                _identity_text(entry.identity),
-                _json_text(request_parts(entry.request, entry.parameters)),
+                identity_text(entry.identity),
+                json_text(request_parts(entry.request, entry.parameters)),
                 completion_text(entry.completion),
                 entry.run,
                 entry.cost_usd,
@@ -302,27 +200,18 @@ class CompletionStore(ABC):
             if replaced:
                 other = "where key = ? and not (completion = ? and run = ?)"
                 transaction.executemany(
-                    f"insert into superseded ({_ENTRY_COLUMNS}) "  # noqa: S608
-                    f"select {_ENTRY_COLUMNS} from completions {other}",
+                    f"insert into superseded ({LISTED}) "  # noqa: S608
+                    f"select {LISTED} from completions {other}",
                     replaced,
                 )
                 transaction.executemany(f"delete from completions {other}", replaced)  # noqa: S608
             if self._insert(transaction, rows) == len(rows):
                 return []
             texts = {row[0]: row[4] for row in rows}
-            found = self._by_key(_ANSWERS, sorted(texts), transaction=transaction)
+            found = self._by_key(ANSWERS, sorted(texts), transaction=transaction)
             return [key for key, text in found if text != texts[key]]
 
         return self._write(work, patience_s) if rows else []
-
-    def _insert(self, transaction: Transaction, rows: Sequence[Sequence[Any]]) -> int:
-        """Insert rows whose keys are absent; return their number."""
-        result = transaction.executemany(
-            f"insert into completions ({_ENTRY_COLUMNS}) "  # noqa: S608
-            "values (?, ?, ?, ?, ?, ?, ?) on conflict (key) do nothing",
-            rows,
-        )
-        return result.rowcount
 
     def spent(self, run: str) -> tuple[int, float]:
         """Return the number of a run's requests, and their cost in dollars."""
@@ -409,7 +298,7 @@ class CompletionStore(ABC):
         rows = self._read(
             "select key, request, completion from completions where identity = ? "
             "order by key limit ?",
-            (_identity_text(identity), n),
+            (identity_text(identity), n),
         )
         return [(key, json.loads(request), completion_of(text)) for key, request, text in rows]
 
@@ -428,9 +317,9 @@ class CompletionStore(ABC):
         """Return the ids of batches whose answers are not collected yet, with their keys."""
         rows = self._read(
             "select id, keys from batches where is_open = 1 and identity = ? order by rowid",
-            (_identity_text(identity),),
+            (identity_text(identity),),
         )
-        return [(_batch_of(text), json.loads(keys)) for text, keys in rows]
+        return [(batch_of(text), json.loads(keys)) for text, keys in rows]
 
     def n_batches(self, keys: Sequence[str]) -> int:
         """Return the number of batches of exactly these requests submitted before."""
@@ -441,7 +330,7 @@ class CompletionStore(ABC):
         self, name: str, identity: Mapping[str, str], run: str, keys: Sequence[str]
     ) -> None:
         """Record a submitted batch and its requests; durable when this returns."""
-        values = (_batch_text(name), _identity_text(identity), run, json.dumps(list(keys)))
+        values = (batch_text(name), identity_text(identity), run, json.dumps(list(keys)))
         self._write(
             lambda transaction: transaction.execute(
                 "insert into batches (id, identity, run, keys, is_open) values (?, ?, ?, ?, 1) "
@@ -454,125 +343,10 @@ class CompletionStore(ABC):
     def close_batch(self, name: str) -> None:
         """Record that a batch is finished: all answers are collected, or will never come."""
         query = "update batches set is_open = 0 where id = ?"
-        self._write(lambda transaction: transaction.execute(query, (_batch_text(name),)))
-
-    def pages(self, kind: str) -> Iterator[Page]:
-        """Yield all rows of a kind, some at a time.
-
-        Parameters
-        ----------
-        kind : str
-            ``completion`` or ``superseded`` (rows of `ENTRY_COLUMNS`), or ``batch`` (rows of
-            `BATCH_COLUMNS`).
-        """
-        table, names, by = _TABLES[kind]
-        last: Any = "" if by == "key" else -1
-        query = (
-            f"select {', '.join(names)}, {by} from {table} where {by} > ? "  # noqa: S608
-            f"order by {by} limit {_PAGE}"
-        )
-        while rows := self._read(query, (last,)):
-            last = rows[-1][-1]
-            yield [row[:-1] for row in rows]
-
-    def add_answers(self, page: Page) -> tuple[int, int, list[Conflict]]:
-        """Add answers of another store, whose superseded answers this one has already.
-
-        Parameters
-        ----------
-        page : sequence of rows of `ENTRY_COLUMNS`
-
-        Returns
-        -------
-        tuple of int, int, list of Conflict
-            Numbers of answers that were new and that replaced one which they superseded elsewhere,
-            and requests with different answers.
-        """
-        rows = sorted(page, key=lambda row: str(row[0]))
-
-        def work(transaction: Transaction) -> tuple[int, int, list[Conflict]]:
-            keys = [row[0] for row in rows]
-            there = dict(self._by_key(_ANSWERS, keys, transaction=transaction))
-            differing = [row for row in rows if there.get(row[0], row[4]) != row[4]]
-            earlier: dict[str, set[str]] = {}
-            query = "select key, completion from superseded where"
-            different_keys = [row[0] for row in differing]
-            for key, text in self._by_key(query, different_keys, transaction=transaction):
-                earlier.setdefault(key, set()).add(text)
-            replaced, conflicts = [], []
-            for key, _, identity, _, text, _, _ in differing:
-                texts = earlier.get(key, set())
-                if text in texts:
-                    continue  # it was replaced here
-                if there[key] in texts:
-                    replaced.append((key, there[key]))
-                elif _differ(there[key], text):
-                    model = str(json.loads(identity).get("model", ""))
-                    answers = completion_of(there[key]).text, completion_of(text).text
-                    conflicts.append(Conflict(key, model, *answers))
-            transaction.executemany(
-                "delete from completions where key = ? and completion = ?", replaced
-            )
-            n_inserted = self._insert(transaction, rows)
-            return n_inserted - len(replaced), len(replaced), conflicts
-
-        return self._write(work)
-
-    def add_superseded(self, page: Page) -> int:
-        """Add superseded answers of another store; return the number of new ones."""
-
-        def work(transaction: Transaction) -> int:
-            keys = sorted({row[0] for row in page})
-            query = f"select {_ENTRY_COLUMNS} from superseded where"  # noqa: S608
-            found = self._by_key(query, keys, transaction=transaction)
-            there = {(row[0], row[4], row[5]) for row in found}
-            new = [row for row in page if (row[0], row[4], row[5]) not in there]
-            transaction.executemany(
-                f"insert into superseded ({_ENTRY_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-                new,
-            )
-            return len(new)
-
-        return self._write(work)
-
-    def add_batches(self, page: Page) -> int:
-        """Add batches of another store; return the number of new ones.
-
-        A batch is closed if either store has all of its answers.
-        """
-
-        def work(transaction: Transaction) -> int:
-            n_before = transaction.execute("select count(*) from batches").fetchone()[0]
-            transaction.executemany(
-                "insert into batches (id, identity, run, keys, is_open) values (?, ?, ?, ?, ?) "
-                "on conflict (id) do update set is_open = excluded.is_open "
-                "where excluded.is_open < batches.is_open",
-                page,
-            )
-            n_after = transaction.execute("select count(*) from batches").fetchone()[0]
-            return int(n_after - n_before)
-
-        return self._write(work)
+        self._write(lambda transaction: transaction.execute(query, (batch_text(name),)))
 
     def __len__(self) -> int:
         return int(self._read("select count(*) from completions")[0][0])
-
-
-#: The table of each kind of row, its columns, and the column that orders it.
-_TABLES: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "completion": ("completions", ENTRY_COLUMNS, "key"),
-    "superseded": ("superseded", ENTRY_COLUMNS, "rowid"),
-    "batch": ("batches", BATCH_COLUMNS, "rowid"),
-}
-_ANSWERS = "select key, completion from completions where"
-_SPENT = """
-select coalesce(sum(n), 0), coalesce(sum(cost), 0)
-from (
-    select count(*) as n, sum(cost_usd) as cost from completions where run = ?
-    union all
-    select count(*) as n, sum(cost_usd) as cost from superseded where run = ?
-) as parts
-"""
 
 
 def open_store(place: Path | DatabaseAddress, make: bool = True) -> CompletionStore:
@@ -610,60 +384,3 @@ def open_store(place: Path | DatabaseAddress, make: bool = True) -> CompletionSt
 def no_store(place: Path | DatabaseAddress) -> UsageError:
     """Return the error for a place without a completion store."""
     return UsageError(f"{place} has no completion store. Check the name; nothing was made there.")
-
-
-def check_version(version: int, place: Path | DatabaseAddress) -> None:
-    """Raise UsageError if a store's version is newer than this code."""
-    if version > VERSION:
-        raise UsageError(
-            f"the completion store {place} is from a newer version of escalometer (format "
-            f"{version}; this version reads formats up to {VERSION}). Nothing was changed. "
-            "Upgrade escalometer: pip install --upgrade escalometer"
-        )
-
-
-def completion_text(completion: Completion) -> str:
-    """Return a completion as the store's text: fields with default values are left out."""
-    said = {
-        name: value for name, value in asdict(completion).items() if value != _DEFAULTS.get(name)
-    }
-    return _json_text(said)
-
-
-def completion_of(text: str) -> Completion:
-    """Return the completion of the store's `text`."""
-    said = json.loads(text)
-    if said.get("probabilities") is not None:
-        said["probabilities"] = tuple(said["probabilities"])
-    return Completion(**said)
-
-
-def _json_text(content: Any) -> str:
-    """Return JSON that any engine can store: it has no NUL, and no half of a surrogate pair."""
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(content, sort_keys=True)
-    return text
-
-
-def _identity_text(identity: Mapping[str, str]) -> str:
-    return json.dumps(dict(identity), sort_keys=True)
-
-
-def _differ(left: str, right: str) -> bool:
-    """Return whether two completions, as the store's texts, answer differently."""
-    one, other = completion_of(left), completion_of(right)
-    said = [(c.text, c.finish, c.thinking, c.probabilities) for c in (one, other)]
-    return said[0] != said[1]
-
-
-def _batch_text(name: str) -> str:
-    """Return a batch's id, a foreign text, in a form that any engine can store."""
-    is_plain = name.isprintable() and not name.startswith('"')
-    return name if is_plain else json.dumps(name)
-
-
-def _batch_of(text: str) -> str:
-    return json.loads(text) if text.startswith('"') else text

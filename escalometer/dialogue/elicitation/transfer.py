@@ -16,16 +16,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from escalometer.dialogue.elicitation.store import (
+from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store_pages import Conflict, Page
+from escalometer.dialogue.elicitation.store_rows import (
     BATCH_COLUMNS,
     ENTRY_COLUMNS,
     VERSION,
-    CompletionStore,
-    Conflict,
-    Page,
     check_version,
-    completion_of,
 )
+from escalometer.dialogue.elicitation.store_texts import completion_of
 from escalometer.errors import DataError, UsageError
 from escalometer.runtime.files import replacing
 

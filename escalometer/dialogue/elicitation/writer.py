@@ -14,12 +14,8 @@ import sys
 import threading
 import time
 
-from escalometer.dialogue.elicitation.store import (
-    PATIENCE_S,
-    CompletionStore,
-    Entry,
-    StoreUnavailable,
-)
+from escalometer.dialogue.elicitation.store import CompletionStore, Entry
+from escalometer.dialogue.elicitation.store_rows import PATIENCE_S, StoreUnavailable
 
 #: How often a write that failed is repeated, in seconds.
 _EVERY_S = 1.0
