@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from escalometer.config import DatabaseAddress, Workspace, store_place
-from escalometer.dialogue.elicitation import postgresql_store
+from escalometer.dialogue.elicitation import postgresql_store, transfer
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.keys import request_key
 from escalometer.dialogue.elicitation.rows import Answering
@@ -105,7 +105,11 @@ def test_reads_and_writes_wait_for_the_server(own_server, capsys):
     store.close()
 
 
-def test_a_server_that_stays_away_is_a_clear_error(own_server, capsys, monkeypatch):
+def test_a_server_that_stays_away_is_a_clear_error_and_nothing_is_lost(
+    own_server, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".escalometer").mkdir()
     store = open_store(store_place(own_server.address()))
     writer = Writer(store, patience_s=1.0)
     writer.keep(entry(1))
@@ -115,14 +119,22 @@ def test_a_server_that_stays_away_is_a_clear_error(own_server, capsys, monkeypat
     with pytest.raises(StoreUnavailable, match="run the same command") as raised:
         writer.flush()
     assert raised.value.exit_code == 5
-    with pytest.raises(StoreUnavailable):
+    writer.keep(entry(3))
+    with pytest.raises(StoreUnavailable, match=r"2 answers that it did not confirm") as raised:
         writer.close()
+    (file,) = (tmp_path / ".escalometer").glob("unwritten-*.sqlite")
+    assert f"`escalometer store merge {file}` adds them" in str(raised.value)
     said = capsys.readouterr().err
     assert "waiting for the server up to 1 s" in said
     monkeypatch.setattr(postgresql_store, "_FIRST_PATIENCE_S", 0.5)
     with pytest.raises(StoreUnavailable, match=r"does not answer.*Start the server"):
         open_store(store.place)
     assert PASSWORD not in said + str(raised.value) + capsys.readouterr().err
+    own_server.start()
+    rescued = open_store(file)
+    assert transfer.copy(rescued, store).n_added == 2
+    assert len(store) == 3
+    rescued.close()
     store.close()
 
 

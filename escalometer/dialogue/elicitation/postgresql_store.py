@@ -14,16 +14,20 @@ import os
 import re
 import socket
 import sys
+import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import conninfo
 
 from escalometer.config import DatabaseAddress
-from escalometer.dialogue.elicitation.store import CompletionStore, no_store
+from escalometer.dialogue.elicitation.sqlite_store import SqliteStore
+from escalometer.dialogue.elicitation.store import CompletionStore, Entry, no_store
 from escalometer.dialogue.elicitation.store_rows import (
     PATIENCE_S,
     VERSION,
@@ -233,6 +237,7 @@ class PostgresqlStore(CompletionStore):
         self.place = self.address = address
         self._writer, self._reader = _Session(address), _Session(address)
         self._held: dict[str, _ModelLock] = {}
+        self._rescued: Path | None = None
         try:
             connection = self._connected()
             self._set_up(connection, make)
@@ -355,12 +360,29 @@ class PostgresqlStore(CompletionStore):
         """What a write that fails waits for."""
         return "the server"
 
-    def unwritable(self, error: StoreUnavailable) -> EscalometerError:
-        """Return the error of a run whose answers could not be stored."""
+    def unwritable(
+        self, error: StoreUnavailable, entries: Sequence[Entry] = ()
+    ) -> EscalometerError:
+        """Return the error of a run some of whose answers could not be stored.
+
+        They are in a file on this machine then, which the error names.
+        """
+        kept = ""
+        if entries:
+            if self._rescued is None:
+                folder = Path(".escalometer").resolve()
+                if not folder.is_dir():  # a worker without a project
+                    folder = Path(tempfile.gettempdir())
+                self._rescued = folder / f"unwritten-{uuid.uuid4().hex[:12]}.sqlite"
+            with contextlib.closing(SqliteStore(self._rescued)) as store:
+                store.put_all(entries)
+            kept = (
+                f"{len(entries)} answers that it did not confirm are in {self._rescued}: "
+                f"`escalometer store merge {self._rescued}` adds them. "
+            )
         return StoreUnavailable(
-            f"the completion store {self.address} cannot be written: {error.reason}. Answers that "
-            "it did not confirm are lost. Check the server and run the same command: stored "
-            "answers are not requested again.",
+            f"the completion store {self.address} cannot be written: {error.reason}. {kept}Check "
+            "the server and run the same command: stored answers are not requested again.",
             error.reason,
         )
 

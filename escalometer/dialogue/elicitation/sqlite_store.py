@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import CompletionStore, Entry
 from escalometer.dialogue.elicitation.store_rows import (
     PATIENCE_S,
     VERSION,
@@ -155,8 +155,12 @@ class SqliteStore(CompletionStore):
         """What a write that fails waits for."""
         return "disk space"
 
-    def unwritable(self, error: StoreUnavailable) -> EscalometerError:
-        """Return the error of a run whose answers could not be stored."""
+    def unwritable(
+        self,
+        error: StoreUnavailable,
+        entries: Sequence[Entry] = (),  # noqa: ARG002 - there is no other place for them
+    ) -> EscalometerError:
+        """Return the error of a run some of whose answers could not be stored."""
         return UsageError(
             f"the completion store {self.path} cannot be written: {error.reason}. "
             "Free disk space and run the same command: stored answers are not requested again."

@@ -102,8 +102,10 @@ class CompletionStore(StorePages):
         """What a write that fails waits for: disk space, or the server."""
 
     @abstractmethod
-    def unwritable(self, error: StoreUnavailable) -> EscalometerError:
-        """Return the error of a run whose answers could not be stored."""
+    def unwritable(
+        self, error: StoreUnavailable, entries: Sequence[Entry] = ()
+    ) -> EscalometerError:
+        """Return the error of a run some of whose answers could not be stored: `entries`."""
 
     @contextlib.contextmanager
     def asking(self, *models: str) -> Iterator[None]:

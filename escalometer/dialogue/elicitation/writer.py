@@ -8,7 +8,6 @@ for.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import sys
 import threading
@@ -39,6 +38,7 @@ class Writer:
         self._room = threading.Event()
         self._room.set()
         self._failure: StoreUnavailable | None = None
+        self._unwritten: list[Entry] = []
         self._n_conflicts = 0
         self._thread = threading.Thread(target=self._work, name="completion-store")
         self._thread.start()
@@ -55,7 +55,7 @@ class Writer:
     def check(self) -> None:
         """Raise UsageError or StoreUnavailable if answers could not be kept."""
         if self._failure is not None:
-            raise self._store.unwritable(self._failure) from self._failure
+            raise self._store.unwritable(self._failure, tuple(self._unwritten)) from self._failure
 
     def flush(self) -> None:
         """Return when all queued answers are durable, or raise as `check` does."""
@@ -73,7 +73,7 @@ class Writer:
             If some of it could not be written.
         """
         self._queue.put(None)
-        self._thread.join()
+        self._thread.join()  # from here on nothing is added to what could not be written
         if self._n_conflicts:
             print(
                 f"{self._n_conflicts} answers were discarded: another process stored other "
@@ -94,8 +94,10 @@ class Writer:
             if entries and self._failure is None:
                 self._write(entries)
             elif entries:  # requested before the failure: they are paid for
-                with contextlib.suppress(StoreUnavailable):
+                try:
                     self._store.put_all(entries)
+                except StoreUnavailable:
+                    self._unwritten += entries
             for asked in taken:
                 if isinstance(asked, threading.Event):
                     asked.set()
@@ -115,6 +117,7 @@ class Writer:
                     )
                 self._room.clear()
                 if time.monotonic() >= until:
+                    self._unwritten += entries
                     self._failure = error
                     return
                 time.sleep(min(_EVERY_S, self._patience_s / 4))
