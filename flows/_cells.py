@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -30,9 +29,16 @@ from escalometer.dialogue.asking import asking_store
 from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.dialogue.shards import Shard
 from escalometer.errors import EscalometerError, ProviderError
-from escalometer.operations.cells import N_MOST, Job, job, n_processes, open_cells
+from escalometer.operations.cells import (
+    N_MOST,
+    Job,
+    check_runner,
+    job,
+    n_processes,
+    no_cluster,
+    open_cells,
+)
 from escalometer.operations.workers import ask_shard, is_passing, versions
-from escalometer.runtime.extras import need
 from escalometer.runtime.progress import progress
 from flows._server import wait_for_tasks
 from flows._words import say
@@ -176,7 +182,7 @@ def _runner(how: AskParams) -> Iterator[tuple[TaskRunner[Any], int]]:
         with threads:
             yield threads, n_workers
         return
-    need(how.runner, f"the runner {how.runner}")
+    check_runner(how)
     runner, n_workers = (_dask if how.runner == "dask" else _ray)(how)
     context = FlowRunContext.get()
     assert context is not None  # noqa: S101 - for the type checker
@@ -194,7 +200,6 @@ def _dask(how: AskParams) -> tuple[TaskRunner[Any], int]:
         n_workers = how.n_workers or _n_cores()
         local = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": None}
         return DaskTaskRunner(cluster_kwargs=local), n_workers
-    _check_address("Dask scheduler", how.cluster)
     try:
         with distributed.Client(  # type: ignore[no-untyped-call]
             how.cluster, timeout=_START_S, set_as_default=False
@@ -202,7 +207,7 @@ def _dask(how: AskParams) -> tuple[TaskRunner[Any], int]:
             found = client.run(versions)
             n_threads = sum(client.nthreads().values())
     except (OSError, ValueError) as error:
-        raise _no_cluster("Dask scheduler", how.cluster, error) from error
+        raise no_cluster(how, error) from error
     _check_versions(found)
     timeout = {"timeout": _START_S}
     return DaskTaskRunner(address=how.cluster, client_kwargs=timeout), how.n_workers or n_threads
@@ -217,7 +222,6 @@ def _ray(how: AskParams) -> tuple[TaskRunner[Any], int]:
         return RayTaskRunner(
             init_kwargs={"num_cpus": n_workers, "include_dashboard": False}
         ), n_workers
-    _check_address("Ray cluster", how.cluster)
     try:
         with ray.init(how.cluster, namespace="prefect", logging_level="ERROR"):
             n_cpus = int(ray.cluster_resources().get("CPU", 0))
@@ -226,29 +230,11 @@ def _ray(how: AskParams) -> tuple[TaskRunner[Any], int]:
                 for i, one in enumerate(ray.get([ray.remote(versions).remote()] * bool(n_cpus)))
             }
     except (ConnectionError, RuntimeError, OSError) as error:
-        raise _no_cluster("Ray cluster", how.cluster, error) from error
+        raise no_cluster(how, error) from error
     finally:
         ray.shutdown()
     _check_versions(found)
     return RayTaskRunner(address=how.cluster), how.n_workers or n_cpus
-
-
-def _check_address(kind: str, address: str) -> None:
-    """Raise ProviderError if nothing listens at an address; Ray would try for minutes."""
-    host, colon, port = address.rpartition("://")[2].rpartition(":")
-    if not (colon and port.isdigit()):
-        return  # such as Ray's `auto`
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_START_S).close()
-    except OSError as error:
-        raise _no_cluster(kind, address, error) from error
-
-
-def _no_cluster(kind: str, address: str, error: Exception) -> ProviderError:
-    return ProviderError(
-        f"no {kind} answers at {address} ({type(error).__name__}): start it, or correct "
-        "ask.cluster in params.yaml, --cluster or ESCALOMETER_CLUSTER"
-    )
 
 
 def _check_versions(found: dict[str, dict[str, str]]) -> None:

@@ -18,6 +18,7 @@ if __name__ == "__main__":  # before what is imported registers handlers
 from escalometer.cli import workspace
 from escalometer.config import Params, Workspace, load_params
 from escalometer.operations import evaluation, project
+from escalometer.operations.cells import check_runner
 from flows._artifacts import show_profiles
 from flows._cells import fill_store
 from flows._notices import notifying
@@ -133,6 +134,7 @@ def _brought_up_to_date(
         plan, due = evaluation.planned(asks_again, dry_run)
         if dry_run or (due and evaluation.may_ask(due)):
             checked(lambda: evaluation.check_models(params, place), delays_s)
+            check_runner(place.asking(params))
     is_checked = False
     n_asked: list[int] = []
     missing: list[str] = []

@@ -116,12 +116,14 @@ def _run_here(
 ) -> None:
     """Run the evaluation of params.yaml in the project, unless all is current."""
     from escalometer.operations import evaluation
+    from escalometer.operations.cells import check_runner
 
     asks_again = "ESCALOMETER_RETRY" in environment
     plan, due = evaluation.planned(asks_again, dry_run)
     if dry_run or (due and evaluation.may_ask(due)):
         evaluation.check_models(params, place)
         evaluation.check_context(params, place)
+        check_runner(place.asking(params))
     if due:
         known = f"--checked={','.join(plan.addresses)}"
         run_flow("evaluate", [*flags, known], environment, _KEPT)

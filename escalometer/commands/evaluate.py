@@ -170,6 +170,8 @@ def evaluate(
         max_cost, max_requests, allow_unpriced, batch, runner, cluster, n_workers
     )
     place = workspace().with_limits(limits)
+    if cluster and place.asking(load_params()).runner == "processes":
+        raise UsageError("--cluster needs --runner dask or --runner ray")
     models = tuple(changes[("models",)])
     for model in models:
         check_price(load_card(model), place.asking(load_params()))

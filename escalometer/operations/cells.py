@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+import socket
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from escalometer import layout
-from escalometer.config import ModelCard, Params, Workspace, load_card
+from escalometer.config import AskParams, ModelCard, Params, Workspace, load_card
 from escalometer.dialogue.asking import open_engine
 from escalometer.dialogue.cell import plan
 from escalometer.dialogue.elicitation.rows import Dialogue
 from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.dialogue.providers import RemoteProvider, connect
 from escalometer.dialogue.shards import Shard, missing, parts, store_text, versions
+from escalometer.errors import ProviderError
+from escalometer.runtime.extras import need
 
 #: Dialogues of a shard: fewer take less time than they cost, more would be lost with a worker.
 N_LEAST, N_MOST = 50, 2000
@@ -24,6 +27,8 @@ _PER_WORKER = 4
 
 #: Cells that wait for a server need little of a core.
 _PER_CORE = 4
+
+_ANSWER_S = 8
 
 #: Requests under way that each of several shards of a model has at least.
 _LEAST_IN_FLIGHT = 8
@@ -46,6 +51,37 @@ class Job:
     shards: Sequence[Shard]
     n_answers: int
     n_at_once: dict[str, int]
+
+
+def check_runner(how: AskParams) -> None:
+    """Check that the runner of a run is installed, and that its cluster answers.
+
+    Raises
+    ------
+    UsageError
+        If the runner's extra is not installed.
+    ProviderError
+        If nothing listens at the address of the cluster.
+    """
+    if how.runner == "processes":
+        return
+    need(how.runner, f"the runner {how.runner}")
+    host, colon, port = (how.cluster or "").rpartition("://")[2].rpartition(":")
+    if not (colon and port.isdigit()):
+        return  # it is started here, or found by Ray itself: `auto`
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
+    except OSError as error:
+        raise no_cluster(how, error) from error
+
+
+def no_cluster(how: AskParams, error: Exception) -> ProviderError:
+    """Return the error of a cluster that does not answer."""
+    kind = "Dask scheduler" if how.runner == "dask" else "Ray cluster"
+    return ProviderError(
+        f"no {kind} answers at {how.cluster} ({type(error).__name__}): start it, or correct "
+        "ask.cluster in params.yaml, --cluster or ESCALOMETER_CLUSTER"
+    )
 
 
 def n_processes(n_workers: int | None, n_cores: int) -> int:

@@ -192,6 +192,12 @@ def test_no_cluster_is_an_error_before_anything_is_asked(
     assert provider.n_asked == 0
 
 
+def test_a_cluster_without_a_runner_is_refused(root: Path, provider: Server):
+    add_models(root, provider.url, "first")
+    done = evaluate(root, "first", "--cluster", "tcp://127.0.0.1:9", code=3)
+    assert "--cluster needs --runner dask or --runner ray" in done.stderr
+
+
 def test_an_interrupted_run_keeps_its_answers_and_resumes(root: Path, provider: Server):
     provider.latency = 0.5
     add_models(root, provider.url, "first", "second", max_in_flight=4)
