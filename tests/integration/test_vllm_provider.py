@@ -23,7 +23,7 @@ from escalometer.dialogue import interventions
 from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.keys import Keys
 from escalometer.dialogue.elicitation.rows import Answering
-from escalometer.dialogue.elicitation.store import CompletionStore
+from escalometer.dialogue.elicitation.store import open_store
 from escalometer.dialogue.providers import RemoteProvider, Request, check, connect
 from escalometer.dialogue.providers.vllm import command
 from escalometer.dialogue.providers.vllm.provider import VllmProvider
@@ -416,7 +416,7 @@ def test_dialogues_are_kept_and_the_next_run_starts_no_server(place, started, ti
     def hold() -> tuple[list[dict], Engine]:
         provider = connect(card, place.workspace())
         started.append(provider)
-        store = CompletionStore(place.folder / "completions.sqlite")
+        store = open_store(place.folder / "completions.sqlite")
         engine = Engine(provider, store, Answering(64, True, "last", card.price), run="r")
         names = ("baseline", "choice_readout", "thinking")
         costs = interventions.Costs(ratios=(4.0,), framings=("ratio",))
