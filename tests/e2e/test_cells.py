@@ -155,7 +155,14 @@ def test_a_cluster_loses_workers_and_the_tables_are_those_of_one_process(
     assert "warning: Prefect's history" not in text
 
 
-@pytest.mark.parametrize("runner", ["processes", "dask", pytest.param("ray", marks=NEEDS_RAY)])
+@pytest.mark.parametrize(
+    "runner",
+    [
+        "processes",
+        pytest.param("dask", marks=pytest.mark.long),
+        pytest.param("ray", marks=NEEDS_RAY),
+    ],
+)
 def test_a_budget_holds_over_all_workers(root: Path, provider: Server, runner: str):
     add_models(root, provider.url, "first", "second")
     limits = ("--samples", "30", "--max-requests", "75", "--runner", runner, "--workers", "2")
@@ -225,10 +232,10 @@ def test_two_runs_share_a_store_in_postgresql_and_its_limits(
     other = shutil.copytree(root, tmp_path / "other")  # as on another machine
     postgresql.execute("create schema cells")
     address = postgresql.address(schema="cells")
-    arguments = ("--domains", "hmda_mortgages", "--samples", "4", "--runner", "dask")
+    arguments = ("--domains", "hmda_mortgages", "--samples", "4")
     processes = [
         subprocess.Popen(
-            [*COMMAND, "evaluate", "first", "second", *arguments, "--workers", "2"],
+            [*COMMAND, "evaluate", "first", "second", *arguments],
             cwd=folder,
             env=environment(THE_KEY=KEY, ESCALOMETER_STORE=address),
             stdout=subprocess.PIPE,
