@@ -14,7 +14,7 @@ from escalometer.dialogue.asking import open_engine
 from escalometer.dialogue.cell import plan
 from escalometer.dialogue.elicitation.rows import Dialogue
 from escalometer.dialogue.elicitation.store import CompletionStore
-from escalometer.dialogue.providers import RemoteProvider, connect
+from escalometer.dialogue.providers import computes_here, connect
 from escalometer.dialogue.shards import Shard, missing, parts, store_text, versions
 from escalometer.errors import ProviderError
 from escalometer.runtime.extras import need
@@ -135,7 +135,7 @@ def open_cells(
         If the scenarios are absent.
     """
     cards = [load_card(model, layout.cards_folder(workspace.root)) for model in models]
-    is_remote = {card.id: isinstance(connect(card, workspace), RemoteProvider) for card in cards}
+    is_remote = {card.id: not computes_here(connect(card, workspace)) for card in cards}
     cells = []
     for domain in params.domains:
         dialogues = plan(domain, params, workspace.root)

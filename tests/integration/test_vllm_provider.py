@@ -24,7 +24,7 @@ from escalometer.dialogue.elicitation.engine import Engine
 from escalometer.dialogue.elicitation.keys import Keys
 from escalometer.dialogue.elicitation.rows import Answering
 from escalometer.dialogue.elicitation.store import open_store
-from escalometer.dialogue.providers import RemoteProvider, Request, check, connect
+from escalometer.dialogue.providers import RemoteProvider, Request, check, computes_here, connect
 from escalometer.dialogue.providers.vllm import command
 from escalometer.dialogue.providers.vllm.provider import VllmProvider
 from escalometer.errors import MissingExtra, Outage, ProviderError, UsageError
@@ -366,6 +366,7 @@ def test_a_given_server_is_asked_without_vllm_here(place, given, tiny_weights, i
         assert check([card], here) == {}
         provider = connect(card, here)
         assert provider.identity["version"] == "0.33.0"
+        assert not computes_here(provider)  # so several cells may be asked at once
         (found,) = ask(provider, [request()])
         assert found.finish == "stop"
         pinned = connect(card_of(tiny_weights, serving={"version": "0.32.0"}, **changes), here)
@@ -383,6 +384,7 @@ def test_a_given_server_that_is_away_is_needed_only_for_its_version(place, tiny_
     pinned = card_of(tiny_weights, serving={"version": "0.33.0"})
     assert connect(pinned, here).identity["version"] == "0.33.0"
     assert "no connection" in str(check([pinned], here)["tiny"])
+    assert computes_here(connect(pinned, place.workspace()))  # by a server that it starts
 
 
 def test_without_vllm_the_extra_is_named_before_anything_is_done(tmp_path, tiny_weights):

@@ -250,6 +250,16 @@ def is_typed(provider: Provider) -> bool:
     return getattr(provider, "is_typed", False) is True
 
 
+def computes_here(provider: Provider) -> bool:
+    """Return true if the model computes on the machine that asks it: one process at a time does.
+
+    A provider that starts a server of its own says so by `computes_here`.
+    """
+    if getattr(provider, "computes_here", False) is True:
+        return True
+    return not isinstance(provider, RemoteProvider)
+
+
 @dataclass(frozen=True)
 class ListedModel:
     """A model as its provider lists it.

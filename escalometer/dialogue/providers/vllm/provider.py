@@ -77,6 +77,7 @@ class VllmProvider:
         self, card: ModelCard, workspace: Workspace, patience: Patience | None = None
     ) -> None:
         self._address = _given_address(card, workspace)
+        self.computes_here = self._address is None  # by a server that it starts
         # vLLM runs on GPUs: what `auto` means does not depend on where keys are computed.
         self._precision = "bfloat16" if card.precision == "auto" else card.precision
         self.identity = {
