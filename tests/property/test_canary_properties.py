@@ -85,7 +85,7 @@ def test_a_year_without_drift_has_few_alarms(noise: Noise):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("noise", EXCHANGEABLE, ids=lambda noise: noise.name)
 def test_a_year_without_drift_has_an_alarm_with_at_most_alpha(noise: Noise):
-    assert false_alarms(6, 1000, noise) <= most(1000)
+    assert false_alarms(6, 500, noise) <= most(500)
 
 
 def test_a_deterministic_model_never_has_an_alarm():
