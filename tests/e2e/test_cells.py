@@ -97,16 +97,32 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return [one for one in found if one is not None]
 
 
-def test_models_are_asked_side_by_side_by_default(root: Path, provider: Server):
-    add_models(root, provider.url, "first", "second")
-    done = evaluate(root, "first", "second", "--samples", "4")
-    assert "of 2 cells by processes" in done.stderr
+def test_models_are_asked_side_by_side_by_default_also_after_an_interruption(
+    root: Path, provider: Server
+):
+    provider.latency = 0.25
+    add_models(root, provider.url, "first", "second", max_in_flight=4)
+    arguments = ("first", "second", "--domains", "hmda_mortgages", "--samples", "4")
+    process = subprocess.Popen(
+        [*COMMAND, "evaluate", *arguments],
+        cwd=root,
+        env=environment(THE_KEY=KEY),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait(lambda: provider.n_asked > 20)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 130, said
+    assert "of 2 cells by processes" in said
     names = [body["user"] for body in provider.bodies]
     assert names.index("second") < len(names) - 1 - names[::-1].index("first")
-    assert " 0 model calls" in done.stderr
+    provider.latency = 0.0
+    done = evaluate(root, "first", "second", "--samples", "4")
+    assert done.stderr.count(" 0 model calls") == 2
     assert set(provider.asked.values()) == {2}  # by each model once
-    asked = [name for name in task_names(root) if name.startswith("ask ")]
-    assert asked == ["ask first on hmda_mortgages", "ask second on hmda_mortgages"]
+    asked = {name for name in task_names(root) if name.startswith("ask ")}
+    assert asked == {"ask first on hmda_mortgages", "ask second on hmda_mortgages"}
     again = evaluate(root, "first", "second", "--samples", "4", "--retry", "all")
     assert set(provider.asked.values()) == {4}  # by each model once more
     assert again.stderr.count(" 0 model calls") == 2
@@ -203,26 +219,6 @@ def test_a_cluster_without_a_runner_is_refused(root: Path, provider: Server):
     add_models(root, provider.url, "first")
     done = evaluate(root, "first", "--cluster", "tcp://127.0.0.1:9", code=3)
     assert "--cluster needs --runner dask or --runner ray" in done.stderr
-
-
-def test_an_interrupted_run_keeps_its_answers_and_resumes(root: Path, provider: Server):
-    provider.latency = 0.5
-    add_models(root, provider.url, "first", "second", max_in_flight=4)
-    command = [*COMMAND, "evaluate", "first", "second", "--domains", "hmda_mortgages"]
-    process = subprocess.Popen(
-        [*command, "--samples", "4"],
-        cwd=root,
-        env=environment(THE_KEY=KEY),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait(lambda: provider.n_asked > 20)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=100)
-    assert process.returncode == 130, said
-    provider.latency = 0.0
-    evaluate(root, "first", "second", "--samples", "4")
-    assert set(provider.asked.values()) == {2}
 
 
 def test_two_runs_share_a_store_in_postgresql_and_its_limits(

@@ -8,7 +8,7 @@ from benchmarks.null_calibration import Setting, rates
 
 pytestmark = pytest.mark.long
 
-N_STUDIES = 40
+N_STUDIES = 25
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,9 @@ N_STUDIES = 40
 )
 def test_identical_releases_do_not_differ(setting: Setting) -> None:
     found = rates(setting, N_STUDIES)
-    # With 5% a study, more than 6 of 40 come up once in 100 runs; the former test had 12 to 17.
-    assert max(found.any_difference, found.any_intervention, found.gate_failed) <= 6 / N_STUDIES
-    # Tests of one metric repeat the same dialogues by domain: 3 in a study, so 40 to 120 of them.
+    # With 5% a study, more than 5 of 25 come up once in 800 runs; the former test had a third.
+    assert max(found.any_difference, found.any_intervention, found.gate_failed) <= 5 / N_STUDIES
+    # Tests of one metric repeat the same dialogues by domain: 3 in a study, so 25 to 75 of them.
     assert max(found.by_metric.values()) <= 0.15
 
 
