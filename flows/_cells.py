@@ -27,7 +27,7 @@ from prefect.tasks import Task
 from escalometer.config import AskParams, Params, Workspace
 from escalometer.dialogue.asking import asking_store
 from escalometer.dialogue.elicitation.store import CompletionStore
-from escalometer.dialogue.shards import Shard
+from escalometer.dialogue.shards import Shard, versions, versions_text
 from escalometer.errors import EscalometerError, ProviderError
 from escalometer.operations.cells import (
     N_MOST,
@@ -38,7 +38,7 @@ from escalometer.operations.cells import (
     no_cluster,
     open_cells,
 )
-from escalometer.operations.workers import ask_shard, is_passing, versions
+from escalometer.operations.workers import ask_shard, is_passing
 from escalometer.runtime.progress import progress
 from flows._server import wait_for_tasks
 from flows._words import say
@@ -245,8 +245,7 @@ def _check_versions(found: dict[str, dict[str, str]]) -> None:
     for worker, there in found.items():
         differ = [f"{name} {there.get(name)}" for name in here if there.get(name) != here[name]]
         if differ:
-            needed = ", ".join(f"{name} {version}" for name, version in here.items())
             raise ProviderError(
-                f"the worker {worker} has {', '.join(differ)}, and this run needs {needed}: "
+                f"the worker {worker} has {', '.join(differ)}, and this run has {versions_text()}: "
                 "install the same versions on all machines"
             )

@@ -10,7 +10,7 @@ import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +88,25 @@ def shard_of(text: str) -> Shard:
         return _ADAPTER.validate_json(text)
     except ValueError as error:
         raise UsageError(
-            f"a shard of dialogues cannot be read by {versions()}: install the version of the "
+            f"a shard of dialogues cannot be read by {versions_text()}: install the version of the "
             f"process that sent it ({str(error).splitlines()[0]})"
         ) from error
 
 
-def versions() -> str:
-    """Return the versions that have to be the same on all workers, for a message."""
-    python = ".".join(map(str, sys.version_info[:2]))
-    return f"escalometer {version('escalometer')} on Python {python}"
+def versions() -> dict[str, str]:
+    """Return what has to be the same on all machines of a run, by name."""
+    found = {"python": ".".join(map(str, sys.version_info[:2]))}
+    for name in ("escalometer", "prefect"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def versions_text() -> str:
+    """Return the versions of this process for a message."""
+    return ", ".join(f"{name} {number}" for name, number in versions().items())
 
 
 def store_text(place: Path | DatabaseAddress) -> str:
@@ -211,7 +221,7 @@ def ask(shard: Shard, workspace: Workspace) -> dict[str, int]:
         planned = engine.plan(shard.dialogues)
         if digest(planned.first) != shard.requests:
             raise UsageError(
-                f"{shard.name}: the requests of {versions()} on this worker are not those of "
+                f"{shard.name}: the requests of {versions_text()} on this worker are not those of "
                 f"{shard.made_by}, which started the run: its answers would not be found. Install "
                 "the same version on all workers"
             )

@@ -15,7 +15,7 @@ from escalometer.dialogue.cell import plan
 from escalometer.dialogue.elicitation.rows import Dialogue
 from escalometer.dialogue.elicitation.store import CompletionStore
 from escalometer.dialogue.providers import computes_here, connect
-from escalometer.dialogue.shards import Shard, missing, parts, store_text, versions
+from escalometer.dialogue.shards import Shard, missing, parts, store_text, versions_text
 from escalometer.errors import ProviderError
 from escalometer.runtime.extras import need
 
@@ -185,7 +185,7 @@ def job(
                     params=params,
                     dialogues=dialogues,
                     requests=requests,
-                    made_by=versions(),
+                    made_by=versions_text(),
                     root=str(workspace.root.resolve()),
                     store=store_text(workspace.store),
                     run=workspace.run,

@@ -83,16 +83,3 @@ def ask_shard(name: str, shard: str) -> dict[str, int]:
 def is_passing(_task: Any, _run: Any, state: Any) -> bool:
     """Return whether a shard that stopped may succeed later: a condition of Prefect's retries."""
     return getattr(state.result(raise_on_failure=False), "is_passing", False) is True
-
-
-def versions() -> dict[str, str]:
-    """Return what has to be the same on all machines of a run, by name."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": ".".join(map(str, sys.version_info[:2]))}
-    for name in ("escalometer", "prefect"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "none"
-    return found

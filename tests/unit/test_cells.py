@@ -17,7 +17,7 @@ from escalometer.dialogue.elicitation.store import open_store
 from escalometer.dialogue.protocol import Protocol
 from escalometer.errors import ProviderError, UsageError
 from escalometer.operations.cells import OpenCell, job
-from escalometer.operations.workers import ShardStopped, versions
+from escalometer.operations.workers import ShardStopped
 from tests.integration._remote import KEY, card
 
 pytest.importorskip("aiohttp")
@@ -137,8 +137,8 @@ def test_the_reason_of_a_shard_that_stopped_crosses_processes():
 
 def test_workers_have_the_same_versions():
     cells_of_flows = pytest.importorskip("flows._cells")
-    cells_of_flows._check_versions({"tcp://a": versions()})
+    cells_of_flows._check_versions({"tcp://a": shards.versions()})
     with pytest.raises(ProviderError, match="has no worker"):
         cells_of_flows._check_versions({})
     with pytest.raises(ProviderError, match=r"the worker tcp://b has escalometer 0\.0\.1, and"):
-        cells_of_flows._check_versions({"tcp://b": {**versions(), "escalometer": "0.0.1"}})
+        cells_of_flows._check_versions({"tcp://b": {**shards.versions(), "escalometer": "0.0.1"}})
