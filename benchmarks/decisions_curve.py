@@ -76,7 +76,7 @@ from parts
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a command used for so many decisions."""
+    """Time, memory and disk of a command, for a number of decisions."""
 
     command: str
     n_decisions: int

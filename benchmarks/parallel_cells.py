@@ -11,20 +11,17 @@ several at once it is that of one.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import yaml
 
+from benchmarks.campaign import command
 from tests.integration._remote import KEY, card
 from tests.integration._server import in_process
 
-ROOT = Path(__file__).resolve().parents[1]
 LATENCY_S, IN_FLIGHT, N_SAMPLES = 1.0, 16, 48
 ARGUMENTS = {
     "one": ("--workers", "1"),
@@ -36,8 +33,7 @@ ARGUMENTS = {
 def made(folder: Path, url: str, names: list[str]) -> Path:
     """Return a project with these models."""
     root = folder / "project"
-    command = [sys.executable, "-m", "escalometer", "init", str(root), "--example"]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    command(folder, "init", str(root), "--example")
     for name in names:
         one = card(url, key_env="THE_KEY", model="fake-1", max_in_flight=IN_FLIGHT)
         content = {**one.model_dump(mode="json", exclude_none=True), "id": name}
@@ -48,23 +44,12 @@ def made(folder: Path, url: str, names: list[str]) -> Path:
 
 def asked(root: Path, names: list[str], *arguments: str) -> tuple[float, int]:
     """Evaluate the models; return the seconds of asking, and the number of dialogues."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "THE_KEY": KEY}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     options = ("--samples", str(N_SAMPLES), "--timings", *arguments)
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "escalometer", "evaluate", *names, *options],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr[-3000:])
-    found = re.search(r"cells side by side\s+([\d.]+)", done.stderr)
-    n = re.search(r"support_tickets\.parquet: (\d+) dialogues", done.stderr)
+    said = command(root, "evaluate", *names, *options)
+    found = re.search(r"cells side by side\s+([\d.]+)", said)
+    n = re.search(r"support_tickets\.parquet: (\d+) dialogues", said)
     if not (found and n):
-        raise SystemExit(done.stderr[-3000:])
+        raise SystemExit(said[-3000:])
     return float(found[1]), int(n[1])
 
 
