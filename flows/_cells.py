@@ -216,6 +216,7 @@ def _dask(how: AskParams) -> tuple[TaskRunner[Any], int]:
 def _ray(how: AskParams) -> tuple[TaskRunner[Any], int]:
     import ray
     from prefect_ray import RayTaskRunner
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     if how.cluster is None:
         n_workers = how.n_workers or _n_cores()
@@ -225,10 +226,15 @@ def _ray(how: AskParams) -> tuple[TaskRunner[Any], int]:
     try:
         with ray.init(how.cluster, namespace="prefect", logging_level="ERROR"):
             n_cpus = int(ray.cluster_resources().get("CPU", 0))
-            found = {
-                str(i): one
-                for i, one in enumerate(ray.get([ray.remote(versions).remote()] * bool(n_cpus)))
+            nodes = {
+                node["NodeID"]: f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})"
+                for node in ray.nodes()
+                if node["Alive"] and node["Resources"].get("CPU")
             }
+            on_each = [NodeAffinitySchedulingStrategy(name, soft=False) for name in nodes]
+            task = ray.remote(versions)
+            answers = ray.get([task.options(scheduling_strategy=one).remote() for one in on_each])
+            found = dict(zip(nodes.values(), answers, strict=True))
     except (ConnectionError, RuntimeError, OSError) as error:
         raise no_cluster(how, error) from error
     finally:

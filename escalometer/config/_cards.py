@@ -83,7 +83,7 @@ class Endpoint(Section):
 
 
 class Serving(Section):
-    """How `provider: vllm` serves a model; without it, one replica for each GPU."""
+    """Settings of the server of `provider: vllm`; by default it has one replica for each GPU."""
 
     version: str | None = Field(None, pattern=r"^[0-9A-Za-z.+_-]+$")  # null: the server's own
     replicas: int | None = Field(None, ge=1)  # null: as many as the GPUs hold

@@ -78,9 +78,10 @@ def check_runner(how: AskParams) -> None:
 def no_cluster(how: AskParams, error: Exception) -> ProviderError:
     """Return the error of a cluster that does not answer."""
     kind = "Dask scheduler" if how.runner == "dask" else "Ray cluster"
+    token = "" if how.runner == "dask" else ". Ray's token must be the same on all machines"
     return ProviderError(
         f"no {kind} answers at {how.cluster} ({type(error).__name__}): start it, or correct "
-        "ask.cluster in params.yaml, --cluster or ESCALOMETER_CLUSTER"
+        f"ask.cluster in params.yaml, --cluster or ESCALOMETER_CLUSTER{token}"
     )
 
 

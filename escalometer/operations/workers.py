@@ -1,4 +1,4 @@
-"""What a worker does for a run: it asks the dialogues of a shard, in a process of their own.
+"""The work of a worker: asking the dialogues of a shard, in a separate process.
 
 A worker on another machine has this package, and neither the project nor its flows.
 """

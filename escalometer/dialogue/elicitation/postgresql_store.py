@@ -357,7 +357,7 @@ class PostgresqlStore(CompletionStore):
 
     @property
     def awaits(self) -> str:
-        """What a write that fails waits for."""
+        """The condition for which a failed write is repeated, in words."""
         return "the server"
 
     def unwritable(

@@ -152,7 +152,7 @@ class SqliteStore(CompletionStore):
 
     @property
     def awaits(self) -> str:
-        """What a write that fails waits for."""
+        """The condition for which a failed write is repeated, in words."""
         return "disk space"
 
     def unwritable(

@@ -99,7 +99,7 @@ class CompletionStore(StorePages):
     @property
     @abstractmethod
     def awaits(self) -> str:
-        """What a write that fails waits for: disk space, or the server."""
+        """The condition for which a failed write is repeated: disk space, or the server."""
 
     @abstractmethod
     def unwritable(

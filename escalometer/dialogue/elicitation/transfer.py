@@ -40,7 +40,7 @@ _SCHEMA = pa.schema(
 
 @dataclass
 class Transferred:
-    """What a store received.
+    """Counts of what was added to a store.
 
     Attributes
     ----------

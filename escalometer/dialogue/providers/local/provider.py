@@ -64,7 +64,7 @@ class LocalProvider:
 
     @property
     def batch_size(self) -> int:
-        """How many requests are worth handing over at once; on a GPU, what its memory holds."""
+        """The number of requests in one batch; on a GPU, as many as its memory holds."""
         if self._batch_size is not None:
             return self._batch_size
         if not precision.has_driver():
